@@ -1,0 +1,1 @@
+"""The rules of video analysis: entities, value objects and pure functions. Imports only the standard library."""

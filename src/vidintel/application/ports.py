@@ -1,0 +1,446 @@
+"""Everything the use cases need from outside, as protocols. Adapters live in ``vidintel.infrastructure``."""
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import BinaryIO, Protocol, Self
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidintel.domain.analysis import AnalysisJob, JobId, JobStage, ModelRef, Segment, SegmentId, SegmentSpan
+from vidintel.domain.detection import BoundingBox, FrameDetections
+from vidintel.domain.identity import Principal, TenantId
+from vidintel.domain.video import MediaInfo, StoredContent, Video, VideoId, VideoStatus
+
+Image = NDArray[np.uint8]
+"""A picture: height × width × 3, BGR, 0..255."""
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """The time, aware, in UTC."""
+        ...
+
+
+class TokenVerifier(Protocol):
+    def verify(self, token: str) -> Principal:
+        """The caller a bearer token stands for. Raises `AuthenticationError` for anything but a good token."""
+        ...
+
+
+# --- storage ----------------------------------------------------------------------------------------------------------
+
+
+class ObjectStorage(Protocol):
+    """Keeps the bytes. Keys are made by the server (``videos/<uuid>/source``), never from what a client sent."""
+
+    async def put(self, key: str, chunks: AsyncIterator[bytes], *, max_bytes: int) -> StoredContent:
+        """Stream ``chunks`` to ``key``; it appears whole or not at all, replacing what was there.
+
+        Raises `PayloadTooLarge` past ``max_bytes``, `StorageFull` without room, `StorageError` for other faults.
+        An exception from ``chunks`` passes through. In each case nothing stays behind.
+        """
+        ...
+
+    async def size(self, key: str) -> int | None:
+        """Bytes under ``key``; ``None`` when there is no such object."""
+        ...
+
+    def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes ``start <= i < end``. Raises `StorageError` when there is no such object."""
+        ...
+
+    def open(self, key: str) -> BinaryIO:
+        """A seekable, blocking reader, for decoders in worker threads. Raises `StorageError`."""
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Remove ``key``; one that is not there is no error."""
+        ...
+
+    async def purge_unfinished(self, older_than_s: float) -> int:
+        """Remove what writes that died left behind longer than ``older_than_s`` ago; returns how many."""
+        ...
+
+    async def check(self) -> None:
+        """Raise `StorageError` unless objects can be written now."""
+        ...
+
+
+# --- persistence ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A keyset page: at most ``limit`` rows after the opaque ``cursor``."""
+
+    limit: int = 50
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFilter:
+    status: VideoStatus | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionFilter:
+    """Times are seconds: ``from_s <= time < to_s``. ``min_confidence`` lies in 0..1."""
+
+    label: str | None = None
+    min_confidence: float | None = None
+    from_s: float | None = None
+    to_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionRow:
+    """One detection as it is read back."""
+
+    frame: int
+    time_s: float
+    label: str
+    confidence: float
+    box: BoundingBox
+    track_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobProgress:
+    """How far a job is. Frames are analysed frames; the totals are 0 until it is planned."""
+
+    segments_total: int
+    segments_done: int
+    frames_total: int
+    frames_done: int
+
+
+@dataclass(frozen=True, slots=True)
+class DueWork:
+    """Something the dispatcher has to ring for: a stage of a job, or (``analyse``) one segment."""
+
+    stage: JobStage
+    id: UUID
+
+
+class VideoRepository(Protocol):
+    async def add(self, video: Video) -> None: ...
+
+    async def get(self, tenant_id: TenantId, video_id: VideoId) -> Video | None:
+        """The tenant's video, read only."""
+        ...
+
+    async def get_for_update(self, tenant_id: TenantId, video_id: VideoId) -> Video | None:
+        """The tenant's video, its row locked until the transaction ends; follow with `save`."""
+        ...
+
+    async def save(self, video: Video) -> None: ...
+
+    async def delete(self, tenant_id: TenantId, video_id: VideoId) -> None:
+        """Remove it with its jobs, segments, detections and results."""
+        ...
+
+    async def list(self, tenant_id: TenantId, filter_: VideoFilter, page: Page) -> tuple[Sequence[Video], str | None]:
+        """Newest first, and the cursor of the next page. Raises `ValidationError` for a bad cursor."""
+        ...
+
+
+class JobRepository(Protocol):
+    async def add(self, job: AnalysisJob) -> None:
+        """Raises `JobAlreadyActive` when the video has a job that is queued or running."""
+        ...
+
+    async def get(self, tenant_id: TenantId, job_id: JobId) -> AnalysisJob | None: ...
+
+    async def get_for_update(self, tenant_id: TenantId, job_id: JobId) -> AnalysisJob | None: ...
+
+    async def get_for_work(self, job_id: JobId) -> AnalysisJob | None:
+        """For workers, whose messages carry an id only: any tenant's job, its row locked."""
+        ...
+
+    async def save(self, job: AnalysisJob) -> None:
+        """Raises `JobAlreadyActive` as `add` does."""
+        ...
+
+    async def latest_of_video(self, tenant_id: TenantId, video_id: VideoId) -> AnalysisJob | None:
+        """The newest job of the video."""
+        ...
+
+    async def latest_succeeded_of_video(self, tenant_id: TenantId, video_id: VideoId) -> AnalysisJob | None: ...
+
+    async def list_of_video(
+        self, tenant_id: TenantId, video_id: VideoId, page: Page
+    ) -> tuple[Sequence[AnalysisJob], str | None]:
+        """Newest first."""
+        ...
+
+    async def progress(self, tenant_id: TenantId, job_id: JobId) -> JobProgress: ...
+
+    async def extend_lease(self, job_id: JobId, token: int, due_at: datetime) -> bool:
+        """Heartbeat: ``False`` when the token is not the holder's any more."""
+        ...
+
+    async def expired(self, now: datetime, limit: int) -> Sequence[AnalysisJob]:
+        """Jobs whose stage is held under a lease that ran out; rows locked, those locked by others skipped."""
+        ...
+
+    async def held_by(self, owner: str, limit: int) -> Sequence[AnalysisJob]:
+        """Jobs whose stage ``owner`` holds; rows locked."""
+        ...
+
+
+class SegmentRepository(Protocol):
+    async def add_all(self, segments: Sequence[Segment]) -> None: ...
+
+    async def get_for_work(self, segment_id: SegmentId) -> Segment | None:
+        """Any tenant's segment, its row locked. Lock its job first (`job_id_of`) when both are written."""
+        ...
+
+    async def job_id_of(self, segment_id: SegmentId) -> JobId | None: ...
+
+    async def save(self, segment: Segment) -> None: ...
+
+    async def of_job(self, job_id: JobId, status: str) -> Sequence[Segment]:
+        """The job's segments with that status, by index; rows locked."""
+        ...
+
+    async def count_unfinished(self, job_id: JobId) -> int:
+        """How many of the job's segments are not done."""
+        ...
+
+    async def count(self, job_id: JobId) -> int: ...
+
+    async def extend_lease(self, segment_id: SegmentId, token: int, due_at: datetime, frames_done: int) -> bool:
+        """Heartbeat with progress: ``False`` when the token is not the holder's any more."""
+        ...
+
+    async def expired(self, now: datetime, limit: int) -> Sequence[Segment]:
+        """Running segments whose lease ran out; rows NOT locked (lock the job first, then the segment)."""
+        ...
+
+    async def held_by(self, owner: str, limit: int) -> Sequence[Segment]:
+        """Running segments that ``owner`` holds; rows NOT locked."""
+        ...
+
+
+class DetectionRepository(Protocol):
+    async def add_all(self, segment: Segment, video_id: VideoId, frames: Iterable[FrameDetections]) -> int:
+        """Write all detections of a segment in bulk; returns how many. Frames without detections leave no row."""
+        ...
+
+    async def list(
+        self, tenant_id: TenantId, job_id: JobId, filter_: DetectionFilter, page: Page
+    ) -> tuple[Sequence[DetectionRow], str | None]:
+        """By frame, then by position in the frame. Raises `ValidationError` for a bad cursor."""
+        ...
+
+    def stream(self, job_id: JobId) -> AsyncIterator[FrameDetections]:
+        """All frames with detections of a job in presentation order, in bounded memory."""
+        ...
+
+    async def at(self, tenant_id: TenantId, job_id: JobId, time_s: float) -> FrameDetections | None:
+        """The frame nearest to ``time_s`` that has detections."""
+        ...
+
+
+class ResultRepository(Protocol):
+    async def put(self, job: AnalysisJob, kind: str, data: dict[str, object]) -> None:
+        """Store a result of a job, replacing one of the same kind."""
+        ...
+
+    async def of_job(self, tenant_id: TenantId, job_id: JobId) -> dict[str, dict[str, object]]:
+        """All results of a job by kind."""
+        ...
+
+
+class ObjectDeletions(Protocol):
+    """Objects that must be removed from the storage once ``due_at`` has passed, unless they are kept before."""
+
+    async def schedule(self, key: str, due_at: datetime) -> None: ...
+
+    async def forget(self, key: str) -> None:
+        """The object is wanted (or already gone)."""
+        ...
+
+    async def due(self, now: datetime, limit: int) -> Sequence[str]:
+        """Keys to remove now; rows locked, those locked by others skipped."""
+        ...
+
+
+class WorkQueue(Protocol):
+    async def take_due(self, now: datetime, limit: int, redispatch_at: datetime) -> Sequence[DueWork]:
+        """Up to ``limit`` pieces of work that are due, spread fairly over tenants, their ``due_at`` moved ahead.
+
+        Whoever takes them rings for them; should the ring be lost, they are due again at ``redispatch_at``.
+        """
+        ...
+
+
+class UnitOfWork(Protocol):
+    """One transaction: leaving the block without `commit` rolls everything back."""
+
+    @property
+    def videos(self) -> VideoRepository: ...
+    @property
+    def jobs(self) -> JobRepository: ...
+    @property
+    def segments(self) -> SegmentRepository: ...
+    @property
+    def detections(self) -> DetectionRepository: ...
+    @property
+    def results(self) -> ResultRepository: ...
+    @property
+    def object_deletions(self) -> ObjectDeletions: ...
+    @property
+    def work_queue(self) -> WorkQueue: ...
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+    async def ring(self) -> None:
+        """Wake the dispatchers when, and only if, this transaction commits."""
+        ...
+
+    async def commit(self) -> None: ...
+
+
+class UnitOfWorkFactory(Protocol):
+    def __call__(self) -> UnitOfWork: ...
+
+
+class WorkBell(Protocol):
+    """The other end of `UnitOfWork.ring`."""
+
+    def listening(self) -> AbstractAsyncContextManager["WorkBell"]: ...
+
+    async def wait(self, timeout_s: float) -> None:
+        """Return at the next ring, or after ``timeout_s``; rings that came since the last wait count."""
+        ...
+
+
+class Doorbell(Protocol):
+    """Hands work to the task engine. A message carries an id only; losing or doubling it changes nothing."""
+
+    @property
+    def waiting(self) -> int:
+        """Messages that were rung here and not yet begun: keeps the dispatcher's window small."""
+        ...
+
+    async def ring(self, work: DueWork) -> None: ...
+
+
+# --- media and models -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One decoded frame, upright as a player shows it.
+
+    ``index`` counts the video's frames in presentation order from 0; ``time_s`` is seconds on the player's timeline.
+    """
+
+    index: int
+    time_s: float
+    image: Image
+
+
+@dataclass(frozen=True, slots=True)
+class MediaLimits:
+    max_duration_s: float
+    max_side_px: int
+    min_side_px: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class MediaPlan:
+    """What probing found, and how to cut the video."""
+
+    media: MediaInfo
+    segments: tuple[SegmentSpan, ...]
+
+
+class VideoDecoder(Protocol):
+    """Reads videos. Blocking: call it in a worker's thread, never in the API process."""
+
+    def plan(self, content: BinaryIO, *, segment_s: float, sample_fps: float | None, limits: MediaLimits) -> MediaPlan:
+        """Probe the video and cut it at keyframes into segments of about ``segment_s`` seconds.
+
+        Raises `NotAVideo`, `NoVideoStream`, `NoFrames`, `UnreadableVideo`, `ResolutionUnsupported`,
+        `DurationExceeded`.
+        """
+        ...
+
+    def frames(self, content: BinaryIO, span: SegmentSpan, *, sample_fps: float | None) -> Iterator[Frame]:
+        """The frames of ``span`` to be analysed, in presentation order. Raises `UnreadableVideo`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A model that can be run. ``input_size`` is (height, width) in pixels."""
+
+    name: str
+    version: str
+    runtime: str
+    labels: tuple[str, ...]
+    input_size: tuple[int, int]
+    licence: str
+    sha256: str
+    description: str
+
+    @property
+    def ref(self) -> ModelRef:
+        return ModelRef(self.name, self.version, self.sha256)
+
+
+class Detector(Protocol):
+    """A loaded model. Blocking; may be used from several threads at once."""
+
+    @property
+    def info(self) -> ModelInfo: ...
+
+    def detect(
+        self,
+        frames: Iterable[Frame],
+        *,
+        min_confidence: float,
+        iou_threshold: float,
+        labels: tuple[str, ...] | None = None,
+    ) -> Iterator[FrameDetections]:
+        """One `FrameDetections` per frame, in order. Reads ahead a bounded number of frames, so that decoding and
+        inference overlap. Confidences and suppression as Ultralytics defines them for YOLOv8."""
+        ...
+
+
+class ModelRegistry(Protocol):
+    @property
+    def default_name(self) -> str:
+        """The model used when a client names none."""
+        ...
+
+    def list(self) -> Sequence[ModelInfo]: ...
+
+    def get(self, name: str) -> ModelInfo:
+        """Raises `UnknownModel`, or `ModelUnusable` when its files are missing or damaged."""
+        ...
+
+
+class Detectors(Protocol):
+    def get(self, name: str) -> Detector:
+        """The detector of a model of the registry, loaded once per process. Blocking. Raises as the registry does."""
+        ...
+
+
+class FrameRenderer(Protocol):
+    async def jpeg(self, key: str, time_s: float, detections: FrameDetections | None) -> bytes:
+        """The frame shown at ``time_s`` as JPEG, with ``detections`` drawn on it.
+
+        Decoding happens in another process, which a hostile file may kill. Raises `FrameNotFound`, `UnreadableVideo`.
+        """
+        ...

@@ -1,0 +1,43 @@
+"""``Ok`` and ``Err``: what a use case returns. Match on them::
+
+match await register_video(principal, upload):
+    case Ok(registered): ...
+    case Err(error): ...
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Generic, ParamSpec, TypeAlias, TypeVar
+
+from vidintel.domain.errors import DomainError
+
+T_co = TypeVar("T_co", covariant=True)
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True, slots=True)
+class Ok(Generic[T_co]):
+    value: T_co
+
+
+@dataclass(frozen=True, slots=True)
+class Err:
+    error: DomainError
+
+
+Result: TypeAlias = Ok[T] | Err
+
+
+def as_result(use_case: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[Result[T]]]:
+    """Turn a coroutine that raises `DomainError`s into one that returns a `Result`; anything unexpected propagates."""
+
+    @wraps(use_case)
+    async def wrapper(*args: P.args, **kwargs: P.kwargs) -> Result[T]:
+        try:
+            return Ok(await use_case(*args, **kwargs))
+        except DomainError as error:
+            return Err(error)
+
+    return wrapper

@@ -1,0 +1,372 @@
+"""One analysis of one video: what was asked for, the job that does it, and the segments it is cut into."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NewType
+from uuid import UUID
+
+from vidintel.domain.errors import InvalidTransition, LeaseLost, ValidationError
+from vidintel.domain.identity import TenantId, UserId
+from vidintel.domain.video import Failure, VideoId
+from vidintel.domain.work import RetryPolicy, Work
+
+JobId = NewType("JobId", UUID)
+SegmentId = NewType("SegmentId", UUID)
+
+MAX_SAMPLE_FPS = 240.0
+MAX_LABELS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisSpec:
+    """What the client asked for.
+
+    ``sample_fps`` is frames analysed per second of video, ``None`` meaning every frame (``native`` on the wire).
+    ``labels`` limits what is reported; ``None`` means all that the model knows. ``min_confidence`` and
+    ``iou_threshold`` (of the non-maximum suppression) lie in 0..1.
+    """
+
+    model: str
+    sample_fps: float | None = 5.0
+    labels: tuple[str, ...] | None = None
+    min_confidence: float = 0.25
+    iou_threshold: float = 0.7
+
+    def __post_init__(self) -> None:
+        if not self.model:
+            raise ValidationError("A model needs a name.", field="spec.model")
+        if self.sample_fps is not None and not (
+            math.isfinite(self.sample_fps) and 0 < self.sample_fps <= MAX_SAMPLE_FPS
+        ):
+            raise ValidationError(
+                f"sample_fps is a number above 0 and at most {MAX_SAMPLE_FPS:g}, or 'native'.", field="spec.sample_fps"
+            )
+        for name in ("min_confidence", "iou_threshold"):
+            value: float = getattr(self, name)
+            if not (math.isfinite(value) and 0.0 <= value <= 1.0):
+                raise ValidationError(f"{name} lies in 0..1; got {value}.", field=f"spec.{name}")
+        if self.labels is not None and not 0 < len(self.labels) <= MAX_LABELS:
+            raise ValidationError(f"labels holds 1 to {MAX_LABELS} names, or is left out.", field="spec.labels")
+
+
+class JobStatus(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        return self in _FINAL_JOB
+
+
+_FINAL_JOB = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED})
+
+JOB_TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = {
+    JobStatus.QUEUED: frozenset({JobStatus.RUNNING, JobStatus.CANCELLED}),
+    JobStatus.RUNNING: frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED}),
+    JobStatus.FAILED: frozenset({JobStatus.QUEUED}),
+    JobStatus.SUCCEEDED: frozenset(),
+    JobStatus.CANCELLED: frozenset(),
+}
+
+
+class JobStage(StrEnum):
+    """Which part of the job is to be done next; planning and finishing are claimed as a whole."""
+
+    PLAN = "plan"
+    ANALYSE = "analyse"
+    FINISH = "finish"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """Exactly which model produced a result. ``sha256`` is that of its weights."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+@dataclass(eq=False, kw_only=True, slots=True)
+class AnalysisJob:
+    """One analysis of one video with one spec and one model. Its state changes only through its methods."""
+
+    id: JobId
+    tenant_id: TenantId
+    video_id: VideoId
+    created_by: UserId
+    spec: AnalysisSpec
+    model: ModelRef
+    created_at: datetime
+    _work: Work
+    _status: JobStatus = JobStatus.QUEUED
+    _stage: JobStage = JobStage.PLAN
+    _started_at: datetime | None = None
+    _finished_at: datetime | None = None
+    _failure: Failure | None = None
+
+    @classmethod
+    def queue(
+        cls,
+        *,
+        job_id: JobId,
+        tenant_id: TenantId,
+        video_id: VideoId,
+        created_by: UserId,
+        spec: AnalysisSpec,
+        model: ModelRef,
+        now: datetime,
+    ) -> "AnalysisJob":
+        return cls(
+            id=job_id,
+            tenant_id=tenant_id,
+            video_id=video_id,
+            created_by=created_by,
+            spec=spec,
+            model=model,
+            created_at=now,
+            _work=Work(due_at=now),
+        )
+
+    @property
+    def status(self) -> JobStatus:
+        return self._status
+
+    @property
+    def stage(self) -> JobStage:
+        return self._stage
+
+    @property
+    def work(self) -> Work:
+        return self._work
+
+    @property
+    def started_at(self) -> datetime | None:
+        return self._started_at
+
+    @property
+    def finished_at(self) -> datetime | None:
+        return self._finished_at
+
+    @property
+    def failure(self) -> Failure | None:
+        return self._failure
+
+    def claim(self, stage: JobStage, owner: str, now: datetime, lease: timedelta) -> int:
+        """Hold ``stage`` (plan or finish) and return the fencing token. Raises `LeaseLost` when it is not to be had."""
+        if self._stage is not stage or stage is JobStage.ANALYSE or self._status.is_final:
+            raise LeaseLost("This stage of the job is not waiting to be done.")
+        self._work = self._work.claimed(owner, now, lease)
+        if self._status is JobStatus.QUEUED:
+            self._move_to(JobStatus.RUNNING)
+            self._started_at = self._started_at or now
+        return self._work.token
+
+    def planned(self, token: int, now: datetime) -> None:
+        """The segments exist: they are to be analysed next."""
+        self._work.require(token)
+        self._stage = JobStage.ANALYSE
+        self._work = self._work.renewed(now)
+
+    def all_segments_done(self, now: datetime) -> None:
+        """The last segment is done: the job is to be finished next."""
+        if self._status is not JobStatus.RUNNING or self._stage is not JobStage.ANALYSE:
+            raise InvalidTransition("job", f"{self._status} ({self._stage})", JobStage.FINISH)
+        self._stage = JobStage.FINISH
+        self._work = self._work.renewed(now)
+
+    def hand_back(self, token: int, now: datetime) -> None:
+        """The worker is leaving: free the stage without using up an attempt."""
+        self._work.require(token)
+        self._work = self._work.handed_back(now)
+
+    def retry_later(self, token: int, now: datetime, policy: RetryPolicy) -> bool:
+        """Free the stage after a passing fault; ``False`` when the attempts are used up and the job must fail."""
+        self._work.require(token)
+        return self._free_for_retry(now, policy)
+
+    def expire(self, now: datetime, policy: RetryPolicy) -> bool:
+        """Free a stage whose lease ran out; ``False`` when the attempts are used up and the job must fail."""
+        if not self._work.has_expired(now):
+            raise LeaseLost("The lease is still good.")
+        return self._free_for_retry(now, policy)
+
+    def succeed(self, token: int, now: datetime) -> None:
+        self._work.require(token)
+        if self._stage is not JobStage.FINISH:
+            raise InvalidTransition("job", f"{self._status} ({self._stage})", JobStatus.SUCCEEDED)
+        self._end(JobStatus.SUCCEEDED, now)
+
+    def fail(self, failure: Failure, now: datetime) -> None:
+        self._end(JobStatus.FAILED, now)
+        self._failure = failure
+
+    def cancel(self, now: datetime) -> None:
+        self._end(JobStatus.CANCELLED, now)
+
+    def retry(self, now: datetime) -> None:
+        """A person asks again: ``failed`` → ``queued``. Segments that are done stay done."""
+        self._move_to(JobStatus.QUEUED)
+        self._failure = None
+        self._finished_at = None
+        self._stage = JobStage.PLAN
+        self._work = self._work.renewed(now)
+
+    def _free_for_retry(self, now: datetime, policy: RetryPolicy) -> bool:
+        if policy.exhausted(self._work.attempts):
+            return False
+        self._work = self._work.freed(now + policy.delay(self._work.attempts))
+        return True
+
+    def _end(self, target: JobStatus, now: datetime) -> None:
+        self._move_to(target)
+        self._finished_at = now
+        self._work = self._work.freed(now)
+
+    def _move_to(self, target: JobStatus) -> None:
+        if target not in JOB_TRANSITIONS[self._status]:
+            raise InvalidTransition("job", self._status, target)
+        self._status = target
+
+
+class SegmentStatus(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    DEAD = "dead"
+
+
+SEGMENT_TRANSITIONS: Mapping[SegmentStatus, frozenset[SegmentStatus]] = {
+    SegmentStatus.PENDING: frozenset({SegmentStatus.RUNNING}),
+    SegmentStatus.RUNNING: frozenset({SegmentStatus.DONE, SegmentStatus.PENDING, SegmentStatus.DEAD}),
+    SegmentStatus.DONE: frozenset(),
+    SegmentStatus.DEAD: frozenset({SegmentStatus.PENDING}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentSpan:
+    """A cut of the video: the frames with ``start_s <= time < end_s`` (seconds; ``end_s`` ``None`` for the last one).
+
+    ``first_frame`` is the index, in the whole video, of the first frame in it. ``frame_count`` says how many frames
+    it holds, ``sample_count`` how many of them are to be analysed.
+    """
+
+    index: int
+    start_s: float
+    end_s: float | None
+    first_frame: int
+    frame_count: int
+    sample_count: int
+
+
+@dataclass(eq=False, kw_only=True, slots=True)
+class Segment:
+    """The unit of work and of retry: one cut of the video of one job."""
+
+    id: SegmentId
+    job_id: JobId
+    tenant_id: TenantId
+    span: SegmentSpan
+    _work: Work
+    _status: SegmentStatus = SegmentStatus.PENDING
+    _frames_done: int = 0
+    _failure: Failure | None = None
+
+    @classmethod
+    def cut(cls, *, segment_id: SegmentId, job: AnalysisJob, span: SegmentSpan, now: datetime) -> "Segment":
+        return cls(id=segment_id, job_id=job.id, tenant_id=job.tenant_id, span=span, _work=Work(due_at=now))
+
+    @property
+    def status(self) -> SegmentStatus:
+        return self._status
+
+    @property
+    def work(self) -> Work:
+        return self._work
+
+    @property
+    def frames_done(self) -> int:
+        """How many frames of it have been analysed so far; what counts is only known once it is done."""
+        return self._frames_done
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why the last attempt ended badly."""
+        return self._failure
+
+    def claim(self, owner: str, now: datetime, lease: timedelta) -> int:
+        """``pending`` → ``running``; returns the fencing token. Raises `LeaseLost` when it is not waiting."""
+        if self._status is not SegmentStatus.PENDING:
+            raise LeaseLost("This segment is not waiting to be done.")
+        self._work = self._work.claimed(owner, now, lease)
+        self._move_to(SegmentStatus.RUNNING)
+        self._frames_done = 0
+        return self._work.token
+
+    def complete(self, token: int, frames: int, now: datetime) -> None:
+        self._work.require(token)
+        self._move_to(SegmentStatus.DONE)
+        self._frames_done = frames
+        self._failure = None
+        self._work = self._work.freed(now)
+
+    def hand_back(self, token: int, now: datetime) -> None:
+        """The worker is leaving: back to ``pending`` without using up an attempt."""
+        self._work.require(token)
+        self._move_to(SegmentStatus.PENDING)
+        self._frames_done = 0
+        self._work = self._work.handed_back(now)
+
+    def retry_later(self, token: int, failure: Failure, now: datetime, policy: RetryPolicy) -> bool:
+        """Free it after a passing fault; ``False`` when the attempts are used up: it is ``dead`` then."""
+        self._work.require(token)
+        return self._free_for_retry(failure, now, policy)
+
+    def expire(self, failure: Failure, now: datetime, policy: RetryPolicy) -> bool:
+        """Free it after its lease ran out; ``False`` when the attempts are used up: it is ``dead`` then."""
+        if not self._work.has_expired(now):
+            raise LeaseLost("The lease is still good.")
+        return self._free_for_retry(failure, now, policy)
+
+    def revoke(self, now: datetime) -> None:
+        """The job was cancelled or failed: whoever runs this segment can write no more."""
+        self._move_to(SegmentStatus.PENDING)
+        self._frames_done = 0
+        self._work = self._work.renewed(now)
+
+    def bury(self, token: int, failure: Failure, now: datetime) -> None:
+        """``running`` → ``dead``: trying again cannot help."""
+        self._work.require(token)
+        self._die(failure, now)
+
+    def revive(self, now: datetime) -> None:
+        """A person asked to retry the job: ``dead`` → ``pending`` with its attempts forgotten."""
+        self._move_to(SegmentStatus.PENDING)
+        self._failure = None
+        self._work = self._work.renewed(now)
+
+    def _free_for_retry(self, failure: Failure, now: datetime, policy: RetryPolicy) -> bool:
+        if policy.exhausted(self._work.attempts):
+            self._die(failure, now)
+            return False
+        self._move_to(SegmentStatus.PENDING)
+        self._failure = failure
+        self._frames_done = 0
+        self._work = self._work.freed(now + policy.delay(self._work.attempts))
+        return True
+
+    def _die(self, failure: Failure, now: datetime) -> None:
+        self._move_to(SegmentStatus.DEAD)
+        self._failure = failure
+        self._work = self._work.freed(now)
+
+    def _move_to(self, target: SegmentStatus) -> None:
+        if target not in SEGMENT_TRANSITIONS[self._status]:
+            raise InvalidTransition("segment", self._status, target)
+        self._status = target

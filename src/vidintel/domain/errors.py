@@ -1,0 +1,228 @@
+"""Everything that can go wrong in the domain, each with a stable ``code``.
+
+::
+
+    DomainError
+    ├── ValidationError                     a value does not fit its type
+    ├── AuthenticationError                 who are you?
+    ├── AuthorizationError                  you may not do that
+    ├── NotFoundError                       not there, or not yours
+    │   ├── VideoNotFound  JobNotFound  ResultNotFound  FrameNotFound
+    ├── ConflictError                       the state does not allow it
+    │   ├── InvalidTransition  JobAlreadyActive  LeaseLost
+    ├── PayloadTooLarge                     more bytes than accepted
+    ├── UnsupportedMedia                    the content is not a video we can read
+    │   ├── EmptyFile  NotAVideo  NoVideoStream
+    ├── BusinessRuleViolation               well formed, yet not possible
+    │   ├── UnknownModel  UnknownLabel  UnreadableVideo  NoFrames
+    │   ├── ResolutionUnsupported  DurationExceeded  ModelUnusable  AttemptsExhausted
+    ├── RateLimited                         too many requests
+    ├── ExternalServiceError                a service we depend on failed
+    │   └── StorageError
+    └── ServiceUnavailable                  try again later
+        └── StorageFull
+
+A message says what to do about it. HTTP status codes live at the HTTP edge, never here.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+
+class DomainError(Exception):
+    """Root of the tree. ``detail`` is safe to show to a client; ``context`` carries structured facts about it."""
+
+    code: ClassVar[str] = "domain_error"
+
+    def __init__(self, detail: str, **context: object) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.context: Mapping[str, object] = context
+
+
+class ValidationError(DomainError):
+    """A value does not fit its type. ``field`` names it when it came from a request."""
+
+    code = "validation_failed"
+
+    def __init__(self, detail: str, *, field: str | None = None, **context: object) -> None:
+        super().__init__(detail, **context)
+        self.field = field
+
+
+class AuthenticationError(DomainError):
+    code = "authentication_required"
+
+
+class AuthorizationError(DomainError):
+    code = "permission_denied"
+
+
+class NotFoundError(DomainError):
+    code = "not_found"
+
+
+class VideoNotFound(NotFoundError):
+    code = "video_not_found"
+
+    def __init__(self, video_id: object) -> None:
+        super().__init__(f"There is no video {video_id}.", video_id=str(video_id))
+
+
+class JobNotFound(NotFoundError):
+    code = "job_not_found"
+
+    def __init__(self, job_id: object) -> None:
+        super().__init__(f"There is no job {job_id}.", job_id=str(job_id))
+
+
+class ResultNotFound(NotFoundError):
+    code = "result_not_found"
+
+
+class FrameNotFound(NotFoundError):
+    code = "frame_not_found"
+
+
+class ConflictError(DomainError):
+    code = "conflict"
+
+
+class InvalidTransition(ConflictError):
+    """A state machine refused to move from ``current`` to ``target``."""
+
+    code = "invalid_transition"
+
+    def __init__(self, subject: str, current: str, target: str) -> None:
+        super().__init__(f"A {subject} that is {current} cannot become {target}.", current=current, target=target)
+        self.current = current
+        self.target = target
+
+
+class JobAlreadyActive(ConflictError):
+    code = "job_already_active"
+
+    def __init__(self, detail: str = "This video is being analysed. Wait for its job to end, or cancel it.") -> None:
+        super().__init__(detail)
+
+
+class LeaseLost(ConflictError):
+    """The work was taken over, cancelled or deleted meanwhile; whatever the holder has must not be written."""
+
+    code = "lease_lost"
+
+    def __init__(self, detail: str = "Another worker holds this piece of work now.") -> None:
+        super().__init__(detail)
+
+
+class PayloadTooLarge(DomainError):
+    code = "payload_too_large"
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(f"The file is larger than the limit of {limit_bytes} bytes.", limit_bytes=limit_bytes)
+
+
+class UnsupportedMedia(DomainError):
+    code = "unsupported_media"
+
+
+class EmptyFile(UnsupportedMedia):
+    code = "empty_file"
+
+    def __init__(self) -> None:
+        super().__init__("The file is empty. Send the bytes of a video.")
+
+
+class NotAVideo(UnsupportedMedia):
+    code = "not_a_video"
+
+    def __init__(self, detail: str = "The content is not a video in a container we can read.") -> None:
+        super().__init__(detail)
+
+
+class NoVideoStream(UnsupportedMedia):
+    code = "no_video_stream"
+
+    def __init__(self) -> None:
+        super().__init__("The file has no video stream (it may hold audio only).")
+
+
+class BusinessRuleViolation(DomainError):
+    code = "business_rule_violated"
+
+
+class UnknownModel(BusinessRuleViolation):
+    code = "unknown_model"
+
+    def __init__(self, name: str, available: tuple[str, ...]) -> None:
+        known = ", ".join(available) or "none"
+        super().__init__(f"There is no model named '{name}'. Available: {known}.", available=available)
+
+
+class UnknownLabel(BusinessRuleViolation):
+    code = "unknown_label"
+
+    def __init__(self, label: str, model: str, labels: tuple[str, ...]) -> None:
+        super().__init__(f"Model '{model}' has no label '{label}'. It knows: {', '.join(labels)}.", labels=labels)
+
+
+class UnreadableVideo(BusinessRuleViolation):
+    code = "unreadable_video"
+
+
+class NoFrames(BusinessRuleViolation):
+    code = "no_frames"
+
+    def __init__(self) -> None:
+        super().__init__("The video stream holds no frame that can be decoded.")
+
+
+class ResolutionUnsupported(BusinessRuleViolation):
+    code = "resolution_unsupported"
+
+
+class DurationExceeded(BusinessRuleViolation):
+    code = "duration_exceeded"
+
+
+class ModelUnusable(BusinessRuleViolation):
+    """The model's files are missing, damaged or of another task."""
+
+    code = "model_unusable"
+
+
+class AttemptsExhausted(BusinessRuleViolation):
+    """Every allowed attempt at a piece of work ended without an answer."""
+
+    code = "attempts_exhausted"
+
+
+class RateLimited(DomainError):
+    code = "rate_limited"
+
+    def __init__(self, detail: str, *, retry_after_s: float) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class ExternalServiceError(DomainError):
+    code = "external_service_failed"
+
+
+class StorageError(ExternalServiceError):
+    code = "storage_failed"
+
+
+class ServiceUnavailable(DomainError):
+    code = "service_unavailable"
+
+    def __init__(self, detail: str, *, retry_after_s: float = 5.0) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class StorageFull(ServiceUnavailable):
+    code = "storage_full"
+
+    def __init__(self) -> None:
+        super().__init__("The storage has no room for this file. Try again later.", retry_after_s=300)

@@ -1,0 +1,83 @@
+"""Who acts, for which tenant, and what a role may do."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from vidintel.domain.errors import AuthorizationError, ValidationError
+
+_IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:@|-]{0,127}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Identifier:
+    value: str
+
+    def __post_init__(self) -> None:
+        if not _IDENTIFIER.fullmatch(self.value):
+            kind = type(self).__name__
+            raise ValidationError(f"A {kind} has 1 to 128 letters, digits or _.:@|- and starts with a letter or digit.")
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class UserId(_Identifier):
+    """The subject of a verified token, for example ``user_2abc``."""
+
+    __slots__ = ()
+
+
+class TenantId(_Identifier):
+    """The organisation a token is for, else the user: the owner of every row."""
+
+    __slots__ = ()
+
+
+class Permission(StrEnum):
+    """One thing that can be done to one kind of resource."""
+
+    VIDEO_READ = "video:read"
+    VIDEO_CREATE = "video:create"
+    VIDEO_UPDATE = "video:update"
+    VIDEO_DELETE = "video:delete"
+    JOB_READ = "job:read"
+    JOB_CREATE = "job:create"
+    JOB_CANCEL = "job:cancel"
+    MODEL_READ = "model:read"
+
+
+class Role(StrEnum):
+    """What a member of a tenant is; each role may do all that the one before it may."""
+
+    VIEWER = "viewer"
+    EDITOR = "editor"
+    ADMIN = "admin"
+
+
+_VIEWER = frozenset({Permission.VIDEO_READ, Permission.JOB_READ, Permission.MODEL_READ})
+_EDITOR = _VIEWER | {Permission.VIDEO_CREATE, Permission.VIDEO_UPDATE, Permission.JOB_CREATE, Permission.JOB_CANCEL}
+_ADMIN = _EDITOR | {Permission.VIDEO_DELETE}
+
+PERMISSIONS: dict[Role, frozenset[Permission]] = {Role.VIEWER: _VIEWER, Role.EDITOR: _EDITOR, Role.ADMIN: _ADMIN}
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A verified caller: one user acting in one tenant with one role."""
+
+    user_id: UserId
+    tenant_id: TenantId
+    role: Role
+
+    @property
+    def permissions(self) -> frozenset[Permission]:
+        return PERMISSIONS[self.role]
+
+    def require(self, permission: Permission) -> None:
+        """Raise `AuthorizationError` unless the role grants ``permission``."""
+        if permission not in self.permissions:
+            raise AuthorizationError(
+                f"Role '{self.role}' lacks the permission '{permission}'. Ask an admin of your organisation.",
+                permission=permission.value,
+            )

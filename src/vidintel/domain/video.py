@@ -1,0 +1,242 @@
+"""A video that was accepted, and the states it goes through."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import NewType
+from uuid import UUID
+
+from vidintel.domain.errors import DomainError, InvalidTransition, ValidationError
+from vidintel.domain.identity import TenantId, UserId
+
+VideoId = NewType("VideoId", UUID)
+
+TITLE_MAX = 200
+DESCRIPTION_MAX = 5_000
+_FILE_NAME_MAX = 255
+_EARLIEST_CAPTURE = datetime(1888, 1, 1, tzinfo=UTC)
+
+
+class VideoStatus(StrEnum):
+    PENDING = "pending"
+    UPLOADED = "uploaded"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+VIDEO_TRANSITIONS: Mapping[VideoStatus, frozenset[VideoStatus]] = {
+    VideoStatus.PENDING: frozenset({VideoStatus.UPLOADED, VideoStatus.FAILED}),
+    VideoStatus.UPLOADED: frozenset({VideoStatus.PROCESSING}),
+    VideoStatus.PROCESSING: frozenset({VideoStatus.COMPLETED, VideoStatus.FAILED, VideoStatus.UPLOADED}),
+    VideoStatus.COMPLETED: frozenset({VideoStatus.PROCESSING}),
+    VideoStatus.FAILED: frozenset({VideoStatus.PROCESSING}),
+}
+
+
+class SourceKind(StrEnum):
+    UPLOAD = "upload"
+    URL = "url"
+
+
+@dataclass(frozen=True, slots=True)
+class VideoSource:
+    """Where the bytes come from. ``name`` is what the client called it: shown, never used as a path."""
+
+    kind: SourceKind
+    name: str
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.name) <= _FILE_NAME_MAX:
+            raise ValidationError(f"A file name has 1 to {_FILE_NAME_MAX} characters.", field="file")
+        if any(ord(character) < 32 for character in self.name):
+            raise ValidationError("A file name holds no control characters.", field="file")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredContent:
+    """The bytes as they lie in the object storage. ``sha256`` is 64 lower-case hex digits."""
+
+    key: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class MediaInfo:
+    """What probing found. ``width`` and ``height`` are pixels of the displayed (rotated) picture.
+
+    ``frame_count`` counts the presentable frames; ``frame_rate`` is their average per second.
+    """
+
+    container: str
+    codec: str
+    width: int
+    height: int
+    rotation: int
+    duration_s: float
+    frame_rate: float
+    frame_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why something ended badly: the stable code of the error, and a sentence for the client."""
+
+    code: str
+    detail: str
+
+    @classmethod
+    def of(cls, error: DomainError) -> "Failure":
+        return cls(error.code, error.detail)
+
+
+def validate_title(title: str) -> str:
+    """Return ``title`` stripped; raise `ValidationError` when it is empty or too long."""
+    stripped = title.strip()
+    if not 0 < len(stripped) <= TITLE_MAX or "\x00" in stripped:
+        raise ValidationError(f"A title has 1 to {TITLE_MAX} characters.", field="title")
+    return stripped
+
+
+def validate_description(description: str | None) -> str | None:
+    """Return ``description`` stripped, ``None`` when empty; raise `ValidationError` when too long."""
+    stripped = (description or "").strip()
+    if len(stripped) > DESCRIPTION_MAX or "\x00" in stripped:
+        raise ValidationError(f"A description has at most {DESCRIPTION_MAX} characters.", field="description")
+    return stripped or None
+
+
+def validate_captured_at(captured_at: datetime | None, now: datetime) -> datetime | None:
+    """Return ``captured_at`` in UTC; raise `ValidationError` for a naive, absurdly old or future time."""
+    if captured_at is None:
+        return None
+    if captured_at.tzinfo is None:
+        raise ValidationError("captured_at needs a time zone, for example 2026-05-01T12:00:00Z.", field="captured_at")
+    try:
+        in_utc = captured_at.astimezone(UTC)
+    except OverflowError:
+        raise ValidationError("captured_at is out of range.", field="captured_at") from None
+    if not _EARLIEST_CAPTURE <= in_utc <= now:
+        raise ValidationError("captured_at lies in the future, or before film was invented.", field="captured_at")
+    return in_utc
+
+
+@dataclass(eq=False, kw_only=True, slots=True)
+class Video:
+    """One video of one tenant. Status, content, media and failure change only through its methods."""
+
+    id: VideoId
+    tenant_id: TenantId
+    created_by: UserId
+    source: VideoSource
+    title: str
+    description: str | None
+    captured_at: datetime | None
+    created_at: datetime
+    _updated_at: datetime
+    _status: VideoStatus = VideoStatus.PENDING
+    _content: StoredContent | None = None
+    _media: MediaInfo | None = None
+    _failure: Failure | None = None
+
+    @classmethod
+    def register(
+        cls,
+        *,
+        video_id: VideoId,
+        tenant_id: TenantId,
+        created_by: UserId,
+        source: VideoSource,
+        now: datetime,
+        title: str | None = None,
+        description: str | None = None,
+        captured_at: datetime | None = None,
+    ) -> "Video":
+        """A new ``pending`` video; the title falls back to the source's name. Raises `ValidationError`."""
+        return cls(
+            id=video_id,
+            tenant_id=tenant_id,
+            created_by=created_by,
+            source=source,
+            title=validate_title(title if title is not None else source.name[:TITLE_MAX]),
+            description=validate_description(description),
+            captured_at=validate_captured_at(captured_at, now),
+            created_at=now,
+            _updated_at=now,
+        )
+
+    @property
+    def status(self) -> VideoStatus:
+        return self._status
+
+    @property
+    def content(self) -> StoredContent | None:
+        return self._content
+
+    @property
+    def media(self) -> MediaInfo | None:
+        return self._media
+
+    @property
+    def failure(self) -> Failure | None:
+        return self._failure
+
+    @property
+    def updated_at(self) -> datetime:
+        return self._updated_at
+
+    def attach_content(self, content: StoredContent, now: datetime) -> None:
+        """The bytes are here: ``pending`` → ``uploaded``."""
+        self._move_to(VideoStatus.UPLOADED, now)
+        self._content = content
+
+    def begin_processing(self, now: datetime) -> None:
+        """A job started: → ``processing``; a former failure is forgotten."""
+        self._move_to(VideoStatus.PROCESSING, now)
+        self._failure = None
+
+    def describe_media(self, media: MediaInfo, now: datetime) -> None:
+        """Record what probing found; only while ``processing``."""
+        if self._status is not VideoStatus.PROCESSING:
+            raise InvalidTransition("video", self._status, "probed")
+        self._media = media
+        self._updated_at = now
+
+    def complete(self, now: datetime) -> None:
+        self._move_to(VideoStatus.COMPLETED, now)
+
+    def fail(self, failure: Failure, now: datetime) -> None:
+        self._move_to(VideoStatus.FAILED, now)
+        self._failure = failure
+
+    def abandon_processing(self, now: datetime) -> None:
+        """The running job was cancelled: ``processing`` → ``uploaded``."""
+        self._move_to(VideoStatus.UPLOADED, now)
+
+    def edit(
+        self,
+        now: datetime,
+        *,
+        fields: frozenset[str],
+        title: str | None = None,
+        description: str | None = None,
+        captured_at: datetime | None = None,
+    ) -> None:
+        """Change the named ``fields`` (of ``title``, ``description``, ``captured_at``). Raises `ValidationError`."""
+        if "title" in fields:
+            if title is None:
+                raise ValidationError("A title cannot be null.", field="title")
+            self.title = validate_title(title)
+        if "description" in fields:
+            self.description = validate_description(description)
+        if "captured_at" in fields:
+            self.captured_at = validate_captured_at(captured_at, now)
+        self._updated_at = now
+
+    def _move_to(self, target: VideoStatus, now: datetime) -> None:
+        if target not in VIDEO_TRANSITIONS[self._status]:
+            raise InvalidTransition("video", self._status, target)
+        self._status = target
+        self._updated_at = now
