@@ -1,0 +1,1 @@
+"""Scripts that make the sample clip and the model; importable from the repository root."""
