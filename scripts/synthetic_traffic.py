@@ -21,7 +21,7 @@ import numpy as np
 
 from scripts.traffic_drawing import Picture, Stamp, blend, stamp
 from scripts.traffic_motion import Mover, Road, road_centre, vehicles_on, walkers
-from scripts.traffic_scenery import Layer, Scenery, draw_scenery
+from scripts.traffic_scenery import Scenery, draw_scenery
 
 LABELS = ("car", "truck", "person")
 MIN_INSIDE = 0.2
@@ -94,10 +94,10 @@ class Scene:
                     where, image = cut
                     blend(picture[where], image[..., :3], image[..., 3])
         blend(picture, scenery.overhead.image, scenery.overhead.mask)
-        lit = picture * scenery.light
+        lit = np.multiply(picture, scenery.light, dtype=np.float32)
         left, top = np.random.default_rng((self.parameters.seed, index)).integers(0, 64, 2)
         lit += scenery.noise[top : top + picture.shape[0], left : left + picture.shape[1]]
-        return np.clip(lit + 0.5, 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(lit + 0.5, 0, 255), np.uint8)
 
     def frames(self) -> Iterator[Picture]:
         """All frames in order, BGR (H, W, 3)."""
@@ -217,6 +217,8 @@ def write_clip(
     parameters = scene.parameters
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
         stream = container.add_stream(codec, rate=Fraction(parameters.fps))
+        if not isinstance(stream, av.VideoStream):
+            raise ValueError(f"{codec} is not a video codec")
         stream.width, stream.height, stream.pix_fmt = parameters.width, parameters.height, "yuv420p"
         stream.options = {"crf": str(crf), "preset": preset, "g": str(round(keyframe_s * parameters.fps))}
         for picture in scene.frames():

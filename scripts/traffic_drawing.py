@@ -95,7 +95,8 @@ def stamp(sprite: Sprite, x: float, y: float, heading: float) -> Stamp:
             [sin, cos, y - top - 0.5 - sin * centre_x - cos * centre_y],
         ]
     )
-    return Stamp(cv2.warpAffine(sprite.image, matrix, (side, side), flags=cv2.INTER_LINEAR), left, top)
+    turned = cv2.warpAffine(sprite.image, matrix, (side, side), flags=cv2.INTER_LINEAR)
+    return Stamp(np.asarray(turned, np.uint8), left, top)
 
 
 def blend(picture: Picture, image: Picture, alpha: Picture) -> None:
@@ -150,7 +151,7 @@ class Pen:
         hull = (cv2.convexHull(corners)[:, 0, :].astype(np.float64) - (columns / 2, rows / 2)) / DRAWN_SCALE
         size = (columns * SPRITE_SCALE // DRAWN_SCALE, rows * SPRITE_SCALE // DRAWN_SCALE)
         image = cv2.resize(np.dstack([self._image, self._mask]), size, interpolation=cv2.INTER_AREA)
-        return Sprite(image, hull, self._length, self._width)
+        return Sprite(np.asarray(image, np.uint8), hull, self._length, self._width)
 
 
 def shade(colour: Colour, factor: float) -> Colour:

@@ -52,9 +52,7 @@ class Scenery:
     noise: NDArray[np.int8]
 
 
-def texture(
-    rng: np.random.Generator, size: tuple[int, int], colour: Colour, contrast: float, grain: float
-) -> Picture:
+def texture(rng: np.random.Generator, size: tuple[int, int], colour: Colour, contrast: float, grain: float) -> Picture:
     """A noisy surface: smooth blotches at three scales (`contrast`) and a fine `grain`, both in grey levels."""
     width, height = size
     field = rng.normal(0, grain, (height, width)).astype(np.float32)
@@ -66,6 +64,10 @@ def texture(
 
 def _fill(mask: Picture, points: NDArray[np.float64], value: int = 255) -> None:
     cv2.fillPoly(mask, [np.round(points * (1 << _SHIFT)).astype(np.int32)], value, cv2.LINE_AA, _SHIFT)
+
+
+def _soft(mask: Picture, sigma: float) -> Picture:
+    return np.asarray(cv2.GaussianBlur(mask, (0, 0), sigma), np.uint8)
 
 
 def _strip(road: Road, low: float, high: float, start: float = 0.0, end: float | None = None) -> NDArray[np.float64]:
@@ -95,9 +97,9 @@ def _slabs(rng: np.random.Generator, picture: Picture, mask: Picture) -> None:
     """Joints of paving slabs where the mask is set."""
     joints = np.zeros(picture.shape[:2], np.uint8)
     pitch = int(rng.integers(9, 26))
-    joints[:: pitch, :] = 70
-    joints[:, :: pitch] = 70
-    blend(picture, np.full_like(picture, 60), cv2.min(joints, mask))
+    joints[::pitch, :] = 70
+    joints[:, ::pitch] = 70
+    blend(picture, np.full_like(picture, 60), np.minimum(joints, mask))
 
 
 def _clutter(rng: np.random.Generator, picture: Picture, size: tuple[int, int]) -> None:
@@ -110,7 +112,8 @@ def _clutter(rng: np.random.Generator, picture: Picture, size: tuple[int, int]) 
             colour = _LEAVES[rng.integers(len(_LEAVES))]
             for _ in range(int(rng.integers(1, 6))):
                 spot = rng.normal(0, 12, 2)
-                _paint(picture, _blob(rng, x + spot[0], y + spot[1], rng.uniform(6, 18)), shade(colour, rng.uniform(0.7, 1.2)))
+                leaf = _blob(rng, x + spot[0], y + spot[1], rng.uniform(6, 18))
+                _paint(picture, leaf, shade(colour, rng.uniform(0.7, 1.2)))
         elif kind < 0.70:
             level = int(rng.uniform(40, 190))
             half = np.array([rng.uniform(4, 70), rng.uniform(3, 45)])
@@ -212,7 +215,7 @@ def _light(rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.float3
         side = np.array([[-1, 0], [1, 0], [1, 1], [-1, 1]]) * (1000, rng.uniform(60, 240))
         rotation = np.array([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]])
         _fill(cast, side @ rotation + rng.uniform(0, 1, 2) * size)
-        field *= 1 - rng.uniform(0.15, 0.45) / 255 * cv2.GaussianBlur(cast, (0, 0), rng.uniform(1, 8))
+        field *= 1 - rng.uniform(0.15, 0.45) / 255 * _soft(cast, rng.uniform(1, 8))
     brightness = rng.uniform(0.62, 1.2)
     tint = 1 + rng.uniform(-0.07, 0.07, 3)
     return (field[..., None] * brightness * tint).astype(np.float32)
@@ -227,7 +230,7 @@ def draw_scenery(rng: np.random.Generator, size: tuple[int, int], roads: list[Ro
         colour, contrast, grain = _GROUNDS[rng.integers(len(_GROUNDS))]
         patch = np.zeros((height, width), np.uint8)
         _fill(patch, _blob(rng, rng.uniform(0, width), rng.uniform(0, height), rng.uniform(60, 220)))
-        blend(ground, texture(rng, size, colour, contrast, grain), cv2.GaussianBlur(patch, (0, 0), 3))
+        blend(ground, texture(rng, size, colour, contrast, grain), _soft(patch, 3))
     if rng.random() < 0.25:
         _slabs(rng, ground, np.full((height, width), 255, np.uint8))
     _clutter(rng, ground, size)
@@ -243,7 +246,7 @@ def draw_scenery(rng: np.random.Generator, size: tuple[int, int], roads: list[Ro
         mask = _lay_road(rng, image, road, size)
         deck = Layer(image, mask)
         move = np.array([[1, 0, shadow[0] * 16], [0, 1, shadow[1] * 16]])
-        cast = cv2.GaussianBlur(cv2.warpAffine(mask, move, size), (0, 0), 2)
+        cast = _soft(np.asarray(cv2.warpAffine(mask, move, size), np.uint8), 2)
         blend(ground, np.zeros_like(ground), (cast * (depth * 0.8)).astype(np.uint8))
     strength = rng.uniform(0.8, 4.0)
     noise = np.clip(rng.normal(0, strength, (height + 64, width + 64, 3)), -20, 20).astype(np.int8)
