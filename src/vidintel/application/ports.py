@@ -11,7 +11,16 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from vidintel.domain.analysis import AnalysisJob, JobId, JobStage, ModelRef, Segment, SegmentId, SegmentSpan
+from vidintel.domain.analysis import (
+    AnalysisJob,
+    JobId,
+    JobStage,
+    ModelRef,
+    Segment,
+    SegmentId,
+    SegmentSpan,
+    SegmentStatus,
+)
 from vidintel.domain.detection import BoundingBox, FrameDetections
 from vidintel.domain.identity import Principal, TenantId
 from vidintel.domain.video import MediaInfo, StoredContent, Video, VideoId, VideoStatus
@@ -127,6 +136,11 @@ class DueWork:
     id: UUID
 
 
+# Locks are taken in one order everywhere: video, then job, then segment. A lock taken for an update must not block
+# foreign-key checks (``FOR NO KEY UPDATE``). ``detections`` carry no foreign keys: checking one per row would halve
+# the speed of COPY, so whoever deletes a job locks its row first and deletes its detections explicitly.
+
+
 class VideoRepository(Protocol):
     async def add(self, video: Video) -> None: ...
 
@@ -158,8 +172,8 @@ class JobRepository(Protocol):
 
     async def get_for_update(self, tenant_id: TenantId, job_id: JobId) -> AnalysisJob | None: ...
 
-    async def get_for_work(self, job_id: JobId) -> AnalysisJob | None:
-        """For workers, whose messages carry an id only: any tenant's job, its row locked."""
+    async def peek(self, job_id: JobId) -> AnalysisJob | None:
+        """For workers, whose messages carry an id only: any tenant's job, its row NOT locked."""
         ...
 
     async def save(self, job: AnalysisJob) -> None:
@@ -185,11 +199,11 @@ class JobRepository(Protocol):
         ...
 
     async def expired(self, now: datetime, limit: int) -> Sequence[AnalysisJob]:
-        """Jobs whose stage is held under a lease that ran out; rows locked, those locked by others skipped."""
+        """Jobs whose stage is held under a lease that ran out; rows NOT locked."""
         ...
 
     async def held_by(self, owner: str, limit: int) -> Sequence[AnalysisJob]:
-        """Jobs whose stage ``owner`` holds; rows locked."""
+        """Jobs whose stage ``owner`` holds; rows NOT locked."""
         ...
 
 
@@ -197,14 +211,16 @@ class SegmentRepository(Protocol):
     async def add_all(self, segments: Sequence[Segment]) -> None: ...
 
     async def get_for_work(self, segment_id: SegmentId) -> Segment | None:
-        """Any tenant's segment, its row locked. Lock its job first (`job_id_of`) when both are written."""
+        """Any tenant's segment, its row locked."""
         ...
 
-    async def job_id_of(self, segment_id: SegmentId) -> JobId | None: ...
+    async def peek(self, segment_id: SegmentId) -> Segment | None:
+        """Any tenant's segment, its row NOT locked."""
+        ...
 
     async def save(self, segment: Segment) -> None: ...
 
-    async def of_job(self, job_id: JobId, status: str) -> Sequence[Segment]:
+    async def of_job(self, job_id: JobId, status: SegmentStatus) -> Sequence[Segment]:
         """The job's segments with that status, by index; rows locked."""
         ...
 
@@ -262,8 +278,8 @@ class ObjectDeletions(Protocol):
 
     async def schedule(self, key: str, due_at: datetime) -> None: ...
 
-    async def forget(self, key: str) -> None:
-        """The object is wanted (or already gone)."""
+    async def forget(self, key: str) -> bool:
+        """The object is wanted (or already gone). ``False`` when it was not scheduled (any more)."""
         ...
 
     async def due(self, now: datetime, limit: int) -> Sequence[str]:
