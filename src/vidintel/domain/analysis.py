@@ -180,20 +180,22 @@ class AnalysisJob:
         self._stage = JobStage.FINISH
         self._work = self._work.renewed(now)
 
-    def hand_back(self, token: int, now: datetime) -> None:
-        """The worker is leaving: free the stage without using up an attempt."""
+    def hand_back(self, token: int, due_at: datetime) -> None:
+        """Free the stage without using up an attempt: the worker is leaving, or what it needs is down."""
         self._work.require(token)
-        self._work = self._work.handed_back(now)
+        self._work = self._work.handed_back(due_at)
 
     def retry_later(self, token: int, now: datetime, policy: RetryPolicy) -> bool:
         """Free the stage after a passing fault; ``False`` when the attempts are used up and the job must fail."""
         self._work.require(token)
         return self._free_for_retry(now, policy)
 
-    def expire(self, now: datetime, policy: RetryPolicy) -> bool:
-        """Free a stage whose lease ran out; ``False`` when the attempts are used up and the job must fail."""
-        if not self._work.has_expired(now):
-            raise LeaseLost("The lease is still good.")
+    def expire(self, now: datetime, policy: RetryPolicy, *, gone: str | None = None) -> bool:
+        """Free a stage whose lease ran out, or whose owner is known to be ``gone``.
+
+        ``False`` when the attempts are used up and the job must fail. Raises `LeaseLost` when the lease is good.
+        """
+        self._work.require_expired(now, gone)
         return self._free_for_retry(now, policy)
 
     def succeed(self, token: int, now: datetime) -> None:
@@ -316,22 +318,24 @@ class Segment:
         self._failure = None
         self._work = self._work.freed(now)
 
-    def hand_back(self, token: int, now: datetime) -> None:
-        """The worker is leaving: back to ``pending`` without using up an attempt."""
+    def hand_back(self, token: int, due_at: datetime) -> None:
+        """Back to ``pending`` without using up an attempt: the worker is leaving, or what it needs is down."""
         self._work.require(token)
         self._move_to(SegmentStatus.PENDING)
         self._frames_done = 0
-        self._work = self._work.handed_back(now)
+        self._work = self._work.handed_back(due_at)
 
     def retry_later(self, token: int, failure: Failure, now: datetime, policy: RetryPolicy) -> bool:
         """Free it after a passing fault; ``False`` when the attempts are used up: it is ``dead`` then."""
         self._work.require(token)
         return self._free_for_retry(failure, now, policy)
 
-    def expire(self, failure: Failure, now: datetime, policy: RetryPolicy) -> bool:
-        """Free it after its lease ran out; ``False`` when the attempts are used up: it is ``dead`` then."""
-        if not self._work.has_expired(now):
-            raise LeaseLost("The lease is still good.")
+    def expire(self, failure: Failure, now: datetime, policy: RetryPolicy, *, gone: str | None = None) -> bool:
+        """Free it after its lease ran out, or its owner is known to be ``gone``.
+
+        ``False`` when the attempts are used up: it is ``dead`` then. Raises `LeaseLost` when the lease is good.
+        """
+        self._work.require_expired(now, gone)
         return self._free_for_retry(failure, now, policy)
 
     def revoke(self, now: datetime) -> None:

@@ -74,3 +74,8 @@ class Work:
         """Raise `LeaseLost` unless ``token`` is the present holder's."""
         if not self.is_held or self.token != token:
             raise LeaseLost
+
+    def require_expired(self, now: datetime, gone: str | None) -> None:
+        """Raise `LeaseLost` unless the lease ran out, or its owner is the one known to be ``gone``."""
+        if not (self.has_expired(now) or (self.is_held and self.owner == gone)):
+            raise LeaseLost("The lease is still good.")

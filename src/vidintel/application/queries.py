@@ -1,0 +1,161 @@
+"""The answers: what was seen and when, results, pictures, models; and whether we are ready."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from vidintel.application.ports import (
+    DetectionFilter,
+    DetectionRow,
+    FrameRenderer,
+    ModelInfo,
+    ModelRegistry,
+    Page,
+    UnitOfWork,
+    UnitOfWorkFactory,
+)
+from vidintel.application.result import as_result
+from vidintel.application.videos import video_of
+from vidintel.domain.analysis import AnalysisJob, JobId
+from vidintel.domain.detection import FrameDetections
+from vidintel.domain.errors import JobNotFound, ResultNotFound, VideoNotFound
+from vidintel.domain.identity import Permission, Principal
+from vidintel.domain.video import VideoId
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionPage:
+    """``captured_at`` is the wall-clock time of the video's second 0, when the client gave one."""
+
+    job: AnalysisJob
+    captured_at: datetime | None
+    items: Sequence[DetectionRow]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class VideoResults:
+    """The results of one job by kind, for example ``summary``."""
+
+    job: AnalysisJob
+    results: dict[str, dict[str, object]]
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentHealth:
+    ok: bool
+    detail: str | None = None
+
+
+class ListDetections:
+    """What was seen, frame by frame. For viewers. While a job runs, what its finished segments saw.
+
+    Fails with `VideoNotFound`, `JobNotFound`, `ResultNotFound`, `ValidationError` for a bad cursor.
+    """
+
+    def __init__(self, uow: UnitOfWorkFactory) -> None:
+        self._uow = uow
+
+    @as_result
+    async def __call__(
+        self, principal: Principal, video_id: VideoId, job_id: JobId | None, filter_: DetectionFilter, page: Page
+    ) -> DetectionPage:
+        principal.require(Permission.VIDEO_READ)
+        async with self._uow() as uow:
+            video = await video_of(uow, principal, video_id)
+            job = await _answering_job(uow, principal, video_id, job_id)
+            items, next_cursor = await uow.detections.list(principal.tenant_id, job.id, filter_, page)
+            return DetectionPage(job, video.captured_at, items, next_cursor)
+
+
+class GetResults:
+    """The results of a video by kind. For viewers. Fails with `VideoNotFound`, `JobNotFound`, `ResultNotFound`."""
+
+    def __init__(self, uow: UnitOfWorkFactory) -> None:
+        self._uow = uow
+
+    @as_result
+    async def __call__(self, principal: Principal, video_id: VideoId, job_id: JobId | None) -> VideoResults:
+        principal.require(Permission.VIDEO_READ)
+        async with self._uow() as uow:
+            await video_of(uow, principal, video_id)
+            job = await _answering_job(uow, principal, video_id, job_id)
+            results = await uow.results.of_job(principal.tenant_id, job.id)
+            if not results:
+                raise ResultNotFound("This job has no results yet. Ask again when it has succeeded.")
+            return VideoResults(job, results)
+
+
+class RenderFrame:
+    """A picture of one moment, with the boxes seen in it when wanted. For viewers.
+
+    ``time_s`` is seconds on the player's timeline. Fails with `VideoNotFound`, `JobNotFound`, `FrameNotFound`,
+    `UnreadableVideo`.
+    """
+
+    def __init__(self, uow: UnitOfWorkFactory, renderer: FrameRenderer) -> None:
+        self._uow = uow
+        self._renderer = renderer
+
+    @as_result
+    async def __call__(
+        self, principal: Principal, video_id: VideoId, time_s: float, boxes: bool, job_id: JobId | None
+    ) -> bytes:
+        principal.require(Permission.VIDEO_READ)
+        detections: FrameDetections | None = None
+        async with self._uow() as uow:
+            video = await video_of(uow, principal, video_id)
+            if video.content is None:
+                raise VideoNotFound(video_id)
+            if boxes:
+                job = await _answering_job(uow, principal, video_id, job_id)
+                detections = await uow.detections.at(principal.tenant_id, job.id, time_s)
+        return await self._renderer.jpeg(video.content.key, time_s, detections)
+
+
+class ListModels:
+    """The models that can be asked for. For viewers."""
+
+    def __init__(self, registry: ModelRegistry) -> None:
+        self._registry = registry
+
+    @as_result
+    async def __call__(self, principal: Principal) -> Sequence[ModelInfo]:
+        principal.require(Permission.MODEL_READ)
+        return self._registry.list()
+
+
+class CheckReadiness:
+    """Whether each thing we depend on answers now. For anyone; tells names, never secrets."""
+
+    _TIMEOUT_S = 3.0
+
+    def __init__(self, checks: Mapping[str, Callable[[], Awaitable[None]]]) -> None:
+        self._checks = checks
+
+    async def __call__(self) -> dict[str, ComponentHealth]:
+        states = await asyncio.gather(*(self._run(check) for check in self._checks.values()))
+        return dict(zip(self._checks, states, strict=True))
+
+    async def _run(self, check: Callable[[], Awaitable[None]]) -> ComponentHealth:
+        try:
+            async with asyncio.timeout(self._TIMEOUT_S):
+                await check()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the component is not ready
+            return ComponentHealth(ok=False, detail=type(error).__name__)
+        return ComponentHealth(ok=True)
+
+
+async def _answering_job(uow: UnitOfWork, principal: Principal, video_id: VideoId, job_id: JobId | None) -> AnalysisJob:
+    """The named job of the video; else its newest that succeeded, else its newest."""
+    if job_id is not None:
+        named = await uow.jobs.get(principal.tenant_id, job_id)
+        if named is None or named.video_id != video_id:
+            raise JobNotFound(job_id)
+        return named
+    job = await uow.jobs.latest_succeeded_of_video(principal.tenant_id, video_id)
+    job = job or await uow.jobs.latest_of_video(principal.tenant_id, video_id)
+    if job is None:
+        raise ResultNotFound("This video was never analysed. Start a job for it.")
+    return job
