@@ -54,7 +54,7 @@ class WorkSettings(_Group):
     retry_cap_s: float = Field(60.0, ge=0)
     lease_s: float = Field(15.0, gt=0)
     heartbeat_s: float = Field(1.0, gt=0)
-    redispatch_s: float = Field(30.0, gt=0)
+    redispatch_s: float = Field(10.0, gt=0)
     poll_s: float = Field(1.0, gt=0)
     sweep_s: float = Field(2.0, gt=0)
     drain_s: float = Field(30.0, ge=0)

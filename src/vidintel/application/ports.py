@@ -344,8 +344,8 @@ class Doorbell(Protocol):
     """Hands work to the task engine. A message carries an id only; losing or doubling it changes nothing."""
 
     @property
-    def waiting(self) -> int:
-        """Messages that were rung here and not yet begun: keeps the dispatcher's window small."""
+    def load(self) -> int:
+        """Messages that were rung here and whose handling has not ended."""
         ...
 
     async def ring(self, work: DueWork) -> None: ...

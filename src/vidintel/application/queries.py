@@ -21,7 +21,7 @@ from vidintel.domain.analysis import AnalysisJob, JobId
 from vidintel.domain.detection import FrameDetections
 from vidintel.domain.errors import JobNotFound, ResultNotFound, VideoNotFound
 from vidintel.domain.identity import Permission, Principal
-from vidintel.domain.video import VideoId
+from vidintel.domain.video import Video, VideoId
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +90,9 @@ class GetResults:
 class RenderFrame:
     """A picture of one moment, with the boxes seen in it when wanted. For viewers.
 
-    ``time_s`` is seconds on the player's timeline. Fails with `VideoNotFound`, `JobNotFound`, `FrameNotFound`,
-    `UnreadableVideo`.
+    ``time_s`` is seconds on the player's timeline. With boxes, it is the picture of the analysed frame nearest to it,
+    provided that something was seen within one sampling interval: so boxes always sit on their objects.
+    Fails with `VideoNotFound`, `JobNotFound`, `FrameNotFound`, `UnreadableVideo`.
     """
 
     def __init__(self, uow: UnitOfWorkFactory, renderer: FrameRenderer) -> None:
@@ -110,8 +111,11 @@ class RenderFrame:
                 raise VideoNotFound(video_id)
             if boxes:
                 job = await _answering_job(uow, principal, video_id, job_id)
-                detections = await uow.detections.at(principal.tenant_id, job.id, time_s)
-        return await self._renderer.jpeg(video.content.key, time_s, detections)
+                nearest = await uow.detections.at(principal.tenant_id, job.id, time_s)
+                if nearest is not None and abs(nearest.time_s - time_s) <= _sampling_interval_s(job, video):
+                    detections = nearest
+        shown_s = time_s if detections is None else detections.time_s
+        return await self._renderer.jpeg(video.content.key, shown_s, detections)
 
 
 class ListModels:
@@ -145,6 +149,11 @@ class CheckReadiness:
         except Exception as error:  # noqa: BLE001 - whatever it is, the component is not ready
             return ComponentHealth(ok=False, detail=type(error).__name__)
         return ComponentHealth(ok=True)
+
+
+def _sampling_interval_s(job: AnalysisJob, video: Video) -> float:
+    frame_rate = video.media.frame_rate if video.media is not None else 0.0
+    return 1.0 / (job.spec.sample_fps or frame_rate or 1.0)
 
 
 async def _answering_job(uow: UnitOfWork, principal: Principal, video_id: VideoId, job_id: JobId | None) -> AnalysisJob:

@@ -1,0 +1,127 @@
+"""Handing out work, and picking up what was dropped."""
+
+from datetime import datetime, timedelta
+
+from vidintel.application.failing import WORKER_DIED, fail_job
+from vidintel.application.ports import Clock, Doorbell, ObjectStorage, UnitOfWorkFactory
+from vidintel.application.processing import lock_video_and_job
+from vidintel.domain.analysis import AnalysisJob, Segment
+from vidintel.domain.errors import DomainError, LeaseLost
+from vidintel.domain.work import RetryPolicy
+
+_BATCH = 100
+
+
+class DispatchWork:
+    """Ring for work that is due, fair over tenants, and only for as much as this worker can begin at once.
+
+    So a worker that dies takes at most what it was working on with it, and no tenant queues up in a broker.
+    """
+
+    def __init__(
+        self, uow: UnitOfWorkFactory, doorbell: Doorbell, clock: Clock, *, concurrency: int, redispatch: timedelta
+    ) -> None:
+        self._uow = uow
+        self._doorbell = doorbell
+        self._clock = clock
+        self._concurrency = concurrency
+        self._redispatch = redispatch
+
+    async def __call__(self) -> int:
+        """Returns how many pieces of work were rung for."""
+        room = self._concurrency - self._doorbell.load
+        if room <= 0:
+            return 0
+        now = self._clock.now()
+        async with self._uow() as uow:
+            due = await uow.work_queue.take_due(now, room, now + self._redispatch)
+            await uow.commit()
+        for work in due:
+            await self._doorbell.ring(work)
+        return len(due)
+
+
+class ReclaimWork:
+    """Free what dead workers held: leases that ran out, or all that an owner known to be ``gone`` holds."""
+
+    def __init__(self, uow: UnitOfWorkFactory, clock: Clock, retry: RetryPolicy) -> None:
+        self._uow = uow
+        self._clock = clock
+        self._retry = retry
+
+    async def __call__(self, *, gone: str | None = None) -> int:
+        """Returns how many pieces of work were freed or failed."""
+        now = self._clock.now()
+        async with self._uow() as uow:
+            if gone is None:
+                jobs = await uow.jobs.expired(now, _BATCH)
+                segments = await uow.segments.expired(now, _BATCH)
+            else:
+                jobs = await uow.jobs.held_by(gone, _BATCH)
+                segments = await uow.segments.held_by(gone, _BATCH)
+        freed = 0
+        for job in jobs:
+            freed += await self._reclaim_job(job, now, gone)
+        for segment in segments:
+            freed += await self._reclaim_segment(segment, now, gone)
+        return freed
+
+    async def _reclaim_job(self, found: AnalysisJob, now: datetime, gone: str | None) -> bool:
+        try:
+            async with self._uow() as uow:
+                video, job = await lock_video_and_job(uow, found)
+                if job.expire(now, self._retry, gone=gone):
+                    await uow.jobs.save(job)
+                else:
+                    await fail_job(uow, video, job, WORKER_DIED, now)
+                await uow.ring()
+                await uow.commit()
+        except LeaseLost:
+            return False
+        return True
+
+    async def _reclaim_segment(self, found: Segment, now: datetime, gone: str | None) -> bool:
+        try:
+            async with self._uow() as uow:
+                of_job = await uow.jobs.peek(found.job_id)
+                if of_job is None:
+                    return False
+                video, job = await lock_video_and_job(uow, of_job)
+                segment = await uow.segments.get_for_work(found.id)
+                if segment is None:
+                    return False
+                lives = segment.expire(WORKER_DIED, now, self._retry, gone=gone)
+                await uow.segments.save(segment)
+                if not lives and not job.status.is_final:
+                    await fail_job(uow, video, job, WORKER_DIED, now)
+                await uow.ring()
+                await uow.commit()
+        except LeaseLost:
+            return False
+        return True
+
+
+class CollectGarbage:
+    """Remove objects whose time has come: of deleted videos, and of uploads that were never finished."""
+
+    def __init__(
+        self, uow: UnitOfWorkFactory, storage: ObjectStorage, clock: Clock, *, unfinished_after_s: float = 86_400
+    ) -> None:
+        self._uow = uow
+        self._storage = storage
+        self._clock = clock
+        self._unfinished_after_s = unfinished_after_s
+
+    async def __call__(self) -> int:
+        """Returns how many objects were removed. An object that cannot be removed now stays on the list."""
+        removed = 0
+        async with self._uow() as uow:
+            for key in await uow.object_deletions.due(self._clock.now(), _BATCH):
+                try:
+                    await self._storage.delete(key)
+                except DomainError:
+                    continue
+                await uow.object_deletions.forget(key)
+                removed += 1
+            await uow.commit()
+        return removed + await self._storage.purge_unfinished(self._unfinished_after_s)

@@ -1,0 +1,79 @@
+"""Holding a piece of work while it is done: heartbeats, progress, and a way to stop."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TypeVar
+
+import structlog
+
+from vidintel.domain.errors import LeaseLost
+
+T = TypeVar("T")
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+class Leaving(Exception):
+    """The worker is shutting down; whatever it holds is handed back."""
+
+
+class WorkerIdentity:
+    """Who this worker process is (``owner`` of its leases), and whether it was told to leave."""
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        self._leaving = threading.Event()
+
+    @property
+    def is_leaving(self) -> bool:
+        return self._leaving.is_set()
+
+    def leave(self) -> None:
+        """From any thread: what runs now is to be handed back at its next frame."""
+        self._leaving.set()
+
+
+class Hold:
+    """What the work sees of the lease it is done under. Safe to use from any thread."""
+
+    def __init__(self, worker: WorkerIdentity) -> None:
+        self._worker = worker
+        self._lost = threading.Event()
+        self.frames_done = 0
+
+    def lose(self) -> None:
+        self._lost.set()
+
+    def check(self) -> None:
+        """Call often. Raises `LeaseLost` when the work is no longer ours, `Leaving` when the worker must go."""
+        if self._lost.is_set():
+            raise LeaseLost
+        if self._worker.is_leaving:
+            raise Leaving
+
+
+async def run_held(
+    hold: Hold, work: Coroutine[object, object, T], extend: Callable[[], Awaitable[bool]], *, heartbeat_s: float
+) -> T:
+    """Await ``work``, calling ``extend`` every ``heartbeat_s`` seconds meanwhile.
+
+    When ``extend`` answers ``False`` the hold is lost: ``work`` notices at its next `Hold.check`. A heartbeat that
+    raises is tried again: the lease outlives several of them, and the fencing token guards the write in any case.
+    """
+    task = asyncio.create_task(work)
+    try:
+        while True:
+            done, _ = await asyncio.wait({task}, timeout=heartbeat_s)
+            if done:
+                return await task
+            try:
+                if not await extend():
+                    hold.lose()
+            except Exception as error:  # noqa: BLE001 - an outage of the database must not kill work under way
+                _log.warning("lease.heartbeat_failed", error=repr(error))
+    finally:
+        if not task.done():
+            # A thread cannot be killed: it is told to stop, and waited for.
+            hold.lose()
+            await asyncio.wait({task})

@@ -1,0 +1,371 @@
+"""What workers do: plan a job, run its segments, finish it. Each claims by a conditional update, holds a lease that
+heartbeats extend, and writes under a fencing token: a message that is lost, doubled or late changes nothing.
+
+They return ``Err(LeaseLost)`` when there is nothing for them to do (any more), which is ordinary.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from uuid import uuid4
+
+from vidintel.application.failing import fail_job, passing_failure
+from vidintel.application.holding import Hold, Leaving, WorkerIdentity, run_held
+from vidintel.application.ports import (
+    Clock,
+    Detectors,
+    MediaLimits,
+    MediaPlan,
+    ObjectStorage,
+    UnitOfWork,
+    UnitOfWorkFactory,
+    VideoDecoder,
+)
+from vidintel.application.result import as_result
+from vidintel.domain.analysis import AnalysisJob, JobId, JobStage, JobStatus, Segment, SegmentId
+from vidintel.domain.analytics import SummaryFold
+from vidintel.domain.detection import FrameDetections
+from vidintel.domain.errors import (
+    BusinessRuleViolation,
+    LeaseLost,
+    ServiceUnavailable,
+    UnreadableVideo,
+    UnsupportedMedia,
+)
+from vidintel.domain.video import Failure, StoredContent, Video, VideoStatus
+from vidintel.domain.work import RetryPolicy
+
+_PERMANENT = (BusinessRuleViolation, UnsupportedMedia)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkRules:
+    """How work is held and tried again."""
+
+    lease: timedelta
+    heartbeat_s: float
+    retry: RetryPolicy
+
+
+class PlanJob:
+    """Probe the video and cut it into segments; the job runs from now on.
+
+    A job that was planned before (it is being retried) keeps its segments.
+    """
+
+    def __init__(
+        self,
+        uow: UnitOfWorkFactory,
+        storage: ObjectStorage,
+        decoder: VideoDecoder,
+        clock: Clock,
+        worker: WorkerIdentity,
+        rules: WorkRules,
+        *,
+        segment_s: float,
+        limits: MediaLimits,
+    ) -> None:
+        self._uow = uow
+        self._storage = storage
+        self._decoder = decoder
+        self._clock = clock
+        self._stage = _StageHolder(uow, clock, worker, rules)
+        self._segment_s = segment_s
+        self._limits = limits
+
+    @as_result
+    async def __call__(self, job_id: JobId) -> None:
+        video, job, token = await self._stage.claim(job_id, JobStage.PLAN)
+        await self._stage.run(job, token, self._plan(video, job, token))
+
+    async def _plan(self, video: Video, job: AnalysisJob, token: int) -> None:
+        async with self._uow() as uow:
+            was_planned = await uow.segments.count(job.id) > 0
+        content = _content_of(video)
+
+        def plan() -> MediaPlan:
+            with self._storage.open(content.key) as stream:
+                return self._decoder.plan(
+                    stream, segment_s=self._segment_s, sample_fps=job.spec.sample_fps, limits=self._limits
+                )
+
+        await self._begin_segments(job, token, None if was_planned else await asyncio.to_thread(plan))
+
+    async def _begin_segments(self, claimed: AnalysisJob, token: int, media_plan: MediaPlan | None) -> None:
+        now = self._clock.now()
+        async with self._uow() as uow:
+            video, job = await lock_video_and_job(uow, claimed)
+            job.planned(token, now)
+            if media_plan is not None:
+                video.describe_media(media_plan.media, now)
+                await uow.videos.save(video)
+                await uow.segments.add_all(
+                    [
+                        Segment.cut(segment_id=SegmentId(uuid4()), job=job, span=span, now=now)
+                        for span in media_plan.segments
+                    ]
+                )
+            if await uow.segments.count_unfinished(job.id) == 0:
+                job.all_segments_done(now)
+            await uow.jobs.save(job)
+            await uow.ring()
+            await uow.commit()
+
+
+class RunSegment:
+    """Decode one segment, detect in it, and store what was seen together with the fact that it is done."""
+
+    def __init__(
+        self,
+        uow: UnitOfWorkFactory,
+        storage: ObjectStorage,
+        decoder: VideoDecoder,
+        detectors: Detectors,
+        clock: Clock,
+        worker: WorkerIdentity,
+        rules: WorkRules,
+    ) -> None:
+        self._uow = uow
+        self._storage = storage
+        self._decoder = decoder
+        self._detectors = detectors
+        self._clock = clock
+        self._worker = worker
+        self._rules = rules
+
+    @as_result
+    async def __call__(self, segment_id: SegmentId) -> int:
+        """Returns how many detections were stored."""
+        video, job, segment, token = await self._claim(segment_id)
+        hold = Hold(self._worker)
+
+        async def extend() -> bool:
+            due_at = self._clock.now() + self._rules.lease
+            async with self._uow() as uow:
+                held = await uow.segments.extend_lease(segment.id, token, due_at, hold.frames_done)
+                await uow.commit()
+                return held
+
+        def analyse() -> list[FrameDetections]:
+            return self._analyse(video, job, segment, hold)
+
+        try:
+            frames = await run_held(hold, asyncio.to_thread(analyse), extend, heartbeat_s=self._rules.heartbeat_s)
+            return await self._complete(job, segment, token, frames, hold.frames_done)
+        except LeaseLost:
+            raise
+        except (Leaving, asyncio.CancelledError):
+            await asyncio.shield(self._hand_back(segment, token, timedelta(0)))
+            raise
+        except ServiceUnavailable as error:
+            await self._hand_back(segment, token, timedelta(seconds=error.retry_after_s))
+            raise
+        except Exception as error:
+            await self._give_up(job, segment, token, error)
+            raise
+
+    def _analyse(self, video: Video, job: AnalysisJob, segment: Segment, hold: Hold) -> list[FrameDetections]:
+        detector = self._detectors.get(job.model.name)
+        if detector.info.ref != job.model:
+            # The registry's model was exchanged between request and run: what was promised cannot be kept.
+            raise BusinessRuleViolation(
+                f"Model '{job.model.name}' was replaced since this job was queued. Start a new job."
+            )
+        seen: list[FrameDetections] = []
+        with self._storage.open(_content_of(video).key) as stream:
+            frames = self._decoder.frames(stream, segment.span, sample_fps=job.spec.sample_fps)
+            for frame in detector.detect(
+                frames,
+                min_confidence=job.spec.min_confidence,
+                iou_threshold=job.spec.iou_threshold,
+                labels=job.spec.labels,
+            ):
+                hold.check()
+                hold.frames_done += 1
+                if frame.detections:
+                    seen.append(frame)
+        return seen
+
+    async def _claim(self, segment_id: SegmentId) -> tuple[Video, AnalysisJob, Segment, int]:
+        async with self._uow() as uow:
+            found = await uow.segments.peek(segment_id)
+            job = await _locked_running_job(uow, found)
+            segment = await uow.segments.get_for_work(segment_id)
+            video = await uow.videos.get(job.tenant_id, job.video_id)
+            if segment is None or video is None:
+                raise LeaseLost("The segment was deleted.")
+            token = segment.claim(self._worker.owner, self._clock.now(), self._rules.lease)
+            await uow.segments.save(segment)
+            await uow.commit()
+            return video, job, segment, token
+
+    async def _complete(
+        self, claimed: AnalysisJob, held: Segment, token: int, frames: list[FrameDetections], frames_done: int
+    ) -> int:
+        now = self._clock.now()
+        async with self._uow() as uow:
+            job = await _locked_running_job(uow, held)
+            segment = await _locked_segment(uow, held)
+            segment.complete(token, frames_done, now)
+            await uow.segments.save(segment)
+            stored = await uow.detections.add_all(segment, claimed.video_id, frames)
+            if await uow.segments.count_unfinished(job.id) == 0:
+                job.all_segments_done(now)
+                await uow.jobs.save(job)
+                await uow.ring()
+            await uow.commit()
+            return stored
+
+    async def _hand_back(self, held: Segment, token: int, delay: timedelta) -> None:
+        async with self._uow() as uow:
+            segment = await _locked_segment(uow, held)
+            segment.hand_back(token, self._clock.now() + delay)
+            await uow.segments.save(segment)
+            await uow.ring()
+            await uow.commit()
+
+    async def _give_up(self, claimed: AnalysisJob, held: Segment, token: int, error: Exception) -> None:
+        now = self._clock.now()
+        async with self._uow() as uow:
+            video, job = await lock_video_and_job(uow, claimed)
+            segment = await _locked_segment(uow, held)
+            if isinstance(error, _PERMANENT):
+                failure = Failure.of(error)
+                segment.bury(token, failure, now)
+                lives = False
+            else:
+                failure = passing_failure(error)
+                lives = segment.retry_later(token, failure, now, self._rules.retry)
+            await uow.segments.save(segment)
+            if not lives:
+                await fail_job(uow, video, job, failure, now)
+            await uow.commit()
+
+
+class FinishJob:
+    """When the last segment is done: sum up, store the results, end the job."""
+
+    def __init__(self, uow: UnitOfWorkFactory, clock: Clock, worker: WorkerIdentity, rules: WorkRules) -> None:
+        self._uow = uow
+        self._clock = clock
+        self._stage = _StageHolder(uow, clock, worker, rules)
+
+    @as_result
+    async def __call__(self, job_id: JobId) -> None:
+        _, job, token = await self._stage.claim(job_id, JobStage.FINISH)
+        await self._stage.run(job, token, self._finish(job, token))
+
+    async def _finish(self, claimed: AnalysisJob, token: int) -> None:
+        fold = SummaryFold()
+        async with self._uow() as uow:
+            async for frame in uow.detections.stream(claimed.id):
+                fold.add(frame)
+            progress = await uow.jobs.progress(claimed.tenant_id, claimed.id)
+        summary = fold.result(progress.frames_done)
+        now = self._clock.now()
+        async with self._uow() as uow:
+            video, job = await lock_video_and_job(uow, claimed)
+            job.succeed(token, now)
+            video.complete(now)
+            await uow.results.put(job, "summary", asdict(summary))
+            await uow.jobs.save(job)
+            await uow.videos.save(video)
+            await uow.commit()
+
+
+class _StageHolder:
+    """Claiming, holding and giving up a stage (plan or finish) of a job as a whole."""
+
+    def __init__(self, uow: UnitOfWorkFactory, clock: Clock, worker: WorkerIdentity, rules: WorkRules) -> None:
+        self._uow = uow
+        self._clock = clock
+        self._worker = worker
+        self._rules = rules
+
+    async def claim(self, job_id: JobId, stage: JobStage) -> tuple[Video, AnalysisJob, int]:
+        now = self._clock.now()
+        async with self._uow() as uow:
+            found = await uow.jobs.peek(job_id)
+            if found is None:
+                raise LeaseLost("The job was deleted.")
+            video, job = await lock_video_and_job(uow, found)
+            token = job.claim(stage, self._worker.owner, now, self._rules.lease)
+            if video.status is not VideoStatus.PROCESSING:
+                video.begin_processing(now)
+                await uow.videos.save(video)
+            await uow.jobs.save(job)
+            await uow.commit()
+            return video, job, token
+
+    async def run(self, job: AnalysisJob, token: int, work: Coroutine[object, object, None]) -> None:
+        """Await ``work`` under the lease; when it raises, free the stage or fail the job."""
+
+        async def extend() -> bool:
+            async with self._uow() as uow:
+                held = await uow.jobs.extend_lease(job.id, token, self._clock.now() + self._rules.lease)
+                await uow.commit()
+                return held
+
+        try:
+            await run_held(Hold(self._worker), work, extend, heartbeat_s=self._rules.heartbeat_s)
+        except LeaseLost:
+            raise
+        except (Leaving, asyncio.CancelledError):
+            await asyncio.shield(self._hand_back(job, token, timedelta(0)))
+            raise
+        except ServiceUnavailable as error:
+            await self._hand_back(job, token, timedelta(seconds=error.retry_after_s))
+            raise
+        except Exception as error:
+            await self._give_up(job, token, error)
+            raise
+
+    async def _hand_back(self, claimed: AnalysisJob, token: int, delay: timedelta) -> None:
+        async with self._uow() as uow:
+            _, job = await lock_video_and_job(uow, claimed)
+            job.hand_back(token, self._clock.now() + delay)
+            await uow.jobs.save(job)
+            await uow.ring()
+            await uow.commit()
+
+    async def _give_up(self, claimed: AnalysisJob, token: int, error: Exception) -> None:
+        now = self._clock.now()
+        async with self._uow() as uow:
+            video, job = await lock_video_and_job(uow, claimed)
+            job.work.require(token)
+            failure = Failure.of(error) if isinstance(error, _PERMANENT) else passing_failure(error)
+            if isinstance(error, _PERMANENT) or not job.retry_later(token, now, self._rules.retry):
+                await fail_job(uow, video, job, failure, now)
+            else:
+                await uow.jobs.save(job)
+            await uow.commit()
+
+
+async def lock_video_and_job(uow: UnitOfWork, found: AnalysisJob) -> tuple[Video, AnalysisJob]:
+    """Lock both rows, the video's first. Raises `LeaseLost` when they are gone."""
+    video = await uow.videos.get_for_update(found.tenant_id, found.video_id)
+    job = await uow.jobs.get_for_update(found.tenant_id, found.id)
+    if video is None or job is None:
+        raise LeaseLost("The job was deleted.")
+    return video, job
+
+
+async def _locked_running_job(uow: UnitOfWork, segment: Segment | None) -> AnalysisJob:
+    job = None if segment is None else await uow.jobs.get_for_update(segment.tenant_id, segment.job_id)
+    if job is None or job.status is not JobStatus.RUNNING or job.stage is not JobStage.ANALYSE:
+        raise LeaseLost("The job of this segment is not running.")
+    return job
+
+
+async def _locked_segment(uow: UnitOfWork, held: Segment) -> Segment:
+    segment = await uow.segments.get_for_work(held.id)
+    if segment is None:
+        raise LeaseLost("The segment was deleted.")
+    return segment
+
+
+def _content_of(video: Video) -> StoredContent:
+    if video.content is None:
+        raise UnreadableVideo("The content of this video is not here.")
+    return video.content
