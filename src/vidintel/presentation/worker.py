@@ -1,0 +1,161 @@
+"""The worker process: thin actors that each call one use case, the dispatcher that rings for them, and the sweep."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+import dramatiq
+import structlog
+
+from vidintel.application.dispatching import CollectGarbage, DispatchWork, ReclaimWork
+from vidintel.application.holding import Leaving, WorkerIdentity
+from vidintel.application.ports import WorkBell
+from vidintel.application.processing import FinishJob, PlanJob, RunSegment
+from vidintel.application.result import Err, Ok, Result
+from vidintel.domain.analysis import JobId, SegmentId
+from vidintel.domain.errors import LeaseLost
+from vidintel.settings import WorkSettings
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+_GARBAGE_EVERY_SWEEPS = 15
+
+
+class TaskEngine(Protocol):
+    """Runs the actors. See `vidintel.infrastructure.tasks`."""
+
+    def start(self) -> None: ...
+
+    async def stop(self, *, drain_s: float, hurry: Callable[[], None]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerServices:
+    """All that a worker process needs. ``answered`` tells the doorbell that a message's handling has ended."""
+
+    identity: WorkerIdentity
+    broker: dramatiq.Broker
+    queue_name: str
+    engine: TaskEngine
+    answered: Callable[[], None]
+    bell: WorkBell
+    plan_job: PlanJob
+    run_segment: RunSegment
+    finish_job: FinishJob
+    dispatch: DispatchWork
+    reclaim: ReclaimWork
+    collect_garbage: CollectGarbage
+    settings: WorkSettings
+
+
+class WorkerProcess:
+    """Everything that goes on in a worker, on one event loop; blocking work runs in threads."""
+
+    def __init__(self, services: WorkerServices) -> None:
+        self._services = services
+        self._more_room = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._declare_actors()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until ``stop`` is set; then drain: finish what runs, or hand it back."""
+        services = self._services
+        # Whoever held leases under this name before is dead: its supervisor would not have started us otherwise.
+        await services.reclaim(gone=services.identity.owner)
+        services.engine.start()
+        loops = [asyncio.create_task(self._dispatch_for_ever()), asyncio.create_task(self._sweep_for_ever())]
+        _log.info("worker.ready", owner=services.identity.owner, concurrency=services.settings.concurrency)
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({stopping, *loops}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for loop in (stopping, *loops):
+                loop.cancel()
+            results = await asyncio.gather(*loops, return_exceptions=True)
+            await services.engine.stop(drain_s=services.settings.drain_s, hurry=services.identity.leave)
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+        _log.info("worker.stopped", owner=services.identity.owner)
+
+    async def _dispatch_for_ever(self) -> None:
+        async with self._services.bell.listening() as bell:
+            while True:
+                self._more_room.clear()
+                try:
+                    await self._services.dispatch()
+                except Exception:  # noqa: BLE001 - the dispatcher outlives an outage of the database
+                    _log.exception("dispatch.failed")
+                    await asyncio.sleep(self._services.settings.poll_s)
+                ring = asyncio.create_task(bell.wait(self._services.settings.poll_s))
+                room = asyncio.create_task(self._more_room.wait())
+                try:
+                    await asyncio.wait({ring, room}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    for waiter in (ring, room):
+                        waiter.cancel()
+                        with suppress(asyncio.CancelledError):
+                            await waiter
+
+    async def _sweep_for_ever(self) -> None:
+        sweeps = 0
+        while True:
+            try:
+                if await self._services.reclaim():
+                    self._more_room.set()
+                if sweeps % _GARBAGE_EVERY_SWEEPS == 0:
+                    await self._services.collect_garbage()
+            except Exception:  # noqa: BLE001 - the sweep outlives an outage of the database
+                _log.exception("sweep.failed")
+            sweeps += 1
+            await asyncio.sleep(self._services.settings.sweep_s)
+
+    def _declare_actors(self) -> None:
+        """One actor per kind of work. ``max_retries`` does not exist here: retries live in the database."""
+        services = self._services
+
+        def plan_job(job_id: str) -> None:
+            self._handle("plan_job", job_id, lambda: services.plan_job(JobId(UUID(job_id))))
+
+        def run_segment(segment_id: str) -> None:
+            self._handle("run_segment", segment_id, lambda: services.run_segment(SegmentId(UUID(segment_id))))
+
+        def finish_job(job_id: str) -> None:
+            self._handle("finish_job", job_id, lambda: services.finish_job(JobId(UUID(job_id))))
+
+        actor = dramatiq.actor(broker=services.broker, queue_name=services.queue_name)
+        actor(plan_job)
+        actor(run_segment)
+        actor(finish_job)
+
+    def _handle(self, task: str, subject: str, use_case: Callable[[], Awaitable[Result[object]]]) -> None:
+        """Called on an engine's thread: runs the use case on the event loop and writes the task's one log line."""
+        try:
+            asyncio.run_coroutine_threadsafe(self._run(task, subject, use_case), self._loop).result()
+        finally:
+            self._services.answered()
+            self._loop.call_soon_threadsafe(self._more_room.set)
+
+    async def _run(self, task: str, subject: str, use_case: Callable[[], Awaitable[Result[object]]]) -> None:
+        started = time.perf_counter()
+        log = _log.bind(task=task, id=subject)
+        try:
+            result = await use_case()
+        except Leaving:
+            log.info("task.handed_back")
+            return
+        except Exception:
+            log.exception("task.crashed")
+            return
+        duration_ms = round((time.perf_counter() - started) * 1000, 1)
+        match result:
+            case Ok(value):
+                log.info("task.completed", duration_ms=duration_ms, value=value)
+            case Err(LeaseLost() as error):
+                log.info("task.skipped", duration_ms=duration_ms, reason=error.detail)
+            case Err(error):
+                log.warning("task.failed", duration_ms=duration_ms, code=error.code, reason=error.detail)
