@@ -1,0 +1,180 @@
+"""Opens what a client sent, as a video and as nothing else.
+
+Only self-contained container formats are allowed: playlists, scripts and image sequences name further files, which a
+hostile upload could point at anything. Nothing but the given file object is ever read.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain
+from typing import BinaryIO, NoReturn, TypeAlias
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.stream import Discard, Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from vidintel.application.ports import MediaLimits
+from vidintel.domain.errors import NotAVideo, NoVideoStream, ResolutionUnsupported, UnreadableVideo
+from vidintel.infrastructure.media.timeline import Picture, Timeline
+
+FORMATS = (
+    *("mov", "matroska", "avi", "mpegts", "mpeg", "flv", "ogg", "asf", "mxf", "dv", "ivf"),
+    *("h264", "hevc", "vvc", "obu", "m4v", "mpegvideo"),
+)
+VideoPacket: TypeAlias = "Packet[VideoStream]"
+_OPTIONS = {"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "none"}
+_NOT_A_MOVING_PICTURE = Disposition.attached_pic | Disposition.timed_thumbnails
+_MICROSECONDS = 1_000_000
+_VP8_SHOW_FRAME = 0x10
+_USUAL_RATE = Fraction(25)
+_CUT_OFF_MP4 = "The file is an MP4 without its index (moov). It was probably cut off while it was recorded or sent."
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedVideo:
+    """An open container, its video stream, and the timeline on which a player shows it."""
+
+    container: InputContainer
+    stream: VideoStream
+    timeline: Timeline
+
+    @property
+    def usual_length(self) -> int:
+        """Half ticks that a picture lasts which does not say so itself."""
+        return max(1, self.timeline.length(1 / _rate(self.stream)))
+
+    def seek(self, seconds: float) -> None:
+        """Go to a keyframe at or before ``seconds``, as well as the container can; a failure leaves it where it is."""
+        timeline = self.timeline
+        if timeline.stamped:
+            try:
+                self.container.seek(timeline.instant(seconds) // 2, stream=self.stream)
+            except FFmpegError:
+                return
+
+    def packets(self) -> Iterator[VideoPacket]:
+        """Packets in coding order from here on, all with a timestamp, up to the end or to where the file is broken."""
+        count, clock = 0, 0
+        try:
+            for packet in self.container.demux(self.stream):
+                if not packet.size:
+                    continue
+                if not self.timeline.stamped:
+                    packet.pts = packet.dts = count
+                elif packet.pts is None:
+                    packet.pts = packet.dts if packet.dts is not None else clock
+                assert packet.pts is not None, "set above"
+                count, clock = count + 1, packet.pts + (packet.duration or self.usual_length // 2)
+                yield packet
+        except FFmpegError:
+            return
+
+    def pictures(self) -> Iterator[Picture]:
+        """The pictures to be shown, in coding order."""
+        for packet in self.packets():
+            if is_shown(packet):
+                yield self.picture(packet)
+
+    def picture(self, packet: VideoPacket) -> Picture:
+        assert packet.pts is not None, "packets() sees to that"
+        if not self.timeline.stamped:
+            return Picture(2 * packet.pts, self.usual_length, is_keyframe=packet.pts == 0)
+        return Picture(2 * packet.pts, 2 * (packet.duration or 0) or self.usual_length, packet.is_keyframe)
+
+    def decode(self, packets: Iterable[VideoPacket]) -> Iterator[tuple[int, VideoFrame]]:
+        """Each decoded frame with the instant it is shown at. What cannot be decoded is left out."""
+        for count, frame in enumerate(self._decode(packets)):
+            if not self.timeline.stamped:
+                yield 2 * count, frame
+            elif frame.pts is not None:
+                yield 2 * frame.pts, frame
+
+    def _decode(self, packets: Iterable[VideoPacket]) -> Iterator[VideoFrame]:
+        self.stream.thread_type = "AUTO"
+        for packet in chain(packets, (None,)):
+            try:
+                frames = self.stream.decode(packet)
+            except FFmpegError:
+                continue
+            yield from frames
+
+
+def is_shown(packet: VideoPacket) -> bool:
+    """False for what an edit list cuts away, for a broken packet, and for VP8's invisible reference frames."""
+    if packet.is_discard or packet.is_corrupt:
+        return False
+    return packet.stream.codec_context.name != "vp8" or bool(memoryview(packet)[0] & _VP8_SHOW_FRAME)
+
+
+@contextmanager
+def open_video(content: BinaryIO) -> Iterator[OpenedVideo]:
+    """Open ``content`` from its beginning; it stays open afterwards.
+
+    Raises `NotAVideo`, `NoVideoStream`, or `UnreadableVideo` for a codec we do not have.
+    """
+    content.seek(0)
+    try:
+        container = av.open(content, "r", container_options=_OPTIONS, io_open=_refuse)
+    except (FFmpegError, UnicodeDecodeError) as error:
+        raise _not_a_video(content) from error
+    with container:
+        stream = _video_stream(container)
+        yield OpenedVideo(container, stream, _timeline(container, stream))
+
+
+def check_size(width: int, height: int, limits: MediaLimits) -> None:
+    """Raise `ResolutionUnsupported` unless both sides (pixels) lie within ``limits``."""
+    if not (limits.min_side_px <= min(width, height) and max(width, height) <= limits.max_side_px):
+        raise ResolutionUnsupported(
+            f"The picture is {width}×{height} pixels; each side must lie between {limits.min_side_px} and "
+            f"{limits.max_side_px}.",
+            width=width,
+            height=height,
+        )
+
+
+def _refuse(url: str, *_: object) -> NoReturn:
+    raise PermissionError(f"A video may not name other files, and this one names {url!r}.")
+
+
+def _not_a_video(content: BinaryIO) -> NotAVideo:
+    content.seek(0)
+    return NotAVideo(_CUT_OFF_MP4) if content.read(12)[4:8] == b"ftyp" else NotAVideo()
+
+
+def _video_stream(container: InputContainer) -> VideoStream:
+    stream = next((each for each in container.streams.video if not each.disposition & _NOT_A_MOVING_PICTURE), None)
+    if stream is None:
+        raise NoVideoStream
+    # A stream without a known codec has no context, whatever the type stubs say.
+    if getattr(stream, "codec_context", None) is None:
+        raise UnreadableVideo("The video is coded in a way that we cannot decode.")
+    for other in container.streams:
+        if other is not stream:
+            other.discard = Discard.all
+    return stream
+
+
+def _timeline(container: InputContainer, stream: VideoStream) -> Timeline:
+    if stream.time_base is None or container.start_time is None or _is_stamped_in_coding_order(container, stream):
+        return Timeline(1 / _rate(stream), Fraction(0), stamped=False)
+    start = Fraction(container.start_time, _MICROSECONDS)
+    if stream.start_time is not None:
+        exact = stream.start_time * stream.time_base
+        # Sound that is primed before 0 does not move the picture; and microseconds are not exact.
+        start = exact if abs(exact - start) * _MICROSECONDS <= 1 else min(exact, max(start, Fraction(0)))
+    return Timeline(stream.time_base, start, stamped=True)
+
+
+def _is_stamped_in_coding_order(container: InputContainer, stream: VideoStream) -> bool:
+    return container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
+
+
+def _rate(stream: VideoStream) -> Fraction:
+    return stream.guessed_rate or stream.average_rate or _USUAL_RATE
