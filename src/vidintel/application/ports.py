@@ -76,7 +76,7 @@ class ObjectStorage(Protocol):
         ...
 
     async def check(self) -> None:
-        """Raise `StorageError` unless objects can be written now."""
+        """Raise `StorageError`, or `StorageFull`, unless objects can be written now."""
         ...
 
 

@@ -1,0 +1,142 @@
+"""Writing one object to the local disk: to a temporary file, made durable, then moved to its place in one step."""
+
+import errno
+import hashlib
+import io
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Lock
+
+from vidintel.domain.errors import StorageError, StorageFull
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_MKDIR_ATTEMPTS = 5
+
+
+def create_file(path: Path) -> io.RawIOBase:
+    """A new file without a buffer: ours are blocks already, and closing it cannot fail for want of room."""
+    return path.open("xb", buffering=0)
+
+
+def free_bytes(folder: Path) -> int:
+    """Bytes that may still be written to the file system of ``folder``."""
+    return shutil.disk_usage(folder).free
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """What the operating system says, in the domain's words. The path stays out: it is nothing for a client to know."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise StorageFull from error
+        raise StorageError(f"The storage failed: {error.strerror or type(error).__name__}.") from error
+
+
+class DiskWrite:
+    """One object on its way to the disk. Blocking, called from threads; `abort` may overtake a call that still runs.
+
+    The lock makes `abort` wait for that call, and a call that comes after it do nothing.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        min_free_bytes: int,
+        create: Callable[[Path], io.RawIOBase],
+        free: Callable[[Path], int],
+    ) -> None:
+        self._path = path
+        self._min_free_bytes = min_free_bytes
+        self._create = create
+        self._free = free
+        self._lock = Lock()
+        self._sha256 = hashlib.sha256()
+        self._file: io.RawIOBase | None = None
+        self._ended = False
+
+    def open(self) -> None:
+        with self._lock, translated():
+            if self._ended:
+                return
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._require_room(0)
+            self._file = self._create(self._path)
+
+    def append(self, block: Sequence[bytes]) -> None:
+        with self._lock:
+            if self._file is not None:
+                self._append(self._file, b"".join(block))
+
+    def seal(self, block: Sequence[bytes]) -> str:
+        """Write the last block and make everything durable; returns the SHA-256 in hex."""
+        with self._lock:
+            if self._file is not None:
+                self._append(self._file, b"".join(block))
+                with translated():
+                    os.fsync(self._file.fileno())
+                    self._file.close()
+                self._file = None
+            return self._sha256.hexdigest()
+
+    def publish(self, target: Path, root: Path) -> None:
+        """Move the sealed file to ``target``, a path below ``root``, and make the move durable."""
+        with self._lock, translated():
+            if self._ended:
+                return
+            _replace(self._path, target)
+            self._ended = True
+            for folder in target.parents:
+                # Not there any more: the object, and with it the folder, was deleted in this very moment.
+                with suppress(FileNotFoundError):
+                    _fsync_folder(folder)
+                if folder == root.parent:
+                    return
+
+    def abort(self) -> None:
+        with self._lock:
+            if self._file is not None:
+                with suppress(OSError):  # what could not be flushed is thrown away anyhow
+                    self._file.close()
+                self._file = None
+            if not self._ended:
+                self._ended = True
+                with suppress(OSError):  # `purge_unfinished` tries again
+                    self._path.unlink(missing_ok=True)
+
+    def _append(self, file: io.RawIOBase, block: bytes) -> None:
+        self._sha256.update(block)
+        with translated():
+            self._require_room(len(block))
+            rest = memoryview(block)
+            while rest:
+                rest = rest[file.write(rest) or 0 :]
+
+    def _require_room(self, size: int) -> None:
+        if self._free(self._path.parent) - size < self._min_free_bytes:
+            raise StorageFull
+
+
+def _replace(source: Path, target: Path) -> None:
+    for attempt in range(1, _MKDIR_ATTEMPTS + 1):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            source.replace(target)
+        except FileNotFoundError:
+            # A delete removed the folder, empty for a moment, between the two calls.
+            if attempt == _MKDIR_ATTEMPTS or not source.exists():
+                raise
+        else:
+            return
+
+
+def _fsync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

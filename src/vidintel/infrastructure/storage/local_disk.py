@@ -1,0 +1,186 @@
+"""Objects as files under one folder of the local disk."""
+
+import asyncio
+import io
+import re
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+from typing import BinaryIO
+from uuid import uuid4
+
+from vidintel.domain.errors import PayloadTooLarge
+from vidintel.domain.video import StoredContent
+from vidintel.infrastructure.storage.disk_write import DiskWrite, create_file, free_bytes, translated
+
+_KEY = re.compile(r"[a-z0-9-]+(/[a-z0-9-]+)*")
+# Large enough that a hop to a thread costs nothing beside hashing and writing the block.
+_BLOCK_BYTES = 1024**2
+
+
+class LocalDiskObjectStorage:
+    """Keeps objects under ``root/objects`` and writes in progress under ``root/tmp``, on one file system.
+
+    ``min_free_bytes`` stay free on it. All file work happens in threads; a write holds about two blocks of 1 MiB in
+    memory, one being received while the other is hashed and written. ``create`` and ``free`` are how files are made
+    and room is measured.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        min_free_bytes: int,
+        create: Callable[[Path], io.RawIOBase] = create_file,
+        free: Callable[[Path], int] = free_bytes,
+    ) -> None:
+        self._objects = root / "objects"
+        self._unfinished = root / "tmp"
+        self._min_free_bytes = min_free_bytes
+        self._create = create
+        self._free = free
+
+    async def put(self, key: str, chunks: AsyncIterator[bytes], *, max_bytes: int) -> StoredContent:
+        target = self._path(key)
+        write = self._new_write()
+        behind: asyncio.Future[None] | None = None  # the block being written while the next one is received
+        block: list[bytes] = []
+        held = total = 0
+        try:
+            await asyncio.to_thread(write.open)
+            async for chunk in chunks:
+                held += len(chunk)
+                total += len(chunk)
+                if total > max_bytes:
+                    raise PayloadTooLarge(max_bytes)
+                block.append(chunk)
+                if held >= _BLOCK_BYTES:
+                    if behind is not None:
+                        await behind
+                    behind = asyncio.get_running_loop().run_in_executor(None, write.append, block)
+                    block, held = [], 0
+            if behind is not None:
+                await behind
+            sha256 = await asyncio.to_thread(write.seal, block)
+            await asyncio.to_thread(write.publish, target, self._objects)
+        except BaseException:
+            if behind is not None and not behind.cancel() and not behind.cancelled():
+                behind.exception()  # seen; the error that ends this write is the one that is raised
+            await asyncio.shield(asyncio.to_thread(write.abort))
+            raise
+        return StoredContent(key=key, size_bytes=total, sha256=sha256)
+
+    async def size(self, key: str) -> int | None:
+        path = self._path(key)
+
+        def measure() -> int | None:
+            with translated(), suppress(FileNotFoundError, NotADirectoryError):
+                return path.stat().st_size if path.is_file() else None
+            return None
+
+        return await asyncio.to_thread(measure)
+
+    def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        path = self._path(key)
+        if start < 0 or (end is not None and end < start):
+            raise ValueError(f"not a range of bytes: {start} to {end}")
+        return _blocks(path, start, end)
+
+    def open(self, key: str) -> BinaryIO:
+        with translated():
+            return self._path(key).open("rb")
+
+    async def delete(self, key: str) -> None:
+        path = self._path(key)
+
+        def remove() -> None:
+            with translated():
+                try:
+                    path.unlink()
+                except (FileNotFoundError, NotADirectoryError):
+                    return
+            for folder in path.parents:
+                if folder == self._objects:
+                    return
+                try:
+                    folder.rmdir()
+                except OSError:  # holds other objects, or one is being put there right now
+                    return
+
+        await asyncio.to_thread(remove)
+
+    async def purge_unfinished(self, older_than_s: float) -> int:
+        def purge() -> int:
+            newest = time.time() - older_than_s
+            removed = 0
+            with translated(), suppress(FileNotFoundError):
+                for path in self._unfinished.iterdir():
+                    with suppress(FileNotFoundError):  # published or aborted meanwhile
+                        if path.stat().st_mtime <= newest:
+                            path.unlink()
+                            removed += 1
+            return removed
+
+        return await asyncio.to_thread(purge)
+
+    async def check(self) -> None:
+        def probe() -> None:
+            write = self._new_write()
+            try:
+                write.open()
+                write.seal([b"probe"])
+            finally:
+                write.abort()
+
+        await asyncio.to_thread(probe)
+
+    def _path(self, key: str) -> Path:
+        if not _KEY.fullmatch(key):
+            raise ValueError(f"not an object key: {key!r}")
+        return self._objects / key
+
+    def _new_write(self) -> DiskWrite:
+        return DiskWrite(self._unfinished / uuid4().hex, self._min_free_bytes, self._create, self._free)
+
+
+class _Reader:
+    """A file whose `close` waits for a `read` that still runs in a thread: its descriptor may be another's after."""
+
+    def __init__(self, path: Path, start: int) -> None:
+        self._path = path
+        self._start = start
+        self._lock = Lock()
+        self._file: io.FileIO | None = None
+        self._closed = False
+
+    def read(self, size: int) -> bytes:
+        with self._lock, translated():
+            if self._closed:
+                return b""
+            if self._file is None:
+                self._file = self._path.open("rb", buffering=0)
+                self._file.seek(self._start)
+            return self._file.read(size) or b""
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            if self._file is not None:
+                self._file.close()
+
+
+async def _blocks(path: Path, start: int, end: int | None) -> AsyncIterator[bytes]:
+    reader = _Reader(path, start)
+    position = start
+    try:
+        while True:
+            size = _BLOCK_BYTES if end is None else min(_BLOCK_BYTES, end - position)
+            block = await asyncio.to_thread(reader.read, size)
+            if not block:
+                return
+            position += len(block)
+            yield block
+    finally:
+        reader.close()
