@@ -1,0 +1,153 @@
+"""What routes are given: the use cases, the caller, and ids that are known to be ids."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, TypeAlias, TypeVar
+from uuid import UUID
+
+import structlog
+from fastapi import Depends, Query, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from vidintel.application.analysis import JobPage
+from vidintel.application.ports import (
+    Clock,
+    DetectionFilter,
+    ModelInfo,
+    Page,
+    TokenVerifier,
+    VideoFilter,
+)
+from vidintel.application.queries import ComponentHealth, DetectionPage, VideoResults
+from vidintel.application.result import Err, Ok, Result
+from vidintel.application.specs import SpecRequest
+from vidintel.application.videos import (
+    ContentReader,
+    IncomingVideo,
+    JobReport,
+    RegisteredVideo,
+    VideoChanges,
+    VideoPage,
+    VideoReport,
+)
+from vidintel.domain.analysis import JobId
+from vidintel.domain.errors import AuthenticationError, JobNotFound, VideoNotFound
+from vidintel.domain.identity import Principal
+from vidintel.domain.video import Video, VideoId
+from vidintel.settings import HttpSettings, LimitSettings
+
+T = TypeVar("T")
+Answer: TypeAlias = Awaitable[Result[T]]
+
+_SHOWN_ID_LENGTH = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpServices:
+    """Everything the HTTP edge calls; made by whoever starts the server. The callables are the use cases."""
+
+    register_video: Callable[[Principal, IncomingVideo], Answer[RegisteredVideo]]
+    list_videos: Callable[[Principal, VideoFilter, Page], Answer[VideoPage]]
+    get_video: Callable[[Principal, VideoId], Answer[VideoReport]]
+    update_video: Callable[[Principal, VideoId, VideoChanges], Answer[Video]]
+    delete_video: Callable[[Principal, VideoId], Answer[None]]
+    open_content: Callable[[Principal, VideoId], Answer[ContentReader]]
+    request_analysis: Callable[[Principal, VideoId, SpecRequest], Answer[JobReport]]
+    list_jobs: Callable[[Principal, VideoId, Page], Answer[JobPage]]
+    get_job: Callable[[Principal, JobId], Answer[JobReport]]
+    cancel_job: Callable[[Principal, JobId], Answer[JobReport]]
+    retry_job: Callable[[Principal, JobId], Answer[JobReport]]
+    list_detections: Callable[[Principal, VideoId, JobId | None, DetectionFilter, Page], Answer[DetectionPage]]
+    get_results: Callable[[Principal, VideoId, JobId | None], Answer[VideoResults]]
+    render_frame: Callable[[Principal, VideoId, float, bool, JobId | None], Answer[bytes]]
+    list_models: Callable[[Principal], Answer[Sequence[ModelInfo]]]
+    check_readiness: Callable[[], Awaitable[dict[str, ComponentHealth]]]
+    verifier: TokenVerifier
+    clock: Clock
+    http: HttpSettings
+    limits: LimitSettings
+    version: str
+
+
+def value_of(result: Result[T]) -> T:
+    """The value of an ``Ok``; the error of an ``Err`` is raised, for the error table to answer."""
+    match result:
+        case Ok(value):
+            return value
+        case Err(error):
+            raise error
+
+
+async def _services(request: Request) -> HttpServices:
+    services: HttpServices = request.app.state.services
+    return services
+
+
+_bearer = HTTPBearer(
+    scheme_name="bearer",
+    auto_error=False,
+    bearerFormat="JWT",
+    description="A Clerk session token, or what `vidintel token` prints. Cookies are never looked at.",
+)
+
+
+async def _principal(
+    request: Request,
+    services: Annotated[HttpServices, Depends(_services)],
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+) -> Principal:
+    if credentials is None:
+        raise AuthenticationError("Send a session token: `Authorization: Bearer <token>`.")
+    principal = services.verifier.verify(credentials.credentials)
+    request.state.principal = principal
+    structlog.contextvars.bind_contextvars(tenant=str(principal.tenant_id), user=str(principal.user_id))
+    return principal
+
+
+async def _video_id(video_id: str) -> VideoId:
+    parsed = _uuid(video_id)
+    if parsed is None:
+        raise VideoNotFound(video_id[:_SHOWN_ID_LENGTH])
+    return VideoId(parsed)
+
+
+async def _job_id(job_id: str) -> JobId:
+    parsed = _uuid(job_id)
+    if parsed is None:
+        raise JobNotFound(job_id[:_SHOWN_ID_LENGTH])
+    return JobId(parsed)
+
+
+async def _answering_job_id(
+    job_id: Annotated[
+        UUID | None, Query(description="Ask this job, instead of the newest that succeeded (else the newest).")
+    ] = None,
+) -> JobId | None:
+    return None if job_id is None else JobId(job_id)
+
+
+def _uuid(text: str) -> UUID | None:
+    """The UUID that ``text`` writes in the canonical way; ``None`` for anything else."""
+    try:
+        parsed = UUID(text)
+    except ValueError:
+        return None
+    return parsed if str(parsed) == text.lower() else None
+
+
+Cursor: TypeAlias = Annotated[
+    str | None, Query(max_length=512, description="`next_cursor` of the page before.", examples=[None])
+]
+
+
+async def _page(cursor: Cursor = None, limit: Annotated[int, Query(ge=1, le=100)] = 50) -> Page:
+    return Page(limit=limit, cursor=cursor)
+
+
+Services: TypeAlias = Annotated[HttpServices, Depends(_services)]
+Caller: TypeAlias = Annotated[Principal, Depends(_principal)]
+VideoIdPath: TypeAlias = Annotated[VideoId, Depends(_video_id)]
+JobIdPath: TypeAlias = Annotated[JobId, Depends(_job_id)]
+AnsweringJob: TypeAlias = Annotated[JobId | None, Depends(_answering_job_id)]
+PageOf: TypeAlias = Annotated[Page, Depends(_page)]
+authenticated = Depends(_principal)

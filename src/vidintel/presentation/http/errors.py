@@ -1,0 +1,170 @@
+"""Errors as clients see them: one table from error type to status, RFC 9457 ``application/problem+json`` bodies."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from http import HTTPStatus
+from math import ceil
+from typing import Any
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from vidintel.domain.errors import (
+    AuthenticationError,
+    AuthorizationError,
+    BusinessRuleViolation,
+    ConflictError,
+    DomainError,
+    ExternalServiceError,
+    NotFoundError,
+    PayloadTooLarge,
+    RateLimited,
+    ServiceUnavailable,
+    UnsupportedMedia,
+    ValidationError,
+)
+from vidintel.presentation.http.correlation import correlation_id
+
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """What is wrong with one field of a request; what was sent is never repeated."""
+
+    field: str
+    detail: str
+
+
+class RequestInvalid(ValidationError):
+    """The request does not fit its schema: 422, where a value that breaks a rule of the domain is 400."""
+
+    code = "request_invalid"
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        super().__init__("The request does not fit its schema; see `errors`.")
+        self.errors = tuple(errors)
+
+
+class MalformedForm(ValidationError):
+    """The bytes of the body are no multipart form."""
+
+    code = "malformed_form"
+
+
+STATUS: Mapping[type[DomainError], HTTPStatus] = {
+    RequestInvalid: HTTPStatus.UNPROCESSABLE_ENTITY,
+    ValidationError: HTTPStatus.BAD_REQUEST,
+    AuthenticationError: HTTPStatus.UNAUTHORIZED,
+    AuthorizationError: HTTPStatus.FORBIDDEN,
+    NotFoundError: HTTPStatus.NOT_FOUND,
+    ConflictError: HTTPStatus.CONFLICT,
+    PayloadTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    UnsupportedMedia: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    BusinessRuleViolation: HTTPStatus.UNPROCESSABLE_ENTITY,
+    RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
+    ExternalServiceError: HTTPStatus.BAD_GATEWAY,
+    ServiceUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+# What the framework itself refuses, by status.
+_FRAMEWORK_CODES: Mapping[int, tuple[str, str]] = {
+    400: ("bad_request", "The request could not be read."),
+    404: ("route_not_found", "There is nothing at this address. /docs lists what there is."),
+    405: ("method_not_allowed", "This address does not answer to this method; see the Allow header."),
+    413: ("payload_too_large", "The body is larger than accepted here."),
+    416: ("range_not_satisfiable", "The range begins after the end of the file; Content-Range says its size."),
+}
+
+
+def status_of(error: DomainError) -> int:
+    """The HTTP status of ``error``: that of the nearest ancestor in the table."""
+    for kind in type(error).__mro__:
+        if kind in STATUS:
+            return STATUS[kind]
+    return HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def problem_body(status: int, code: str, detail: str, correlation: str, errors: Sequence[FieldError]) -> dict[str, Any]:
+    """The members of a problem document (RFC 9457, 3.1), and ``code``, ``correlation_id`` and ``errors`` of ours."""
+    body: dict[str, Any] = {
+        "type": f"urn:vidintel:error:{code}",
+        "title": code.replace("_", " ").capitalize(),
+        "status": int(status),
+        "code": code,
+        "detail": detail,
+        "correlation_id": correlation,
+    }
+    if errors:
+        body["errors"] = [asdict(error) for error in errors]
+    return body
+
+
+def field_errors_of(error: DomainError) -> tuple[FieldError, ...]:
+    if isinstance(error, RequestInvalid):
+        return error.errors
+    if isinstance(error, ValidationError) and error.field is not None:
+        return (FieldError(error.field, error.detail),)
+    return ()
+
+
+def domain_problem(request: Request, error: DomainError) -> Response:
+    headers: dict[str, str] = {}
+    if isinstance(error, AuthenticationError):
+        # RFC 6750, 3: who sent no credentials is told how to, who sent bad ones that they are bad.
+        invalid = ', error="invalid_token"' if "authorization" in request.headers else ""
+        headers["WWW-Authenticate"] = f'Bearer realm="vidintel"{invalid}'
+    if isinstance(error, RateLimited | ServiceUnavailable):
+        headers["Retry-After"] = str(max(1, ceil(error.retry_after_s)))
+    return _problem(request, status_of(error), error.code, error.detail, field_errors_of(error), headers)
+
+
+def schema_problem(request: Request, error: RequestValidationError) -> Response:
+    """A request that does not fit its schema: the fields and what was expected of them."""
+    return domain_problem(request, RequestInvalid([_field_error(item) for item in error.errors()]))
+
+
+def framework_problem(request: Request, error: HTTPException) -> Response:
+    code, detail = _FRAMEWORK_CODES.get(error.status_code, ("request_refused", "The request was refused."))
+    return _problem(request, error.status_code, code, detail, (), dict(error.headers or {}))
+
+
+def internal_problem(request: Request) -> Response:
+    """The unexpected: its story is in the log, under the same correlation id."""
+    return _problem(
+        request,
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "internal_error",
+        "Something went wrong here. Quote the correlation id when you report it.",
+        (),
+        {},
+    )
+
+
+def field_errors(errors: Sequence[Mapping[str, Any]], prefix: str = "") -> list[FieldError]:
+    """Pydantic's errors as ours, each field's name under ``prefix``."""
+    return [
+        FieldError(".".join([*([prefix] if prefix else []), *(str(part) for part in error["loc"])]), error["msg"])
+        for error in errors
+    ]
+
+
+def _field_error(error: Mapping[str, Any]) -> FieldError:
+    where, *path = error["loc"]
+    # A position within broken JSON is not a field's name.
+    names = [str(part) for part in path if error["type"] != "json_invalid"]
+    return FieldError(".".join(names) or str(where), error["msg"])
+
+
+def _problem(
+    request: Request,
+    status: int,
+    code: str,
+    detail: str,
+    errors: Sequence[FieldError],
+    headers: Mapping[str, str],
+) -> Response:
+    body = problem_body(status, code, detail, correlation_id(request.scope), errors)
+    return JSONResponse(body, status_code=status, headers=dict(headers), media_type=PROBLEM_MEDIA_TYPE)

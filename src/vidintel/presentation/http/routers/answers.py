@@ -1,0 +1,102 @@
+"""``/api/v1/videos/{id}/detections``, ``/results`` and ``/frames``: what was seen and when."""
+
+import re
+from typing import Annotated, TypeAlias
+
+from fastapi import APIRouter, Path, Query
+from starlette.responses import Response
+
+from vidintel.application.ports import DetectionFilter, Page
+from vidintel.domain.errors import (
+    FrameNotFound,
+    JobNotFound,
+    ResultNotFound,
+    UnreadableVideo,
+    ValidationError,
+    VideoNotFound,
+)
+from vidintel.presentation.http.dependencies import (
+    AnsweringJob,
+    Caller,
+    Cursor,
+    Services,
+    VideoIdPath,
+    authenticated,
+    value_of,
+)
+from vidintel.presentation.http.errors import FieldError, RequestInvalid
+from vidintel.presentation.http.openapi import problems
+from vidintel.presentation.http.responses import json_response
+from vidintel.presentation.http.schemas.answers import DetectionList, ResultsBody
+from vidintel.presentation.http.schemas.common import JOB_ID, VIDEO_ID
+
+_NO_VIDEO = VideoNotFound(VIDEO_ID)
+_NO_JOB = JobNotFound(JOB_ID)
+_NO_RESULT = ResultNotFound("This video was never analysed. Start a job for it.")
+_SECONDS = re.compile(r"\d{1,7}(\.\d{1,9})?")
+
+Seconds: TypeAlias = Annotated[float | None, Query(ge=0, allow_inf_nan=False, description="Seconds from the start.")]
+# A control character names no label, and databases choke on some.
+Label: TypeAlias = Annotated[str | None, Query(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
+
+router = APIRouter(prefix="/api/v1/videos", tags=["answers"], dependencies=[authenticated])
+
+
+@router.get(
+    "/{video_id}/detections",
+    response_model=DetectionList,
+    responses=problems(
+        _NO_VIDEO, _NO_JOB, _NO_RESULT, ValidationError("This cursor was not made here.", field="cursor")
+    ),
+)
+async def list_detections(
+    caller: Caller,
+    services: Services,
+    video_id: VideoIdPath,
+    job_id: AnsweringJob,
+    label: Label = None,
+    min_confidence: Annotated[float | None, Query(ge=0, le=1, allow_inf_nan=False)] = None,
+    from_s: Seconds = None,
+    to_s: Seconds = None,
+    cursor: Cursor = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Response:
+    """What was seen, frame by frame, with `from_s <= time < to_s`. While a job runs: what its done segments saw."""
+    wanted = DetectionFilter(label, min_confidence, from_s, to_s)
+    page = value_of(await services.list_detections(caller, video_id, job_id, wanted, Page(limit, cursor)))
+    return json_response(DetectionList.of(page))
+
+
+@router.get("/{video_id}/results", response_model=ResultsBody, responses=problems(_NO_VIDEO, _NO_JOB, _NO_RESULT))
+async def get_results(caller: Caller, services: Services, video_id: VideoIdPath, job_id: AnsweringJob) -> Response:
+    """The results of a job by kind; `summary` has, per label, how many were seen, when, and how many at once."""
+    return json_response(ResultsBody.of(value_of(await services.get_results(caller, video_id, job_id))))
+
+
+@router.get(
+    "/{video_id}/frames/{seconds}.jpg",
+    response_class=Response,
+    responses={
+        200: {"description": "The picture.", "content": {"image/jpeg": {}}},
+        **problems(
+            _NO_VIDEO,
+            _NO_JOB,
+            _NO_RESULT,
+            FrameNotFound("The video has no frame at 99 s."),
+            UnreadableVideo("The video cannot be decoded."),
+        ),
+    },
+)
+async def get_frame(
+    caller: Caller,
+    services: Services,
+    video_id: VideoIdPath,
+    job_id: AnsweringJob,
+    seconds: Annotated[str, Path(description="Seconds from the start, a decimal.", examples=["1.5"])],
+    boxes: Annotated[bool, Query(description="Draw what was seen at that moment.")] = False,
+) -> Response:
+    """The picture that a player shows at that moment, upright; with `boxes=true`, with what was seen in it."""
+    if not _SECONDS.fullmatch(seconds):
+        raise RequestInvalid([FieldError("seconds", "A moment is a decimal number of seconds, 0 or more.")])
+    jpeg = value_of(await services.render_frame(caller, video_id, float(seconds), boxes, job_id))
+    return Response(jpeg, media_type="image/jpeg")

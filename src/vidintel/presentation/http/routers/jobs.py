@@ -1,0 +1,104 @@
+"""``/api/v1/jobs`` and ``/api/v1/videos/{id}/jobs``: watch, cancel, retry, ask for another analysis."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Body
+from starlette.responses import Response
+
+from vidintel.application.specs import SpecRequest
+from vidintel.domain.errors import (
+    InvalidTransition,
+    JobAlreadyActive,
+    JobNotFound,
+    UnknownLabel,
+    UnknownModel,
+    ValidationError,
+    VideoNotFound,
+)
+from vidintel.presentation.http.dependencies import (
+    Caller,
+    JobIdPath,
+    PageOf,
+    Services,
+    VideoIdPath,
+    authenticated,
+    value_of,
+)
+from vidintel.presentation.http.openapi import problems
+from vidintel.presentation.http.responses import json_response
+from vidintel.presentation.http.schemas.common import JOB_ID, VIDEO_ID
+from vidintel.presentation.http.schemas.jobs import JobBody, JobList, SpecBody
+
+_JOBS = "/api/v1/jobs"
+_NO_JOB = JobNotFound(JOB_ID)
+_NO_VIDEO = VideoNotFound(VIDEO_ID)
+
+router = APIRouter(prefix=_JOBS, tags=["jobs"], dependencies=[authenticated])
+of_video = APIRouter(prefix="/api/v1/videos", tags=["jobs"], dependencies=[authenticated])
+
+
+@router.get("/{job_id}", response_model=JobBody, responses=problems(_NO_JOB))
+async def get_job(caller: Caller, services: Services, job_id: JobIdPath) -> Response:
+    """One job: what it runs, how far it is, how it ended."""
+    report = value_of(await services.get_job(caller, job_id))
+    return json_response(JobBody.of_report(report, services.clock.now()))
+
+
+@router.post(
+    "/{job_id}/cancel",
+    response_model=JobBody,
+    responses=problems(_NO_JOB, InvalidTransition("job", "succeeded", "cancelled")),
+)
+async def cancel_job(caller: Caller, services: Services, job_id: JobIdPath) -> Response:
+    """End a job that is queued or running; nothing more is written for it from now on."""
+    report = value_of(await services.cancel_job(caller, job_id))
+    return json_response(JobBody.of_report(report, services.clock.now()))
+
+
+@router.post(
+    "/{job_id}/retry",
+    status_code=HTTPStatus.ACCEPTED,
+    response_model=JobBody,
+    responses=problems(_NO_JOB, InvalidTransition("job", "succeeded", "queued"), JobAlreadyActive()),
+)
+async def retry_job(caller: Caller, services: Services, job_id: JobIdPath) -> Response:
+    """Try a failed job again; the segments it has finished stay finished."""
+    report = value_of(await services.retry_job(caller, job_id))
+    return json_response(JobBody.of_report(report, services.clock.now()), HTTPStatus.ACCEPTED)
+
+
+@of_video.get(
+    "/{video_id}/jobs",
+    response_model=JobList,
+    responses=problems(_NO_VIDEO, ValidationError("This cursor was not made here.", field="cursor")),
+)
+async def list_jobs(caller: Caller, services: Services, video_id: VideoIdPath, page: PageOf) -> Response:
+    """The jobs of a video, newest first."""
+    found = value_of(await services.list_jobs(caller, video_id, page))
+    return json_response(JobList(items=[JobBody.of(job) for job in found.items], next_cursor=found.next_cursor))
+
+
+@of_video.post(
+    "/{video_id}/jobs",
+    status_code=HTTPStatus.ACCEPTED,
+    response_model=JobBody,
+    responses=problems(
+        _NO_VIDEO,
+        JobAlreadyActive(),
+        UnknownModel("yolo9000", ("traffic-yolov8n",)),
+        UnknownLabel("zebra", "traffic-yolov8n", ("car", "truck", "person")),
+        ValidationError("min_confidence lies in 0..1; got 2.0.", field="spec.min_confidence"),
+    ),
+)
+async def request_analysis(
+    caller: Caller, services: Services, video_id: VideoIdPath, spec: Annotated[SpecBody | None, Body()] = None
+) -> Response:
+    """Analyse the video once more, perhaps with another model or sample rate. Without a body: with the defaults."""
+    wanted = SpecRequest() if spec is None else spec.request()
+    report = value_of(await services.request_analysis(caller, video_id, wanted))
+    return json_response(
+        JobBody.of_report(report, services.clock.now()),
+        HTTPStatus.ACCEPTED,
+        {"Location": f"{_JOBS}/{report.job.id}"},
+    )

@@ -1,0 +1,17 @@
+"""``/api/v1/me``: who the token stands for."""
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from vidintel.presentation.http.dependencies import Caller
+from vidintel.presentation.http.openapi import problems
+from vidintel.presentation.http.responses import json_response
+from vidintel.presentation.http.schemas.answers import Me
+
+router = APIRouter(prefix="/api/v1/me", tags=["identity"])
+
+
+@router.get("", response_model=Me, responses=problems())
+async def who_am_i(caller: Caller) -> Response:
+    """Your user, your organisation (or yourself), your role, and what it may do."""
+    return json_response(Me.of(caller))

@@ -1,0 +1,130 @@
+"""``/api/v1/videos``: send, list, read, edit, delete."""
+
+from contextlib import aclosing
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import APIRouter, Request
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from vidintel.application.ports import VideoFilter
+from vidintel.domain.errors import (
+    EmptyFile,
+    NotAVideo,
+    PayloadTooLarge,
+    StorageError,
+    StorageFull,
+    UnknownLabel,
+    UnknownModel,
+    ValidationError,
+    VideoNotFound,
+)
+from vidintel.domain.video import VideoStatus
+from vidintel.presentation.http.dependencies import Caller, PageOf, Services, VideoIdPath, authenticated, value_of
+from vidintel.presentation.http.errors import MalformedForm
+from vidintel.presentation.http.middleware import UPLOAD_PATH
+from vidintel.presentation.http.multipart_upload import MultipartVideo
+from vidintel.presentation.http.openapi import problems
+from vidintel.presentation.http.responses import json_response
+from vidintel.presentation.http.schemas.common import VIDEO_ID
+from vidintel.presentation.http.schemas.jobs import JobBody
+from vidintel.presentation.http.schemas.videos import (
+    Registered,
+    UploadForm,
+    VideoBody,
+    VideoList,
+    VideoPatch,
+    VideoWithJob,
+)
+
+log = structlog.get_logger(__name__)
+
+# A form is larger than its file: room for its fields and boundaries.
+_FORM_SLACK_BYTES = 1024**2
+_CLIENT_GONE = 499
+
+_NO_VIDEO = VideoNotFound(VIDEO_ID)
+_BAD_CURSOR = ValidationError("This cursor was not made here.", field="cursor")
+_BAD_TIME = ValidationError("captured_at lies in the future, or before film was invented.", field="captured_at")
+_FORM: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": UploadForm.model_json_schema(ref_template="#/components/schemas/{model}"),
+                "encoding": {"spec": {"contentType": "application/json"}},
+            }
+        },
+    }
+}
+_FORM["requestBody"]["content"]["multipart/form-data"]["schema"].pop("$defs")
+
+router = APIRouter(prefix=UPLOAD_PATH, tags=["videos"], dependencies=[authenticated])
+
+
+@router.post(
+    "",
+    status_code=HTTPStatus.ACCEPTED,
+    response_model=Registered,
+    openapi_extra=_FORM,
+    responses=problems(
+        _BAD_TIME,
+        MalformedForm("The body is not a well-formed multipart form."),
+        PayloadTooLarge(4 * 1024**3),
+        EmptyFile(),
+        NotAVideo(),
+        UnknownModel("yolo9000", ("traffic-yolov8n",)),
+        UnknownLabel("zebra", "traffic-yolov8n", ("car", "truck", "person")),
+        StorageError("The storage does not answer."),
+        StorageFull(),
+    ),
+)
+async def register_video(request: Request, caller: Caller, services: Services) -> Response:
+    """Send a video and have it analysed.
+
+    The file is written to the storage while it arrives; text fields may come before or after it. When the answer is
+    202, video and job are stored for good; when it is anything else, nothing is.
+    """
+    limit = services.limits.max_upload_bytes
+    if int(request.headers.get("content-length", 0)) > limit + _FORM_SLACK_BYTES:
+        raise PayloadTooLarge(limit)
+    try:
+        async with aclosing(request.stream()) as body:
+            form = await MultipartVideo.open(request.headers.get("content-type"), body)
+            registered = value_of(await services.register_video(caller, form))
+    except ClientDisconnect:
+        log.info("upload.aborted")
+        return Response(status_code=_CLIENT_GONE)
+    answer = Registered(
+        video=VideoBody.of(registered.video), job=JobBody.of_report(registered.job, services.clock.now())
+    )
+    return json_response(answer, HTTPStatus.ACCEPTED, {"Location": f"{UPLOAD_PATH}/{registered.video.id}"})
+
+
+@router.get("", response_model=VideoList, responses=problems(_BAD_CURSOR))
+async def list_videos(caller: Caller, services: Services, page: PageOf, status: VideoStatus | None = None) -> Response:
+    """The videos of your organisation, newest first."""
+    found = value_of(await services.list_videos(caller, VideoFilter(status), page))
+    return json_response(VideoList(items=[VideoBody.of(video) for video in found.items], next_cursor=found.next_cursor))
+
+
+@router.get("/{video_id}", response_model=VideoWithJob, responses=problems(_NO_VIDEO))
+async def get_video(caller: Caller, services: Services, video_id: VideoIdPath) -> Response:
+    """One video, with its newest job."""
+    report = value_of(await services.get_video(caller, video_id))
+    return json_response(VideoWithJob.of_report(report.video, report.job, services.clock.now()))
+
+
+@router.patch("/{video_id}", response_model=VideoBody, responses=problems(_NO_VIDEO, _BAD_TIME))
+async def update_video(caller: Caller, services: Services, video_id: VideoIdPath, patch: VideoPatch) -> Response:
+    """Change title, description or capture time; what is left out stays."""
+    return json_response(VideoBody.of(value_of(await services.update_video(caller, video_id, patch.changes()))))
+
+
+@router.delete("/{video_id}", status_code=HTTPStatus.NO_CONTENT, responses=problems(_NO_VIDEO))
+async def delete_video(caller: Caller, services: Services, video_id: VideoIdPath) -> Response:
+    """Remove a video with its jobs and everything that was seen in it."""
+    value_of(await services.delete_video(caller, video_id))
+    return Response(status_code=HTTPStatus.NO_CONTENT)

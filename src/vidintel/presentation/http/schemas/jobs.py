@@ -1,0 +1,179 @@
+"""Jobs: what to run, how far it is, how it ended."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeAlias
+from uuid import UUID
+
+from pydantic import ConfigDict, Field
+
+from vidintel.application.ports import JobProgress
+from vidintel.application.specs import SpecRequest
+from vidintel.application.videos import JobReport
+from vidintel.domain.analysis import AnalysisJob, AnalysisSpec, JobStage, JobStatus
+from vidintel.presentation.http.schemas.common import (
+    JOB_ID,
+    SHA256,
+    VIDEO_ID,
+    Body,
+    ErrorBody,
+    ModelRefBody,
+    Timestamp,
+    Unit,
+)
+
+StrictNumber: TypeAlias = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+JOB_EXAMPLE: dict[str, Any] = {
+    "id": JOB_ID,
+    "video_id": VIDEO_ID,
+    "status": "running",
+    "stage": "analyse",
+    "spec": {
+        "model": "traffic-yolov8n",
+        "sample_fps": 5.0,
+        "labels": None,
+        "min_confidence": 0.25,
+        "iou_threshold": 0.7,
+    },
+    "model": {"name": "traffic-yolov8n", "version": "1", "sha256": SHA256},
+    "progress": {
+        "segments_total": 2,
+        "segments_done": 1,
+        "frames_total": 60,
+        "frames_done": 45,
+        "ratio": 0.75,
+        "frames_per_second": 30.0,
+        "eta_s": 0.5,
+    },
+    "error": None,
+    "created_at": "2026-05-01T08:00:00Z",
+    "started_at": "2026-05-01T08:00:01Z",
+    "finished_at": None,
+}
+
+
+class SpecBody(Body):
+    """What to run on the video; what is left out gets the server's default."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"sample_fps": 5, "labels": ["car"], "min_confidence": 0.4}]}
+    )
+
+    model: Annotated[str, Field(max_length=200)] | None = Field(None, description="One of GET /api/v1/models.")
+    sample_fps: StrictNumber | Literal["native"] | None = Field(
+        None, description="Frames to analyse per second of video, above 0 and at most 240; or 'native' for every frame."
+    )
+    labels: list[Annotated[str, Field(max_length=200)]] | None = Field(
+        None, description="Report only these; all that the model knows when left out."
+    )
+    min_confidence: StrictNumber | None = Field(None, description="0..1")
+    iou_threshold: StrictNumber | None = Field(None, description="Of the non-maximum suppression, 0..1")
+
+    def request(self) -> SpecRequest:
+        return SpecRequest(
+            model=self.model,
+            sample_fps=self.sample_fps,
+            labels=None if self.labels is None else tuple(self.labels),
+            min_confidence=self.min_confidence,
+            iou_threshold=self.iou_threshold,
+        )
+
+
+class SpecAnswer(Body):
+    """What the job runs, with every default filled in."""
+
+    model: str
+    sample_fps: float | Literal["native"]
+    labels: list[str] | None
+    min_confidence: Unit
+    iou_threshold: Unit
+
+    @classmethod
+    def of(cls, spec: AnalysisSpec) -> "SpecAnswer":
+        return cls(
+            model=spec.model,
+            sample_fps="native" if spec.sample_fps is None else spec.sample_fps,
+            labels=None if spec.labels is None else list(spec.labels),
+            min_confidence=spec.min_confidence,
+            iou_threshold=spec.iou_threshold,
+        )
+
+
+class ProgressBody(Body):
+    """How far a job is; frames are analysed frames, the totals 0 until the job is planned."""
+
+    segments_total: int
+    segments_done: int
+    frames_total: int
+    frames_done: int
+    ratio: Unit
+    frames_per_second: float | None = Field(description="Since the job started; null while unknown.")
+    eta_s: float | None = Field(description="Seconds to go; null while unknown, and when the job does not run.")
+
+    @classmethod
+    def of(cls, job: AnalysisJob, progress: JobProgress, now: datetime) -> "ProgressBody":
+        speed = _frames_per_second(job, progress, now)
+        remaining = max(0, progress.frames_total - progress.frames_done)
+        return cls(
+            segments_total=progress.segments_total,
+            segments_done=progress.segments_done,
+            frames_total=progress.frames_total,
+            frames_done=progress.frames_done,
+            ratio=_ratio(job, progress),
+            frames_per_second=None if speed is None else round(speed, 2),
+            eta_s=round(remaining / speed, 1) if speed and job.status is JobStatus.RUNNING else None,
+        )
+
+
+class JobBody(Body):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [JOB_EXAMPLE]})
+
+    id: UUID
+    video_id: UUID
+    status: JobStatus
+    stage: JobStage
+    spec: SpecAnswer
+    model: ModelRefBody
+    progress: ProgressBody | None = Field(description="null in lists: ask for the job to see it.")
+    error: ErrorBody | None
+    created_at: Timestamp
+    started_at: Timestamp | None
+    finished_at: Timestamp | None
+
+    @classmethod
+    def of(cls, job: AnalysisJob, progress: ProgressBody | None = None) -> "JobBody":
+        return cls(
+            id=job.id,
+            video_id=job.video_id,
+            status=job.status,
+            stage=job.stage,
+            spec=SpecAnswer.of(job.spec),
+            model=ModelRefBody.of(job.model),
+            progress=progress,
+            error=ErrorBody.of(job.failure),
+            created_at=job.created_at,
+            started_at=job.started_at,
+            finished_at=job.finished_at,
+        )
+
+    @classmethod
+    def of_report(cls, report: JobReport, now: datetime) -> "JobBody":
+        return cls.of(report.job, ProgressBody.of(report.job, report.progress, now))
+
+
+class JobList(Body):
+    items: list[JobBody]
+    next_cursor: str | None
+
+
+def _ratio(job: AnalysisJob, progress: JobProgress) -> float:
+    if job.status is JobStatus.SUCCEEDED:
+        return 1.0
+    return min(1.0, progress.frames_done / progress.frames_total) if progress.frames_total else 0.0
+
+
+def _frames_per_second(job: AnalysisJob, progress: JobProgress, now: datetime) -> float | None:
+    if job.started_at is None or not progress.frames_done:
+        return None
+    elapsed = ((job.finished_at or now) - job.started_at).total_seconds()
+    return progress.frames_done / elapsed if elapsed > 0 else None

@@ -1,0 +1,180 @@
+"""Videos: what clients say about them, and what we say."""
+
+from datetime import datetime
+from typing import Annotated, Any, TypeAlias
+from uuid import UUID
+
+from pydantic import BeforeValidator, ConfigDict, Field
+
+from vidintel.application.videos import JobReport, VideoChanges
+from vidintel.domain.video import MediaInfo, SourceKind, StoredContent, Video, VideoStatus
+from vidintel.presentation.http.schemas.common import SHA256, VIDEO_ID, Body, ErrorBody, Timestamp
+from vidintel.presentation.http.schemas.jobs import JOB_EXAMPLE, JobBody, SpecBody
+
+_VIDEO_EXAMPLE: dict[str, Any] = {
+    "id": VIDEO_ID,
+    "status": "completed",
+    "title": "Gate 3, morning",
+    "description": None,
+    "captured_at": "2026-05-01T06:00:00Z",
+    "source": {"kind": "upload", "name": "gate3.mp4"},
+    "content": {"size_bytes": 1843221, "sha256": SHA256},
+    "media": {
+        "container": "mov,mp4,m4a,3gp,3g2,mj2",
+        "codec": "h264",
+        "width": 1280,
+        "height": 720,
+        "rotation": 0,
+        "duration_s": 12.0,
+        "frame_rate": 25.0,
+        "frame_count": 300,
+    },
+    "error": None,
+    "created_by": "user_2abc",
+    "created_at": "2026-05-01T08:00:00Z",
+    "updated_at": "2026-05-01T08:00:09.412000Z",
+}
+
+
+def _only_text(value: object) -> object:
+    # Pydantic would also take a number, as seconds since 1970.
+    if not isinstance(value, str | datetime):
+        raise ValueError("A time is written as RFC 3339 text, for example 2026-05-01T12:00:00Z.")
+    return value
+
+
+CapturedAt: TypeAlias = Annotated[
+    datetime,
+    BeforeValidator(_only_text),
+    Field(description="When second 0 of the video was captured; RFC 3339 with a time zone."),
+]
+
+
+class VideoPatch(Body):
+    """A JSON merge patch: fields left out stay, ``null`` removes."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"title": "Gate 3, morning"}]})
+
+    title: str | None = None
+    description: str | None = None
+    captured_at: CapturedAt | None = None
+
+    def changes(self) -> VideoChanges:
+        return VideoChanges(frozenset(self.model_fields_set), self.title, self.description, self.captured_at)
+
+
+class UploadForm(Body):
+    """The multipart form of an upload, for its documentation: the form itself is parsed while it arrives."""
+
+    file: Annotated[str, Field(json_schema_extra={"contentMediaType": "application/octet-stream"})]
+    title: str | None = Field(None, description="1 to 200 characters; the file's name when left out.")
+    description: str | None = Field(None, description="At most 5,000 characters.")
+    captured_at: CapturedAt | None = None
+    spec: SpecBody | None = Field(None, description="As JSON text.")
+
+
+class SourceBody(Body):
+    kind: SourceKind
+    name: str
+
+
+class ContentBody(Body):
+    size_bytes: int
+    sha256: str
+
+    @classmethod
+    def of(cls, content: StoredContent | None) -> "ContentBody | None":
+        return None if content is None else cls(size_bytes=content.size_bytes, sha256=content.sha256)
+
+
+class MediaBody(Body):
+    """What probing found. Width and height are pixels of the picture as a player shows it."""
+
+    container: str
+    codec: str
+    width: int
+    height: int
+    rotation: int
+    duration_s: float
+    frame_rate: float
+    frame_count: int
+
+    @classmethod
+    def of(cls, media: MediaInfo | None) -> "MediaBody | None":
+        if media is None:
+            return None
+        return cls(
+            container=media.container,
+            codec=media.codec,
+            width=media.width,
+            height=media.height,
+            rotation=media.rotation,
+            duration_s=media.duration_s,
+            frame_rate=media.frame_rate,
+            frame_count=media.frame_count,
+        )
+
+
+class VideoBody(Body):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_VIDEO_EXAMPLE]})
+
+    id: UUID
+    status: VideoStatus
+    title: str
+    description: str | None
+    captured_at: Timestamp | None
+    source: SourceBody
+    content: ContentBody | None
+    media: MediaBody | None
+    error: ErrorBody | None
+    created_by: str
+    created_at: Timestamp
+    updated_at: Timestamp
+
+    @classmethod
+    def of(cls, video: Video) -> "VideoBody":
+        return cls(**_video_fields(video))
+
+
+class VideoWithJob(VideoBody):
+    """A video and its newest job."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [_VIDEO_EXAMPLE | {"job": JOB_EXAMPLE | {"status": "succeeded"}}]},
+    )
+
+    job: JobBody | None
+
+    @classmethod
+    def of_report(cls, video: Video, job: JobReport | None, now: datetime) -> "VideoWithJob":
+        return cls(**_video_fields(video), job=None if job is None else JobBody.of_report(job, now))
+
+
+class Registered(Body):
+    """The video that was accepted, and the job that analyses it."""
+
+    video: VideoBody
+    job: JobBody
+
+
+class VideoList(Body):
+    items: list[VideoBody]
+    next_cursor: str | None
+
+
+def _video_fields(video: Video) -> dict[str, Any]:
+    return {
+        "id": video.id,
+        "status": video.status,
+        "title": video.title,
+        "description": video.description,
+        "captured_at": video.captured_at,
+        "source": SourceBody(kind=video.source.kind, name=video.source.name),
+        "content": ContentBody.of(video.content),
+        "media": MediaBody.of(video.media),
+        "error": ErrorBody.of(video.failure),
+        "created_by": str(video.created_by),
+        "created_at": video.created_at,
+        "updated_at": video.updated_at,
+    }
