@@ -1,0 +1,138 @@
+"""Detections in PostgreSQL: written by COPY, read by keyset or through a server-side cursor."""
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from typing import Any
+
+import asyncpg
+from sqlalchemy import ColumnElement, Row, and_, func, literal, select, text, tuple_, union_all
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from vidintel.application.ports import DetectionFilter, DetectionRow, Page
+from vidintel.domain.analysis import JobId, Segment
+from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
+from vidintel.domain.identity import TenantId
+from vidintel.domain.video import VideoId
+from vidintel.infrastructure.database import cursors
+from vidintel.infrastructure.database.tables import detections
+
+_STREAM_ROWS = 2_000
+
+
+class SqlDetectionRepository:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def add_all(self, segment: Segment, video_id: VideoId, frames: Iterable[FrameDetections]) -> int:
+        # The driver opens the transaction with the first statement that passes through SQLAlchemy; COPY does not.
+        await self._session.execute(text("SELECT 1"))
+        pooled = await (await self._session.connection()).get_raw_connection()
+        driver = pooled.driver_connection
+        assert isinstance(driver, asyncpg.Connection)
+        copied = await driver.copy_records_to_table(
+            detections.name, columns=_COPIED, records=_to_records(segment, video_id, frames)
+        )
+        return int(copied.removeprefix("COPY "))
+
+    async def list(
+        self, tenant_id: TenantId, job_id: JobId, filter_: DetectionFilter, page: Page
+    ) -> tuple[Sequence[DetectionRow], str | None]:
+        if filter_.label is not None and "\x00" in filter_.label:
+            return [], None  # PostgreSQL cannot even be asked for it
+        query = select(detections).where(_is(tenant_id, job_id), *_matches(filter_))
+        if page.cursor is not None:
+            after = cursors.decode_position(page.cursor)
+            query = query.where(tuple_(detections.c.frame, detections.c.position) > after)
+        query = query.order_by(detections.c.frame, detections.c.position).limit(page.limit + 1)
+        rows = (await self._session.execute(query)).all()
+        shown = rows[: page.limit]
+        more = cursors.encode_position(shown[-1].frame, shown[-1].position) if len(rows) > page.limit else None
+        return [_to_detection_row(row) for row in shown], more
+
+    async def stream(self, job_id: JobId) -> AsyncIterator[FrameDetections]:
+        query = select(detections).where(detections.c.job_id == job_id)
+        query = query.order_by(detections.c.frame, detections.c.position)
+        rows = await self._session.stream(query, execution_options={"yield_per": _STREAM_ROWS})
+        frame: list[Row[Any]] = []
+        try:
+            async for row in rows:
+                if frame and row.frame != frame[0].frame:
+                    yield _to_frame(frame)
+                    frame = []
+                frame.append(row)
+        finally:
+            await rows.close()
+        if frame:
+            yield _to_frame(frame)
+
+    async def at(self, tenant_id: TenantId, job_id: JobId, time_s: float) -> FrameDetections | None:
+        moments = select(detections.c.frame, detections.c.time_s).where(_is(tenant_id, job_id))
+        before = moments.where(detections.c.time_s <= time_s).order_by(detections.c.time_s.desc()).limit(1)
+        after = moments.where(detections.c.time_s > time_s).order_by(detections.c.time_s).limit(1)
+        near = union_all(before, after).subquery()
+        distance = func.abs(near.c.time_s - literal(time_s))
+        nearest = select(near.c.frame).order_by(distance, near.c.time_s).limit(1).scalar_subquery()
+        query = select(detections).where(_is(tenant_id, job_id), detections.c.frame == nearest)
+        rows = (await self._session.execute(query.order_by(detections.c.position))).all()
+        return _to_frame(rows) if rows else None
+
+
+def _is(tenant_id: TenantId, job_id: JobId) -> ColumnElement[bool]:
+    return and_(detections.c.tenant_id == tenant_id.value, detections.c.job_id == job_id)
+
+
+def _matches(filter_: DetectionFilter) -> Iterator[ColumnElement[bool]]:
+    if filter_.label is not None:
+        yield detections.c.label == filter_.label
+    if filter_.min_confidence is not None:
+        yield detections.c.confidence >= filter_.min_confidence
+    if filter_.from_s is not None:
+        yield detections.c.time_s >= filter_.from_s
+    if filter_.to_s is not None:
+        yield detections.c.time_s < filter_.to_s
+
+
+_COPIED = (
+    "job_id",
+    "segment_id",
+    "tenant_id",
+    "video_id",
+    "frame",
+    "time_s",
+    "position",
+    "label",
+    "confidence",
+    "x1",
+    "y1",
+    "x2",
+    "y2",
+)
+
+
+def _to_records(segment: Segment, video_id: VideoId, frames: Iterable[FrameDetections]) -> Iterator[tuple[object, ...]]:
+    owner = (segment.job_id, segment.id, segment.tenant_id.value, video_id)
+    for frame in frames:
+        for position, seen in enumerate(frame.detections):
+            box = seen.box
+            yield (
+                *owner,
+                frame.frame,
+                frame.time_s,
+                position,
+                seen.label,
+                seen.confidence,
+                *((box.x1, box.y1, box.x2, box.y2)),
+            )
+
+
+def _to_box(row: Row[Any]) -> BoundingBox:
+    # Rounding to 32 bits is monotonic and keeps 0 and 1, so what was a box still is one.
+    return BoundingBox(row.x1, row.y1, row.x2, row.y2)
+
+
+def _to_detection_row(row: Row[Any]) -> DetectionRow:
+    return DetectionRow(row.frame, row.time_s, row.label, row.confidence, _to_box(row), row.track_id)
+
+
+def _to_frame(rows: Sequence[Row[Any]]) -> FrameDetections:
+    seen = tuple(Detection(row.label, row.confidence, _to_box(row)) for row in rows)
+    return FrameDetections(rows[0].frame, rows[0].time_s, seen)

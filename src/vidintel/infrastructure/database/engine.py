@@ -1,0 +1,48 @@
+"""The connection pool."""
+
+from sqlalchemy import NullPool, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from vidintel.domain.errors import ServiceUnavailable
+from vidintel.settings import DatabaseSettings
+
+
+def create_engine(
+    url: str, settings: DatabaseSettings, *, application_name: str = "vidintel", pooled: bool = True
+) -> AsyncEngine:
+    """A pool of connections to ``url`` (``postgresql+asyncpg://…``); every session is in UTC.
+
+    An engine belongs to the event loop that first used it; ``pooled=False`` makes one that keeps no connection.
+    """
+    connect_args = {
+        "server_settings": {
+            "application_name": application_name,
+            "statement_timeout": str(round(settings.statement_timeout_s * 1000)),
+            "timezone": "UTC",
+        }
+    }
+    if not pooled:
+        return create_async_engine(url, connect_args=connect_args, hide_parameters=True, poolclass=NullPool)
+    return create_async_engine(
+        url,
+        connect_args=connect_args,
+        hide_parameters=True,
+        pool_pre_ping=True,
+        pool_size=settings.pool_size,
+        max_overflow=settings.max_overflow,
+    )
+
+
+def create_session_factory(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
+    """Sessions on ``engine``, for `SqlUnitOfWork`."""
+    return async_sessionmaker(engine, autoflush=False, expire_on_commit=False)
+
+
+async def check_database(engine: AsyncEngine) -> None:
+    """Raise `ServiceUnavailable` unless the database answers."""
+    try:
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+    except (SQLAlchemyError, OSError, TimeoutError) as error:
+        raise ServiceUnavailable("The database does not answer.") from error

@@ -1,0 +1,47 @@
+"""Mapping of what several entities share, and of broken constraints to domain errors."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Row
+from sqlalchemy.exc import IntegrityError
+
+from vidintel.domain.errors import DomainError, JobAlreadyActive
+from vidintel.domain.video import Failure
+from vidintel.domain.work import Work
+from vidintel.infrastructure.database.tables import ACTIVE_JOB_OF_VIDEO
+
+_BROKEN_CONSTRAINTS: Mapping[str, Callable[[], DomainError]] = {ACTIVE_JOB_OF_VIDEO: JobAlreadyActive}
+
+
+@contextmanager
+def domain_errors() -> Iterator[None]:
+    """Raise the domain error that a broken constraint stands for; the transaction can only be rolled back then."""
+    try:
+        yield
+    except IntegrityError as error:
+        driver_error = error.orig.__cause__ if error.orig is not None else None
+        translated = _BROKEN_CONSTRAINTS.get(getattr(driver_error, "constraint_name", None) or "")
+        if translated is None:
+            raise
+        raise translated() from error
+
+
+def work_to_row(work: Work) -> dict[str, object]:
+    return {"due_at": work.due_at, "attempts": work.attempts, "token": work.token, "owner": work.owner}
+
+
+def work_to_entity(row: Row[Any]) -> Work:
+    return Work(due_at=row.due_at, attempts=row.attempts, token=row.token, owner=row.owner)
+
+
+def failure_to_row(failure: Failure | None) -> dict[str, object]:
+    return {
+        "failure_code": failure.code if failure else None,
+        "failure_detail": failure.detail if failure else None,
+    }
+
+
+def failure_to_entity(row: Row[Any]) -> Failure | None:
+    return None if row.failure_code is None else Failure(row.failure_code, row.failure_detail)

@@ -1,0 +1,59 @@
+"""Brings the schema up to date. Blocking: call it before the event loop starts, or in a thread."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, NullPool
+from sqlalchemy.ext.asyncio import create_async_engine
+
+
+def configuration(url: str) -> Config:
+    """Alembic's configuration for the database at ``url`` (``postgresql+asyncpg://…``)."""
+    config = Config()
+    config.set_main_option("script_location", str(_scripts()).replace("%", "%%"))
+    config.attributes["url"] = url
+    return config
+
+
+def upgrade(url: str) -> None:
+    """Apply every migration that is missing; several callers at once wait for each other."""
+    # Alembic's environment runs an event loop of its own, which no thread with a running one allows.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(command.upgrade, configuration(url), "head").result()
+
+
+def head_revision() -> str | None:
+    """The newest revision that this code knows."""
+    return ScriptDirectory(str(_scripts())).get_current_head()
+
+
+async def current_revision(url: str) -> str | None:
+    """The revision of the database at ``url``; ``None`` when it was never migrated."""
+    engine = create_async_engine(url, poolclass=NullPool)
+    try:
+        async with engine.connect() as connection:
+            return await connection.run_sync(_revision_of)
+    finally:
+        await engine.dispose()
+
+
+def is_up_to_date(url: str) -> bool:
+    """Whether the database at ``url`` is at `head_revision`. Blocking, as `upgrade` is."""
+    return asyncio.run(current_revision(url)) == head_revision()
+
+
+def _revision_of(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _scripts() -> Path:
+    """In an installed package the migrations lie within it, in a checkout beside ``src``."""
+    installed = Path(str(files("vidintel"))) / "_resources" / "alembic"
+    checkout = Path(__file__).parents[4] / "alembic"
+    return installed if installed.is_dir() else checkout

@@ -1,0 +1,53 @@
+"""Results of jobs, and objects that wait for their deletion, in PostgreSQL."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from vidintel.domain.analysis import AnalysisJob, JobId
+from vidintel.domain.identity import TenantId
+from vidintel.infrastructure.database.tables import ai_results, object_deletions
+
+
+class SqlResultRepository:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def put(self, job: AnalysisJob, kind: str, data: dict[str, object]) -> None:
+        row = {"job_id": job.id, "kind": kind, "tenant_id": job.tenant_id.value, "data": data}
+        statement = insert(ai_results).values(row)
+        key = [ai_results.c.job_id, ai_results.c.kind]
+        await self._session.execute(
+            statement.on_conflict_do_update(index_elements=key, set_={"data": statement.excluded.data})
+        )
+
+    async def of_job(self, tenant_id: TenantId, job_id: JobId) -> dict[str, dict[str, object]]:
+        query = (
+            select(ai_results.c.kind, ai_results.c.data)
+            .where(ai_results.c.tenant_id == tenant_id.value, ai_results.c.job_id == job_id)
+            .order_by(ai_results.c.kind)
+        )
+        return {row.kind: row.data for row in await self._session.execute(query)}
+
+
+class SqlObjectDeletions:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def schedule(self, key: str, due_at: datetime) -> None:
+        statement = insert(object_deletions).values(key=key, due_at=due_at)
+        await self._session.execute(
+            statement.on_conflict_do_update(index_elements=[object_deletions.c.key], set_={"due_at": due_at})
+        )
+
+    async def forget(self, key: str) -> bool:
+        statement = delete(object_deletions).where(object_deletions.c.key == key).returning(object_deletions.c.key)
+        return (await self._session.execute(statement)).one_or_none() is not None
+
+    async def due(self, now: datetime, limit: int) -> Sequence[str]:
+        query = select(object_deletions.c.key).where(object_deletions.c.due_at <= now)
+        query = query.order_by(object_deletions.c.due_at, object_deletions.c.key).limit(limit)
+        return (await self._session.scalars(query.with_for_update(skip_locked=True))).all()

@@ -1,0 +1,188 @@
+"""The tables. Columns mirror the entities; the mappers in the repositories translate between the two."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, REAL
+
+from vidintel.domain.analysis import JobStage, JobStatus, SegmentStatus
+from vidintel.domain.video import SourceKind, VideoStatus
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+ACTIVE_JOB_OF_VIDEO = "uq_jobs_active_video"
+
+_JOB_IS_ACTIVE = text("status IN ('queued', 'running')")
+_IS_HELD = text("owner IS NOT NULL")
+
+
+def _one_of(column: str, values: Iterable[str]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_known")
+
+
+def _work_columns() -> list[Column[object]]:
+    """Who holds the piece of work, and when it is due: `vidintel.domain.work.Work`."""
+    return [
+        Column("due_at", DateTime(timezone=True), nullable=False),
+        Column("attempts", Integer, nullable=False),
+        Column("token", BigInteger, nullable=False),
+        Column("owner", Text),
+    ]
+
+
+def _failure_columns() -> list[Column[object]]:
+    return [Column("failure_code", Text), Column("failure_detail", Text)]
+
+
+videos = Table(
+    "videos",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("source_kind", Text, nullable=False),
+    Column("source_name", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("description", Text),
+    Column("captured_at", DateTime(timezone=True)),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+    Column("status", Text, nullable=False),
+    Column("content_key", Text),
+    Column("content_size_bytes", BigInteger),
+    Column("content_sha256", Text),
+    Column("media_container", Text),
+    Column("media_codec", Text),
+    Column("media_width", Integer),
+    Column("media_height", Integer),
+    Column("media_rotation", Integer),
+    Column("media_duration_s", Double),
+    Column("media_frame_rate", Double),
+    Column("media_frame_count", Integer),
+    *_failure_columns(),
+    _one_of("status", VideoStatus),
+    _one_of("source_kind", SourceKind),
+    Index("ix_videos_newest", "tenant_id", "created_at", "id"),
+    Index("ix_videos_newest_by_status", "tenant_id", "status", "created_at", "id"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("video_id", Uuid, ForeignKey("videos.id", ondelete="CASCADE"), nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("spec_model", Text, nullable=False),
+    Column("spec_sample_fps", Double),
+    Column("spec_labels", ARRAY(Text)),
+    Column("spec_min_confidence", Double, nullable=False),
+    Column("spec_iou_threshold", Double, nullable=False),
+    Column("model_name", Text, nullable=False),
+    Column("model_version", Text, nullable=False),
+    Column("model_sha256", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("status", Text, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("started_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
+    *_failure_columns(),
+    *_work_columns(),
+    _one_of("status", JobStatus),
+    _one_of("stage", JobStage),
+    Index("ix_jobs_newest_of_video", "video_id", "created_at", "id"),
+    Index(ACTIVE_JOB_OF_VIDEO, "video_id", unique=True, postgresql_where=_JOB_IS_ACTIVE),
+    # The work queue walks the active jobs of a tenant from the oldest on.
+    Index("ix_jobs_active", "tenant_id", "created_at", "id", postgresql_where=_JOB_IS_ACTIVE),
+    Index("ix_jobs_held", "due_at", postgresql_where=_IS_HELD),
+)
+
+segments = Table(
+    "segments",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("job_id", Uuid, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("tenant_id", Text, nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("start_s", Double, nullable=False),
+    Column("end_s", Double),
+    Column("first_frame", Integer, nullable=False),
+    Column("frame_count", Integer, nullable=False),
+    Column("sample_count", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("frames_done", Integer, nullable=False),
+    *_failure_columns(),
+    *_work_columns(),
+    _one_of("status", SegmentStatus),
+    UniqueConstraint("job_id", "ordinal"),
+    # Pending segments leave this index as they are claimed, so its head is what is due next.
+    Index("ix_segments_pending", "job_id", "ordinal", "due_at", postgresql_where=text("status = 'pending'")),
+    Index("ix_segments_held", "due_at", postgresql_where=_IS_HELD),
+)
+
+# Written in bulk, hence without foreign keys: checking one per row would halve the speed of COPY. Whoever deletes a job
+# locks its row first and deletes its detections, which the primary key finds.
+detections = Table(
+    "detections",
+    metadata,
+    Column("job_id", Uuid, nullable=False),
+    Column("frame", Integer, nullable=False),
+    Column("position", SmallInteger, nullable=False),
+    Column("tenant_id", Text, nullable=False),
+    Column("video_id", Uuid, nullable=False),
+    Column("segment_id", Uuid, nullable=False),
+    Column("time_s", Double, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("confidence", REAL, nullable=False),
+    Column("x1", REAL, nullable=False),
+    Column("y1", REAL, nullable=False),
+    Column("x2", REAL, nullable=False),
+    Column("y2", REAL, nullable=False),
+    Column("track_id", Integer),
+    PrimaryKeyConstraint("job_id", "frame", "position"),
+    Index("ix_detections_time", "job_id", "time_s"),
+)
+
+ai_results = Table(
+    "ai_results",
+    metadata,
+    Column("job_id", Uuid, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("tenant_id", Text, nullable=False),
+    Column("data", JSONB, nullable=False),
+    PrimaryKeyConstraint("job_id", "kind"),
+)
+
+object_deletions = Table(
+    "object_deletions",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("due_at", DateTime(timezone=True), nullable=False),
+    Index("ix_object_deletions_due_at", "due_at"),
+)

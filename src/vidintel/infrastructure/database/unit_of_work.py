@@ -1,0 +1,74 @@
+"""One transaction of PostgreSQL as a `UnitOfWork`."""
+
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from vidintel.application.ports import (
+    DetectionRepository,
+    JobRepository,
+    ObjectDeletions,
+    ResultRepository,
+    SegmentRepository,
+    VideoRepository,
+    WorkQueue,
+)
+from vidintel.infrastructure.database.bell import CHANNEL
+from vidintel.infrastructure.database.detections import SqlDetectionRepository
+from vidintel.infrastructure.database.jobs import SqlJobRepository
+from vidintel.infrastructure.database.results import SqlObjectDeletions, SqlResultRepository
+from vidintel.infrastructure.database.segments import SqlSegmentRepository
+from vidintel.infrastructure.database.videos import SqlVideoRepository
+from vidintel.infrastructure.database.work_queue import SqlWorkQueue
+
+
+class SqlUnitOfWork:
+    """A session that lives as long as the block; it takes a connection with its first statement. Used once."""
+
+    def __init__(self, sessions: async_sessionmaker[AsyncSession]) -> None:
+        self._session = sessions()
+
+    @property
+    def videos(self) -> VideoRepository:
+        return SqlVideoRepository(self._session)
+
+    @property
+    def jobs(self) -> JobRepository:
+        return SqlJobRepository(self._session)
+
+    @property
+    def segments(self) -> SegmentRepository:
+        return SqlSegmentRepository(self._session)
+
+    @property
+    def detections(self) -> DetectionRepository:
+        return SqlDetectionRepository(self._session)
+
+    @property
+    def results(self) -> ResultRepository:
+        return SqlResultRepository(self._session)
+
+    @property
+    def object_deletions(self) -> ObjectDeletions:
+        return SqlObjectDeletions(self._session)
+
+    @property
+    def work_queue(self) -> WorkQueue:
+        return SqlWorkQueue(self._session)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        # Rolls back what was not committed, and finishes doing so even when this task is cancelled.
+        await self._session.__aexit__(kind, error, traceback)
+
+    async def ring(self) -> None:
+        await self._session.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
+
+    async def commit(self) -> None:
+        await self._session.commit()
