@@ -1,0 +1,1 @@
+"""Video intelligence: upload a video, ask what was seen and when."""

@@ -1,6 +1,7 @@
 """The worker process: thin actors that each call one use case, the dispatcher that rings for them, and the sweep."""
 
 import asyncio
+import os
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -68,7 +69,8 @@ class WorkerProcess:
         await services.reclaim(gone=services.identity.owner)
         services.engine.start()
         loops = [asyncio.create_task(self._dispatch_for_ever()), asyncio.create_task(self._sweep_for_ever())]
-        _log.info("worker.ready", owner=services.identity.owner, concurrency=services.settings.concurrency)
+        concurrency = services.settings.concurrency
+        _log.info("worker.ready", owner=services.identity.owner, pid=os.getpid(), concurrency=concurrency)
         stopping = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait({stopping, *loops}, return_when=asyncio.FIRST_COMPLETED)

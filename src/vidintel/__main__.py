@@ -1,0 +1,5 @@
+"""``python -m vidintel``."""
+
+from vidintel.presentation.cli import main
+
+main()

@@ -1,0 +1,184 @@
+"""The one place that knows everybody: which adapter stands behind which port, and what each use case is given."""
+
+import os
+import socket
+from datetime import timedelta
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import BinaryIO
+
+from dependency_injector import containers, providers
+from sqlalchemy.ext.asyncio import async_sessionmaker
+
+from vidintel.application.analysis import CancelJob, GetJob, ListJobs, RequestAnalysis, RetryJob
+from vidintel.application.dispatching import CollectGarbage, DispatchWork, ReclaimWork
+from vidintel.application.holding import WorkerIdentity
+from vidintel.application.ports import MediaLimits
+from vidintel.application.processing import FinishJob, PlanJob, RunSegment, WorkRules
+from vidintel.application.queries import CheckReadiness, GetResults, ListDetections, ListModels, RenderFrame
+from vidintel.application.specs import SpecResolver
+from vidintel.application.videos import DeleteVideo, GetVideo, ListVideos, OpenContent, RegisterVideo, UpdateVideo
+from vidintel.domain.work import RetryPolicy
+from vidintel.infrastructure.clerk import ClerkTokenVerifier
+from vidintel.infrastructure.clock import SystemClock
+from vidintel.infrastructure.database.bell import PostgresWorkBell
+from vidintel.infrastructure.database.engine import check as check_database
+from vidintel.infrastructure.database.engine import create_engine
+from vidintel.infrastructure.database.unit_of_work import SqlUnitOfWork
+from vidintel.infrastructure.inference.detectors import LoadedDetectors
+from vidintel.infrastructure.inference.registry import DirectoryModelRegistry
+from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
+from vidintel.infrastructure.media.rendering import SubprocessFrameRenderer
+from vidintel.infrastructure.storage.local_disk import LocalDiskObjectStorage
+from vidintel.infrastructure.tasks.in_process import QUEUE, DramatiqDoorbell, DramatiqEngine, in_process_broker
+from vidintel.presentation.http.dependencies import HttpServices
+from vidintel.presentation.worker import WorkerServices
+from vidintel.resources import find_resource
+from vidintel.settings import AuthSettings, LimitSettings, Settings, WorkSettings
+
+
+def _work_rules(work: WorkSettings) -> WorkRules:
+    return WorkRules(lease=timedelta(seconds=work.lease_s), heartbeat_s=work.heartbeat_s, retry=_retry(work))
+
+
+def _retry(work: WorkSettings) -> RetryPolicy:
+    return RetryPolicy(max_attempts=work.max_attempts, base_s=work.retry_base_s, cap_s=work.retry_cap_s)
+
+
+def _media_limits(limits: LimitSettings) -> MediaLimits:
+    return MediaLimits(max_duration_s=limits.max_duration_s, max_side_px=limits.max_side_px)
+
+
+def _objects_dir(settings: Settings) -> Path:
+    return settings.storage.root or settings.data_dir / "objects"
+
+
+def open_stored(root: Path, key: str) -> BinaryIO:
+    """For the renderer's own process: opens an object without a container around it."""
+    return LocalDiskObjectStorage(root, min_free_bytes=0).open(key)
+
+
+def _model_registry(settings: Settings) -> DirectoryModelRegistry:
+    """``analysis.model`` is the name of a model in the registry, or the path of one beside it."""
+    directory = settings.analysis.models_dir or find_resource("models")
+    chosen = Path(settings.analysis.model)
+    if chosen.is_dir():
+        return DirectoryModelRegistry(directory, chosen.resolve().name, extra=(chosen.resolve(),))
+    return DirectoryModelRegistry(directory, settings.analysis.model)
+
+
+def _token_verifier(auth: AuthSettings) -> ClerkTokenVerifier:
+    if auth.jwt_key is None or auth.issuer is None:
+        raise SettingsMissing(
+            "Set VIDINTEL_AUTH__JWT_KEY and VIDINTEL_AUTH__ISSUER to your Clerk instance's public key and URL, "
+            "or run `vidintel serve` for a development issuer."
+        )
+    return ClerkTokenVerifier(auth.jwt_key.get_secret_value(), auth.issuer, auth.authorized_parties)
+
+
+class SettingsMissing(Exception):
+    """A setting that this process cannot do without was not given."""
+
+
+class Container(containers.DeclarativeContainer):
+    """Wiring. Give it ``settings`` and ``database_url``; override any provider in tests."""
+
+    settings = providers.Dependency(instance_of=Settings)
+    database_url = providers.Dependency(instance_of=str)
+    owner = providers.Object(f"{socket.gethostname()}:{os.getpid()}")
+
+    clock = providers.Singleton(SystemClock)
+    engine = providers.Singleton(create_engine, database_url, settings.provided.database)
+    sessions = providers.Singleton(async_sessionmaker, engine, expire_on_commit=False)
+    uow = providers.Factory(SqlUnitOfWork, sessions)
+    bell = providers.Singleton(PostgresWorkBell, database_url)
+    objects_dir = providers.Callable(_objects_dir, settings)
+    storage = providers.Singleton(
+        LocalDiskObjectStorage, objects_dir, min_free_bytes=settings.provided.storage.min_free_bytes
+    )
+    registry = providers.Singleton(_model_registry, settings)
+    detectors = providers.Singleton(
+        LoadedDetectors, registry, cache_dir=providers.Callable(lambda s: s.data_dir / "model-cache", settings)
+    )
+    decoder = providers.Singleton(PyAvVideoDecoder)
+    media_limits = providers.Callable(_media_limits, settings.provided.limits)
+    renderer = providers.Singleton(SubprocessFrameRenderer, providers.Callable(partial, open_stored, objects_dir))
+    verifier = providers.Singleton(_token_verifier, settings.provided.auth)
+
+    specs = providers.Factory(SpecResolver, registry, sample_fps=settings.provided.analysis.sample_fps)
+    register_video = providers.Factory(
+        RegisterVideo,
+        uow.provider,
+        storage,
+        specs,
+        clock,
+        max_upload_bytes=settings.provided.limits.max_upload_bytes,
+    )
+    checks = providers.Dict(
+        database=providers.Callable(partial, check_database, engine), storage=storage.provided.check
+    )
+
+    http_services = providers.Factory(
+        HttpServices,
+        register_video=register_video,
+        list_videos=providers.Factory(ListVideos, uow.provider),
+        get_video=providers.Factory(GetVideo, uow.provider),
+        update_video=providers.Factory(UpdateVideo, uow.provider, clock),
+        delete_video=providers.Factory(DeleteVideo, uow.provider, clock),
+        open_content=providers.Factory(OpenContent, uow.provider, storage),
+        request_analysis=providers.Factory(RequestAnalysis, uow.provider, specs, clock),
+        list_jobs=providers.Factory(ListJobs, uow.provider),
+        get_job=providers.Factory(GetJob, uow.provider),
+        cancel_job=providers.Factory(CancelJob, uow.provider, clock),
+        retry_job=providers.Factory(RetryJob, uow.provider, clock),
+        list_detections=providers.Factory(ListDetections, uow.provider),
+        get_results=providers.Factory(GetResults, uow.provider),
+        render_frame=providers.Factory(RenderFrame, uow.provider, renderer),
+        list_models=providers.Factory(ListModels, registry),
+        check_readiness=providers.Factory(CheckReadiness, checks),
+        verifier=verifier,
+        clock=clock,
+        http=settings.provided.http,
+        limits=settings.provided.limits,
+        version=version("vidintel"),
+    )
+
+    identity = providers.Singleton(WorkerIdentity, owner)
+    rules = providers.Factory(_work_rules, settings.provided.work)
+    broker = providers.Singleton(in_process_broker)
+    doorbell = providers.Singleton(DramatiqDoorbell, broker)
+    task_engine = providers.Singleton(DramatiqEngine, broker, concurrency=settings.provided.work.concurrency)
+    worker_services = providers.Factory(
+        WorkerServices,
+        identity=identity,
+        broker=broker,
+        queue_name=QUEUE,
+        engine=task_engine,
+        answered=doorbell.provided.answered,
+        bell=bell,
+        plan_job=providers.Factory(
+            PlanJob,
+            uow.provider,
+            storage,
+            decoder,
+            clock,
+            identity,
+            rules,
+            segment_s=settings.provided.analysis.segment_s,
+            limits=media_limits,
+        ),
+        run_segment=providers.Factory(RunSegment, uow.provider, storage, decoder, detectors, clock, identity, rules),
+        finish_job=providers.Factory(FinishJob, uow.provider, clock, identity, rules),
+        dispatch=providers.Factory(
+            DispatchWork,
+            uow.provider,
+            doorbell,
+            clock,
+            concurrency=settings.provided.work.concurrency,
+            redispatch=providers.Callable(lambda work: timedelta(seconds=work.redispatch_s), settings.provided.work),
+        ),
+        reclaim=providers.Factory(ReclaimWork, uow.provider, clock, providers.Callable(_retry, settings.provided.work)),
+        collect_garbage=providers.Factory(CollectGarbage, uow.provider, storage, clock),
+        settings=settings.provided.work,
+    )

@@ -1,0 +1,166 @@
+"""``vidintel …``."""
+
+from pathlib import Path
+from typing import Annotated, Literal, NoReturn
+
+import typer
+from dependency_injector import providers
+from pydantic import ValidationError as SettingsInvalid
+from rich.console import Console
+from rich.table import Table
+
+from vidintel.application.specs import SpecRequest
+from vidintel.container import Container, SettingsMissing
+from vidintel.domain.errors import DomainError
+from vidintel.domain.identity import Role
+from vidintel.infrastructure.database.embedded import EmbeddedPostgresError
+from vidintel.presentation import doctor as doctor_checks
+from vidintel.presentation import entry
+from vidintel.presentation.analyze import analyze_file, render_summary, summary_json
+from vidintel.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where the embedded database and the objects lie.")]
+Port = Annotated[int | None, typer.Option("--port", min=0, max=65535)]
+Host = Annotated[str | None, typer.Option("--host", help="Address to listen on; 0.0.0.0 for all.")]
+Model = Annotated[str | None, typer.Option("--model", help="Name of a model, or path of one, used by default.")]
+
+
+@app.command()
+def serve(data_dir: DataDir = None, host: Host = None, port: Port = None, model: Model = None) -> None:
+    """Run everything on this machine: database, worker and API, with a development token."""
+    settings = _settings(data_dir=data_dir, host=host, port=port, model=model)
+    entry.run_serve(settings, notify=entry.show_serving(Console()))
+
+
+@app.command()
+def api(host: Host = None, port: Port = None, data_dir: DataDir = None, model: Model = None) -> None:
+    """Run the API alone, on VIDINTEL_DATABASE__URL and VIDINTEL_AUTH__*."""
+    entry.run_api(_settings(data_dir=data_dir, host=host, port=port, model=model))
+
+
+@app.command()
+def worker(
+    data_dir: DataDir = None,
+    model: Model = None,
+    name: Annotated[
+        str | None, typer.Option(help="Takes over at once what a dead worker of this name held. Unique per worker.")
+    ] = None,
+    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
+) -> None:
+    """Run one worker process, on VIDINTEL_DATABASE__URL."""
+    entry.run_worker(_settings(data_dir=data_dir, model=model), name=name, with_parent=with_parent)
+
+
+@app.command()
+def migrate(data_dir: DataDir = None) -> None:
+    """Bring the database to the newest schema."""
+    entry.migrate_database(_settings(data_dir=data_dir))
+    Console().print("The database is up to date.")
+
+
+@app.command()
+def token(
+    user: Annotated[str, typer.Option(help="For example alice.")],
+    org: Annotated[str | None, typer.Option(help="For example acme; left out, the user's own tenant.")] = None,
+    role: Annotated[Role, typer.Option()] = Role.EDITOR,
+    data_dir: DataDir = None,
+) -> None:
+    """Print a development token, good for the `serve` on the same data directory."""
+    settings = _settings(data_dir=data_dir)
+    typer.echo(entry.issue_token(settings.data_dir, user, org, role))
+
+
+@app.command()
+def analyze(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)],
+    model: Model = None,
+    sample_fps: Annotated[str | None, typer.Option(help="Frames per second to look at, or 'native'.")] = None,
+    min_confidence: Annotated[float | None, typer.Option(min=0, max=1)] = None,
+    output: Annotated[Literal["table", "json"], typer.Option("--output", help="How to show the summary.")] = "table",
+    data_dir: DataDir = None,
+) -> None:
+    """Analyse a file here and now, without server or database."""
+    settings = _settings(data_dir=data_dir, model=model)
+    container = Container(settings=providers.Object(settings), database_url=providers.Object(""))
+    console = Console(stderr=True)
+    summary = analyze_file(
+        file,
+        SpecRequest(sample_fps=_sample_fps(sample_fps), min_confidence=min_confidence),
+        specs=container.specs(),
+        decoder=container.decoder(),
+        detectors=container.detectors(),
+        limits=container.media_limits(),
+        segment_s=settings.analysis.segment_s,
+        console=console,
+    )
+    if output == "json":
+        typer.echo(summary_json(summary))
+    else:
+        Console().print(render_summary(summary, title=f"{file.name}: {summary.frames_analysed} frames analysed"))
+
+
+@app.command()
+def models(model: Model = None) -> None:
+    """List the models that can be run."""
+    container = Container(settings=providers.Object(_settings(model=model)), database_url=providers.Object(""))
+    registry = container.registry()
+    table = Table()
+    for column in ("name", "version", "runtime", "input", "labels", "licence"):
+        table.add_column(column)
+    for info in registry.list():
+        name = f"{info.name} (default)" if info.name == registry.default_name else info.name
+        labels = ", ".join(info.labels[:6]) + (f" … {len(info.labels)} in all" if len(info.labels) > 6 else "")
+        table.add_row(name, info.version, info.runtime, "×".join(map(str, info.input_size)), labels, info.licence)
+    Console().print(table)
+
+
+@app.command()
+def doctor(data_dir: DataDir = None, port: Port = None, model: Model = None) -> None:
+    """Check what is installed, reachable and writable, and say how to mend what is not."""
+    settings = _settings(data_dir=data_dir, port=port, model=model)
+    raise typer.Exit(doctor_checks.run_doctor(settings, Console()))
+
+
+def main() -> None:
+    """Entry point: errors that a person can act on are one line, not a stack trace."""
+    try:
+        app()
+    except (DomainError, entry.UsageError, SettingsMissing, EmbeddedPostgresError) as error:
+        _fail(str(error))
+    except SettingsInvalid as error:
+        _fail("\n".join(f"{'__'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False)))
+
+
+def _fail(message: str) -> NoReturn:
+    Console(stderr=True).print(f"[bold red]error:[/bold red] {message}", highlight=False, soft_wrap=True)
+    raise SystemExit(1)
+
+
+def _settings(
+    *,
+    data_dir: Path | None = None,
+    host: str | None = None,
+    port: int | None = None,
+    model: str | None = None,
+) -> Settings:
+    """The settings, what the command line says winning over the environment."""
+    settings = Settings()
+    http = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    return settings.model_copy(
+        update={
+            "data_dir": settings.data_dir if data_dir is None else data_dir,
+            "http": settings.http.model_copy(update=http),
+            "analysis": settings.analysis.model_copy(update={} if model is None else {"model": model}),
+        }
+    )
+
+
+def _sample_fps(given: str | None) -> float | Literal["native"] | None:
+    if given is None or given == "native":
+        return given
+    try:
+        return float(given)
+    except ValueError:
+        raise typer.BadParameter("a number, or 'native'", param_hint="--sample-fps") from None

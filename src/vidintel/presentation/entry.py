@@ -1,0 +1,185 @@
+"""The processes: `serve` (everything on one machine), `api` and `worker`. Entry points know the container."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Never
+
+import uvicorn
+from dependency_injector import providers
+from fastapi import FastAPI
+from rich.console import Console
+
+from vidintel.container import Container
+from vidintel.domain.identity import Role
+from vidintel.infrastructure.database.embedded import EmbeddedPostgres
+from vidintel.infrastructure.database.migrate import upgrade
+from vidintel.infrastructure.development_identity import DevelopmentTokenIssuer
+from vidintel.infrastructure.logging import configure_logging
+from vidintel.presentation.http.app import create_app
+from vidintel.presentation.supervisor import WorkerSupervisor
+from vidintel.presentation.worker import WorkerProcess
+from vidintel.settings import AuthSettings, Settings
+
+_WORKER_NAME = "serve"
+
+
+class UsageError(Exception):
+    """The command cannot run like this; the message says what to do."""
+
+
+def run_serve(settings: Settings, *, notify: Callable[[str, str], None]) -> None:
+    """Database, migrations, one supervised worker and the API, until a signal.
+
+    ``notify`` is given the URL and a development token once the API is about to listen.
+    """
+    if settings.auth.jwt_key is not None:
+        raise UsageError(
+            "`vidintel serve` issues development tokens and must not run beside Clerk keys. "
+            "Unset VIDINTEL_AUTH__*, or run `vidintel api` and `vidintel worker`."
+        )
+    configure_logging(settings.log)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    issuer = DevelopmentTokenIssuer(settings.data_dir)
+    auth = AuthSettings.model_validate({"jwt_key": issuer.public_key_pem, "issuer": issuer.issuer})
+    settings = settings.model_copy(update={"auth": auth})
+    with _exit_on_signals(), _database(settings) as url:
+        upgrade(url)
+        container = _container(settings, url)
+        environment = {"VIDINTEL_DATABASE__URL": url}
+        arguments = [
+            *("--name", _WORKER_NAME),
+            *("--data-dir", str(settings.data_dir)),
+            *("--model", settings.analysis.model),
+        ]
+        with WorkerSupervisor(arguments, environment, stop_after_s=settings.work.drain_s + 10):
+            host = settings.http.host
+            notify(f"http://{host}:{settings.http.port}", issuer.issue("developer", "development", Role.ADMIN))
+            _listen(container, settings)
+
+
+def run_api(settings: Settings) -> None:
+    """The API alone, on a database and Clerk keys from the settings."""
+    configure_logging(settings.log)
+    _listen(_container(settings, _configured_url(settings)), settings)
+
+
+def run_worker(settings: Settings, *, name: str | None, with_parent: bool) -> None:
+    """One worker process, until SIGTERM or SIGINT; ``with_parent`` also until standard input ends."""
+    configure_logging(settings.log)
+    container = _container(settings, _configured_url(settings))
+    if name is not None:
+        container.owner.override(providers.Object(name))
+    asyncio.run(_work(container, with_parent))
+
+
+async def _work(container: Container, with_parent: bool) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if with_parent:
+        transport, _ = await loop.connect_read_pipe(lambda: _UntilEnd(stop), sys.stdin)
+    try:
+        await WorkerProcess(container.worker_services()).run(stop)
+    finally:
+        if with_parent:
+            transport.close()
+        await container.engine().dispose()
+
+
+class _UntilEnd(asyncio.Protocol):
+    def __init__(self, stop: asyncio.Event) -> None:
+        self._stop = stop
+
+    def eof_received(self) -> None:
+        self._stop.set()
+
+
+def _listen(container: Container, settings: Settings) -> None:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            container.renderer().close()
+            await container.engine().dispose()
+
+    app = create_app(container.http_services(), lifespan=lifespan)
+    # The access log is our own middleware's; one second is enough for answers that stream.
+    config = uvicorn.Config(
+        app,
+        host=settings.http.host,
+        port=settings.http.port,
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=10,
+        server_header=False,
+    )
+    uvicorn.Server(config).run()
+
+
+def _container(settings: Settings, url: str) -> Container:
+    return Container(settings=providers.Object(settings), database_url=providers.Object(url))
+
+
+@contextmanager
+def _database(settings: Settings) -> Iterator[str]:
+    if settings.database.url is not None:
+        yield settings.database.url.get_secret_value()
+        return
+    server = EmbeddedPostgres(settings.data_dir / "postgres")
+    url = server.start()
+    try:
+        yield url
+    finally:
+        server.stop()
+
+
+def _configured_url(settings: Settings) -> str:
+    if settings.database.url is None:
+        raise UsageError("Set VIDINTEL_DATABASE__URL to postgresql+asyncpg://…, or run `vidintel serve`.")
+    return settings.database.url.get_secret_value()
+
+
+@contextmanager
+def _exit_on_signals() -> Iterator[None]:
+    """SIGTERM unwinds the stack as Ctrl-C does, so that everything that was started is stopped."""
+
+    def leave(_number: int, _frame: FrameType | None) -> Never:
+        raise SystemExit(0)
+
+    previous = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def migrate_database(settings: Settings) -> None:
+    """Bring the configured database, or the embedded one, to the newest schema."""
+    with _database(settings) as url:
+        upgrade(url)
+
+
+def issue_token(data_dir: Path, user: str, org: str | None, role: Role) -> str:
+    """A development token for the `serve` that uses ``data_dir``."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    return DevelopmentTokenIssuer(data_dir).issue(user, org, role)
+
+
+def show_serving(console: Console) -> Callable[[str, str], None]:
+    """What a person at the terminal sees when everything is about to listen."""
+
+    def notify(url: str, token: str) -> None:
+        console.print(f"\n[bold]vidintel[/bold] serves on [link={url}]{url}[/link]   (docs: {url}/docs)")
+        console.print("DEVELOPMENT identity: whoever reads the data directory can be anybody. Token for 12 hours:\n")
+        console.print(token, soft_wrap=True, highlight=False)
+        console.print()
+
+    return notify
