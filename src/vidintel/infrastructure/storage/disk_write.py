@@ -70,13 +70,13 @@ class DiskWrite:
     def append(self, block: Sequence[bytes]) -> None:
         with self._lock:
             if self._file is not None:
-                self._append(self._file, b"".join(block))
+                self._append(self._file, block)
 
     def seal(self, block: Sequence[bytes]) -> str:
         """Write the last block and make everything durable; returns the SHA-256 in hex."""
         with self._lock:
             if self._file is not None:
-                self._append(self._file, b"".join(block))
+                self._append(self._file, block)
                 with translated():
                     os.fsync(self._file.fileno())
                     self._file.close()
@@ -108,13 +108,14 @@ class DiskWrite:
                 with suppress(OSError):  # `purge_unfinished` tries again
                     self._path.unlink(missing_ok=True)
 
-    def _append(self, file: io.RawIOBase, block: bytes) -> None:
-        self._sha256.update(block)
+    def _append(self, file: io.RawIOBase, block: Sequence[bytes]) -> None:
         with translated():
-            self._require_room(len(block))
-            rest = memoryview(block)
-            while rest:
-                rest = rest[file.write(rest) or 0 :]
+            self._require_room(sum(map(len, block)))
+            for chunk in block:  # not joined: copying costs more than the calls
+                self._sha256.update(chunk)
+                rest = memoryview(chunk)
+                while rest:
+                    rest = rest[file.write(rest) or 0 :]
 
     def _require_room(self, size: int) -> None:
         if self._free(self._path.parent) - size < self._min_free_bytes:
