@@ -1,0 +1,210 @@
+"""The models that can be run: one folder each, told by a ``model.json`` of ours or by an Ultralytics OpenVINO export.
+
+``model.json``::
+
+    {"name": "…", "version": "…", "runtime": "openvino", "task": "detect", "weights": "model.xml",
+     "input_size": [height, width], "labels": ["…"], "licence": "…", "description": "…", "sha256": "<of model.bin>"}
+
+An export holds ``metadata.yaml`` beside one ``*.xml`` and its ``*.bin``; it is named after its folder.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import structlog
+import yaml
+from pydantic import BaseModel, Field, PositiveInt
+from pydantic import ValidationError as InvalidFields
+
+from vidintel.application.ports import ModelInfo
+from vidintel.domain.errors import ModelUnusable, UnknownModel
+
+_DESCRIPTOR = "model.json"
+_EXPORT_METADATA = "metadata.yaml"
+_EXPORT_SUFFIX = "_openvino_model"
+_log = structlog.get_logger(__name__)
+
+
+class _Descriptor(BaseModel):
+    """What is known of a model. ``sha256`` is that of its ``.bin`` file, ``weights`` names its ``.xml`` file."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
+    version: str = Field(min_length=1)
+    runtime: Literal["openvino"] = "openvino"
+    task: Literal["detect"]
+    weights: str = Field(pattern=r"^[A-Za-z0-9_.-]+\.xml$")
+    input_size: tuple[PositiveInt, PositiveInt]
+    labels: tuple[str, ...] = Field(min_length=1)
+    licence: str = Field(min_length=1)
+    description: str = ""
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+
+
+class _ExportMetadata(BaseModel):
+    """What Ultralytics writes beside an exported model."""
+
+    task: str
+    version: str
+    license: str
+    description: str = ""
+    imgsz: tuple[PositiveInt, PositiveInt]
+    names: dict[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredModel:
+    """A model, and where its network lies (``.xml``, with the weights in a ``.bin`` beside it)."""
+
+    info: ModelInfo
+    network: Path
+
+
+class DirectoryModelRegistry:
+    """Implements `ModelRegistry` over the sub-folders of ``directory`` and the folders named in ``extra``.
+
+    A client's name has to be the name of one of them; it is never used as a path. A folder of ``extra`` comes before
+    one of the same name in ``directory``. Files may be added or replaced while it is in use.
+    """
+
+    def __init__(self, directory: Path, default_name: str, extra: tuple[Path, ...] = ()) -> None:
+        self._directory = directory
+        self._default_name = default_name
+        self._extra = extra
+        self._hashes: dict[tuple[Path, int, int], str] = {}
+
+    @classmethod
+    def serving(cls, model: str, directory: Path | None = None) -> "DirectoryModelRegistry":
+        """A registry whose default is ``model``: a name, or the path of a folder that holds a model.
+
+        For whoever starts the server, never for what a client sends. ``directory`` falls back to the models that ship
+        with us. Raises `ModelUnusable` for a path without a usable model.
+        """
+        directory = directory or bundled_models()
+        folder = Path(model).expanduser()
+        is_listed = (directory / folder.name).is_dir() and folder.name == model
+        if is_listed or not (folder.is_dir() or len(folder.parts) > 1):
+            return cls(directory, model)
+        info = _load(folder.resolve(), {}).info
+        return cls(directory, info.name, (folder.resolve(),))
+
+    @property
+    def default_name(self) -> str:
+        return self._default_name
+
+    def list(self) -> Sequence[ModelInfo]:
+        """Every usable model by name; one that is not is logged."""
+        found = []
+        for name, outcome in sorted(self._all().items()):
+            if isinstance(outcome, ModelUnusable):
+                _log.warning("model.unusable", model=name, reason=outcome.detail)
+            else:
+                found.append(outcome.info)
+        return found
+
+    def get(self, name: str) -> ModelInfo:
+        return self.stored(name).info
+
+    def stored(self, name: str) -> StoredModel:
+        """The model and its files. Raises `UnknownModel`, or `ModelUnusable` saying which file is at fault."""
+        outcome = self._all().get(name)
+        if outcome is None:
+            raise UnknownModel(name, tuple(info.name for info in self.list()))
+        if isinstance(outcome, ModelUnusable):
+            raise outcome
+        return outcome
+
+    def _all(self) -> dict[str, StoredModel | ModelUnusable]:
+        found: dict[str, StoredModel | ModelUnusable] = {}
+        inside = sorted(self._directory.iterdir()) if self._directory.is_dir() else []
+        for folder in (*inside, *self._extra):
+            if folder.is_dir() and not folder.name.startswith("."):
+                try:
+                    model = _load(folder, self._hashes)
+                except ModelUnusable as error:
+                    found.setdefault(_name_of(folder), error)
+                else:
+                    found[model.info.name] = model
+        return found
+
+
+def bundled_models() -> Path:
+    """The models that ship with us: ``models/`` of a source checkout, else what the wheel brought."""
+    package = Path(__file__).resolve().parents[2]
+    installed = package / "_resources" / "models"
+    return installed if installed.is_dir() else package.parents[1] / "models"
+
+
+def _name_of(folder: Path) -> str:
+    return folder.name.removesuffix(_EXPORT_SUFFIX)
+
+
+def _load(folder: Path, hashes: dict[tuple[Path, int, int], str]) -> StoredModel:
+    descriptor = _describe(folder)
+    network = folder / descriptor.weights
+    weights = network.with_suffix(".bin")
+    for file in (network, weights):
+        if not file.is_file():
+            raise _unusable(file, "is missing; export or copy the model again")
+    status = weights.stat()
+    key = (weights, status.st_size, status.st_mtime_ns)
+    if key not in hashes:
+        with weights.open("rb") as content:
+            hashes[key] = hashlib.file_digest(content, "sha256").hexdigest()
+    if descriptor.sha256 not in {None, hashes[key]}:
+        raise _unusable(weights, f"is not the file that {_DESCRIPTOR} tells of (its SHA-256 differs); copy it again")
+    info = ModelInfo(
+        name=descriptor.name,
+        version=descriptor.version,
+        runtime=descriptor.runtime,
+        labels=descriptor.labels,
+        input_size=descriptor.input_size,
+        licence=descriptor.licence,
+        sha256=hashes[key],
+        description=descriptor.description,
+    )
+    return StoredModel(info, network)
+
+
+def _describe(folder: Path) -> _Descriptor:
+    """Read what the folder says of its model. Raises `ModelUnusable`."""
+    file = next((folder / name for name in (_DESCRIPTOR, _EXPORT_METADATA) if (folder / name).is_file()), None)
+    if file is None:
+        raise _unusable(folder, f"holds neither {_DESCRIPTOR} nor an Ultralytics OpenVINO export ({_EXPORT_METADATA})")
+    try:
+        if file.name == _DESCRIPTOR:
+            return _Descriptor.model_validate(json.loads(file.read_text("utf-8")))
+        return _from_export(folder, _ExportMetadata.model_validate(yaml.safe_load(file.read_text("utf-8"))))
+    except InvalidFields as error:
+        problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise _unusable(file, f"does not describe a detection model ({problems})") from error
+    except (ValueError, yaml.YAMLError, OSError) as error:
+        raise _unusable(file, "cannot be read; export or copy the model again") from error
+
+
+def _from_export(folder: Path, metadata: _ExportMetadata) -> _Descriptor:
+    networks = sorted(folder.glob("*.xml"))
+    if len(networks) != 1:
+        raise _unusable(folder, f"holds {len(networks)} .xml files; an export has exactly one")
+    if sorted(metadata.names) != list(range(len(metadata.names))):
+        raise _unusable(folder / _EXPORT_METADATA, "does not number its names from 0 on")
+    return _Descriptor.model_validate(
+        {
+            "name": _name_of(folder),
+            "version": metadata.version,
+            "task": metadata.task,
+            "weights": networks[0].name,
+            "input_size": metadata.imgsz,
+            "labels": tuple(metadata.names[index] for index in range(len(metadata.names))),
+            "licence": metadata.license,
+            "description": metadata.description,
+        }
+    )
+
+
+def _unusable(path: Path, problem: str) -> ModelUnusable:
+    shown = f"{path.parent.name}/{path.name}"
+    return ModelUnusable(f"The model cannot be used: {shown} {problem}. 'vidintel models' lists what can be run.")
