@@ -135,9 +135,7 @@ def _uuid(text: str) -> UUID | None:
     return parsed if str(parsed) == text.lower() else None
 
 
-Cursor: TypeAlias = Annotated[
-    str | None, Query(max_length=512, description="`next_cursor` of the page before.", examples=[None])
-]
+Cursor: TypeAlias = Annotated[str | None, Query(max_length=512, description="`next_cursor` of the page before.")]
 
 
 async def _page(cursor: Cursor = None, limit: Annotated[int, Query(ge=1, le=100)] = 50) -> Page:

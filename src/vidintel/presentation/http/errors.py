@@ -28,6 +28,8 @@ from vidintel.domain.errors import (
 from vidintel.presentation.http.correlation import correlation_id
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
+INTERNAL_CODE = "internal_error"
+INTERNAL_DETAIL = "Something went wrong here. Quote the correlation id when you report it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +138,8 @@ def internal_problem(request: Request) -> Response:
     return _problem(
         request,
         HTTPStatus.INTERNAL_SERVER_ERROR,
-        "internal_error",
-        "Something went wrong here. Quote the correlation id when you report it.",
+        INTERNAL_CODE,
+        INTERNAL_DETAIL,
         (),
         {},
     )

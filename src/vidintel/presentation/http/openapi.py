@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document: every route's possible errors as problem documents, with a real example of each."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -9,6 +9,8 @@ from fastapi.openapi.utils import get_openapi
 
 from vidintel.domain.errors import AuthenticationError, AuthorizationError, DomainError
 from vidintel.presentation.http.errors import (
+    INTERNAL_CODE,
+    INTERNAL_DETAIL,
     PROBLEM_MEDIA_TYPE,
     FieldError,
     RequestInvalid,
@@ -70,24 +72,22 @@ _ALWAYS = (
 
 def problems(*errors: DomainError) -> dict[int | str, dict[str, Any]]:
     """The ``responses`` of a route that can fail with ``errors`` (examples), besides what every route can fail with."""
-    by_status: dict[int, list[DomainError]] = defaultdict(list)
+    examples: dict[int, dict[str, Any]] = defaultdict(dict)
     for error in (*_ALWAYS, *errors):
-        by_status[status_of(error)].append(error)
-    return {status: _response(status, by_status[status]) for status in sorted(by_status)}
+        status = status_of(error)
+        examples[status][error.code] = _example(status, error.code, error.detail, field_errors_of(error))
+    examples[500][INTERNAL_CODE] = _example(500, INTERNAL_CODE, INTERNAL_DETAIL, ())
+    return {status: _response(examples[status]) for status in sorted(examples)}
 
 
-def _response(status: int, errors: list[DomainError]) -> dict[str, Any]:
-    examples = {
-        error.code: {
-            "value": problem_body(status, error.code, error.detail, _EXAMPLE_CORRELATION, field_errors_of(error))
-        }
-        for error in errors
-    }
+def _example(status: int, code: str, detail: str, errors: Sequence[FieldError]) -> dict[str, Any]:
+    return {"value": problem_body(status, code, detail, _EXAMPLE_CORRELATION, errors)}
+
+
+def _response(examples: dict[str, Any]) -> dict[str, Any]:
     return {
         "description": " · ".join(f"`{code}`" for code in examples),
-        "content": {
-            PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples},
-        },
+        "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples}},
     }
 
 

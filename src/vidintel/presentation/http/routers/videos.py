@@ -88,7 +88,8 @@ async def register_video(request: Request, caller: Caller, services: Services) -
     202, video and job are stored for good; when it is anything else, nothing is.
     """
     limit = services.limits.max_upload_bytes
-    if int(request.headers.get("content-length", 0)) > limit + _FORM_SLACK_BYTES:
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > limit + _FORM_SLACK_BYTES:
         raise PayloadTooLarge(limit)
     try:
         async with aclosing(request.stream()) as body:

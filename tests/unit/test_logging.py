@@ -1,0 +1,109 @@
+"""What the logs say, and what they never say."""
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from vidintel.infrastructure.logging import REDACTED, configure_logging
+from vidintel.settings import LogSettings
+
+TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ1c2VyXzEifQ.c2lnbmF0dXJl"
+
+
+Err = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def restored_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def test_json_lines_carry_the_event_its_values_and_what_is_bound(capsys: Err) -> None:
+    configure_logging(LogSettings())
+
+    with structlog.contextvars.bound_contextvars(request_id="r-1"):
+        structlog.get_logger("vidintel.test").info("segment.claimed", segment=3)
+
+    line = json.loads(capsys.readouterr().err)
+    assert (line["event"], line["segment"], line["request_id"]) == ("segment.claimed", 3, "r-1")
+    assert (line["level"], line["logger"]) == ("info", "vidintel.test")
+    assert line["timestamp"].endswith("Z")
+
+
+def test_console_lines_are_for_people(capsys: Err) -> None:
+    configure_logging(LogSettings(format="console"))
+
+    structlog.get_logger("vidintel.test").warning("segment.dead", attempts=3)
+
+    written = capsys.readouterr().err
+    assert "segment.dead" in written
+    assert "attempts=3" in written
+
+
+def test_loggers_of_the_standard_library_come_out_the_same_way(capsys: Err) -> None:
+    configure_logging(LogSettings())
+
+    logging.getLogger("uvicorn.error").warning("listening on %s", "port")
+
+    line = json.loads(capsys.readouterr().err)
+    assert (line["event"], line["level"], line["logger"]) == ("listening on port", "warning", "uvicorn.error")
+
+
+def test_uvicorns_own_access_log_stays_silent(capsys: Err) -> None:
+    configure_logging(LogSettings())
+
+    logging.getLogger("uvicorn.access").info("GET /?token=abc")
+
+    assert capsys.readouterr().err == ""
+
+
+def test_what_lies_below_the_level_is_left_out(capsys: Err) -> None:
+    configure_logging(LogSettings(level="warning"))
+
+    structlog.get_logger().info("request.completed")
+    logging.getLogger("x").info("hello")
+
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", ["token", "access_token", "authorization", "jwt_key", "secret", "password", "cookie"])
+def test_values_with_a_secret_name_are_hidden(capsys: Err, name: str) -> None:
+    configure_logging(LogSettings())
+
+    structlog.get_logger().info("settings.read", **{name: "hunter2"}, nested={name: "hunter2"})
+
+    written = capsys.readouterr().err
+    assert "hunter2" not in written
+    assert REDACTED in written
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        (f"verifying {TOKEN} failed", TOKEN),
+        ("sent Authorization: Bearer abc123", "abc123"),
+        ("connecting to postgresql+asyncpg://vidintel:hunter2@db:5432/vidintel", "hunter2"),
+    ],
+)
+def test_secrets_inside_texts_and_tracebacks_are_hidden(capsys: Err, log_format: str, text: str, secret: str) -> None:
+    configure_logging(LogSettings.model_validate({"format": log_format}))
+
+    structlog.get_logger().info("something.happened", text=text)
+    logging.getLogger("x").warning("%s", text)
+    try:
+        raise RuntimeError(text)
+    except RuntimeError:
+        structlog.get_logger().exception("request.failed")
+
+    written = capsys.readouterr().err
+    assert "RuntimeError" in written
+    assert secret not in written
