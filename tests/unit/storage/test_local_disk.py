@@ -140,7 +140,7 @@ async def test_the_reserve_is_kept_free_while_writing(root: Path) -> None:
     with pytest.raises(StorageFull):
         await storage.put(KEY, stream(*[b"x" * MIB] * 2), max_bytes=NO_LIMIT)
 
-    assert files_under(root) == ["objects/videos/fits/source"]
+    assert files_under(root) == ["videos/fits/source"]
 
 
 async def test_other_faults_of_the_disk_are_storage_errors_that_tell_no_path(root: Path) -> None:
@@ -284,9 +284,9 @@ async def test_deleting_removes_folders_that_became_empty(storage: LocalDiskObje
     await storage.put("videos/two/source", stream(b"2"), max_bytes=NO_LIMIT)
 
     await storage.delete("videos/one/source")
-    assert [path.name for path in (root / "objects" / "videos").iterdir()] == ["two"]
+    assert [path.name for path in (root / "videos").iterdir()] == ["two"]
     await storage.delete("videos/two/source")
-    assert list((root / "objects").iterdir()) == []
+    assert not (root / "videos").exists()
 
 
 async def test_puts_and_deletes_in_one_folder_do_not_disturb_each_other(storage: LocalDiskObjectStorage) -> None:
@@ -302,8 +302,8 @@ async def test_purging_removes_what_dead_writes_left_and_spares_the_living(
     storage: LocalDiskObjectStorage, root: Path
 ) -> None:
     purged: list[int] = []
-    (root / "tmp").mkdir(parents=True)
-    dead = root / "tmp" / "dead"
+    (root / ".tmp").mkdir(parents=True)
+    dead = root / ".tmp" / "dead"
     dead.write_bytes(b"half")
     os.utime(dead, (time.time() - 7200, time.time() - 7200))
 
@@ -315,7 +315,7 @@ async def test_purging_removes_what_dead_writes_left_and_spares_the_living(
     await storage.put(KEY, living(), max_bytes=NO_LIMIT)
 
     assert purged == [1]
-    assert files_under(root) == [f"objects/{KEY}"]
+    assert files_under(root) == [KEY]
 
 
 async def test_a_write_that_was_purged_fails_instead_of_pretending(storage: LocalDiskObjectStorage) -> None:

@@ -21,7 +21,7 @@ _BLOCK_BYTES = 1024**2
 
 
 class LocalDiskObjectStorage:
-    """Keeps objects under ``root/objects`` and writes in progress under ``root/tmp``, on one file system.
+    """Keeps objects as files below ``root`` named by their keys, and writes in progress in ``root/.tmp``.
 
     ``min_free_bytes`` stay free on it. All file work happens in threads; a write holds about two blocks of 1 MiB in
     memory, one being received while the other is hashed and written. ``create`` and ``free`` are how files are made
@@ -36,8 +36,8 @@ class LocalDiskObjectStorage:
         create: Callable[[Path], io.RawIOBase] = create_file,
         free: Callable[[Path], int] = free_bytes,
     ) -> None:
-        self._objects = root / "objects"
-        self._unfinished = root / "tmp"
+        self._root = root
+        self._unfinished = root / ".tmp"  # no key can name it: keys have no dots
         self._min_free_bytes = min_free_bytes
         self._create = create
         self._free = free
@@ -64,7 +64,7 @@ class LocalDiskObjectStorage:
             if behind is not None:
                 await behind
             sha256 = await asyncio.to_thread(write.seal, block)
-            await asyncio.to_thread(write.publish, target, self._objects)
+            await asyncio.to_thread(write.publish, target, self._root)
         except BaseException:
             if behind is not None and not behind.cancel() and not behind.cancelled():
                 behind.exception()  # seen; the error that ends this write is the one that is raised
@@ -102,7 +102,7 @@ class LocalDiskObjectStorage:
                 except (FileNotFoundError, NotADirectoryError):
                     return
             for folder in path.parents:
-                if folder == self._objects:
+                if folder == self._root:
                     return
                 try:
                     folder.rmdir()
@@ -139,7 +139,7 @@ class LocalDiskObjectStorage:
     def _path(self, key: str) -> Path:
         if not _KEY.fullmatch(key):
             raise ValueError(f"not an object key: {key!r}")
-        return self._objects / key
+        return self._root / key
 
     def _new_write(self) -> DiskWrite:
         return DiskWrite(self._unfinished / uuid4().hex, self._min_free_bytes, self._create, self._free)
