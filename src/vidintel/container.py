@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dependency_injector import containers, providers
-from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from vidintel.application.analysis import CancelJob, GetJob, ListJobs, RequestAnalysis, RetryJob
 from vidintel.application.dispatching import CollectGarbage, DispatchWork, ReclaimWork
@@ -23,8 +22,7 @@ from vidintel.domain.work import RetryPolicy
 from vidintel.infrastructure.clerk import ClerkTokenVerifier
 from vidintel.infrastructure.clock import SystemClock
 from vidintel.infrastructure.database.bell import PostgresWorkBell
-from vidintel.infrastructure.database.engine import check as check_database
-from vidintel.infrastructure.database.engine import create_engine
+from vidintel.infrastructure.database.engine import check_database, create_engine, create_session_factory
 from vidintel.infrastructure.database.unit_of_work import SqlUnitOfWork
 from vidintel.infrastructure.inference.detectors import LoadedDetectors
 from vidintel.infrastructure.inference.registry import DirectoryModelRegistry
@@ -90,7 +88,7 @@ class Container(containers.DeclarativeContainer):
 
     clock = providers.Singleton(SystemClock)
     engine = providers.Singleton(create_engine, database_url, settings.provided.database)
-    sessions = providers.Singleton(async_sessionmaker, engine, expire_on_commit=False)
+    sessions = providers.Singleton(create_session_factory, engine)
     uow = providers.Factory(SqlUnitOfWork, sessions)
     bell = providers.Singleton(PostgresWorkBell, database_url)
     objects_dir = providers.Callable(_objects_dir, settings)

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -26,6 +27,7 @@ from vidintel.presentation.worker import WorkerProcess
 from vidintel.settings import AuthSettings, Settings
 
 _WORKER_NAME = "serve"
+_GRACE_S = 10.0
 
 
 class UsageError(Exception):
@@ -51,21 +53,24 @@ def run_serve(settings: Settings, *, notify: Callable[[str, str], None]) -> None
         upgrade(url)
         container = _container(settings, url)
         environment = {"VIDINTEL_DATABASE__URL": url}
+        stop_after_s = settings.work.drain_s + _GRACE_S
         arguments = [
             *("--name", _WORKER_NAME),
             *("--data-dir", str(settings.data_dir)),
             *("--model", settings.analysis.model),
         ]
-        with WorkerSupervisor(arguments, environment, stop_after_s=settings.work.drain_s + 10):
-            host = settings.http.host
-            notify(f"http://{host}:{settings.http.port}", issuer.issue("developer", "development", Role.ADMIN))
-            _listen(container, settings)
+        with _bound(settings) as listener, WorkerSupervisor(arguments, environment, stop_after_s=stop_after_s):
+            host, port = listener.getsockname()[:2]
+            notify(f"http://{host}:{port}", issuer.issue("developer", "development", Role.ADMIN))
+            _listen(container, listener)
 
 
 def run_api(settings: Settings) -> None:
     """The API alone, on a database and Clerk keys from the settings."""
     configure_logging(settings.log)
-    _listen(_container(settings, _configured_url(settings)), settings)
+    container = _container(settings, _configured_url(settings))
+    with _bound(settings) as listener:
+        _listen(container, listener)
 
 
 def run_worker(settings: Settings, *, name: str | None, with_parent: bool) -> None:
@@ -100,7 +105,22 @@ class _UntilEnd(asyncio.Protocol):
         self._stop.set()
 
 
-def _listen(container: Container, settings: Settings) -> None:
+@contextmanager
+def _bound(settings: Settings) -> Iterator[socket.socket]:
+    """A socket that listens, taken before anything is started on its account."""
+    host, port = settings.http.host, settings.http.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise UsageError(
+            f"Cannot listen on {host}:{port} ({error.strerror}). Choose another --port or --host."
+        ) from error
+    with listener:
+        yield listener
+
+
+def _listen(container: Container, listener: socket.socket) -> None:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         try:
@@ -110,17 +130,11 @@ def _listen(container: Container, settings: Settings) -> None:
             await container.engine().dispose()
 
     app = create_app(container.http_services(), lifespan=lifespan)
-    # The access log is our own middleware's; one second is enough for answers that stream.
+    # The access log is our own middleware's.
     config = uvicorn.Config(
-        app,
-        host=settings.http.host,
-        port=settings.http.port,
-        access_log=False,
-        log_config=None,
-        timeout_graceful_shutdown=10,
-        server_header=False,
+        app, access_log=False, log_config=None, timeout_graceful_shutdown=round(_GRACE_S), server_header=False
     )
-    uvicorn.Server(config).run()
+    uvicorn.Server(config).run(sockets=[listener])
 
 
 def _container(settings: Settings, url: str) -> Container:

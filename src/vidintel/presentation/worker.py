@@ -129,10 +129,8 @@ class WorkerProcess:
         def finish_job(job_id: str) -> None:
             self._handle("finish_job", job_id, lambda: services.finish_job(JobId(UUID(job_id))))
 
-        actor = dramatiq.actor(broker=services.broker, queue_name=services.queue_name)
-        actor(plan_job)
-        actor(run_segment)
-        actor(finish_job)
+        for function in (plan_job, run_segment, finish_job):
+            dramatiq.actor(broker=services.broker, queue_name=services.queue_name)(function)
 
     def _handle(self, task: str, subject: str, use_case: Callable[[], Awaitable[Result[object]]]) -> None:
         """Called on an engine's thread: runs the use case on the event loop and writes the task's one log line."""
