@@ -13,7 +13,7 @@ from threading import Lock
 from vidintel.domain.errors import StorageError, StorageFull
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
-_MKDIR_ATTEMPTS = 5
+_ATTEMPTS = 20
 
 
 def create_file(path: Path) -> io.RawIOBase:
@@ -123,13 +123,13 @@ class DiskWrite:
 
 
 def _replace(source: Path, target: Path) -> None:
-    for attempt in range(1, _MKDIR_ATTEMPTS + 1):
-        target.parent.mkdir(parents=True, exist_ok=True)
+    for attempt in range(1, _ATTEMPTS + 1):
         try:
+            target.parent.mkdir(parents=True, exist_ok=True)
             source.replace(target)
-        except FileNotFoundError:
-            # A delete removed the folder, empty for a moment, between the two calls.
-            if attempt == _MKDIR_ATTEMPTS or not source.exists():
+        except (FileNotFoundError, FileExistsError):
+            # A delete removed the folder, empty for a moment, between two of our steps.
+            if attempt == _ATTEMPTS or not source.exists():
                 raise
         else:
             return
