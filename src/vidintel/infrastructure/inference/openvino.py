@@ -36,8 +36,8 @@ class OpenVinoDetector:
     """Implements `Detector`. Thread-safe: a compiled network is shared, its requests belong to one call each.
 
     ``network`` is the ``.xml`` file; ``cache_dir`` keeps compiled networks for the next start. ``precision`` is that of
-    the arithmetic where weights are not quantised, if the processor has it, else ``f32``. Raises `ModelUnusable` when the network is damaged or does not fit
-    ``info``.
+    the arithmetic where weights are not quantised, if the processor has it, else ``f32``. Raises `ModelUnusable` when
+    the network is damaged or does not fit ``info``.
     """
 
     def __init__(

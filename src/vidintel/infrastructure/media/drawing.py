@@ -1,0 +1,62 @@
+"""Draws detections on a picture."""
+
+import zlib
+
+import cv2
+import numpy as np
+
+from vidintel.application.ports import Image
+from vidintel.domain.detection import Detection, FrameDetections
+from vidintel.domain.errors import UnreadableVideo
+
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
+# BGR. Told apart on asphalt and on grass, and by most people who are colour-blind.
+_PALETTE = (
+    (56, 56, 255), (49, 210, 207), (10, 249, 72), (255, 194, 0), (255, 56, 132), (187, 212, 0), (29, 178, 255),
+    (168, 153, 44), (23, 204, 146), (255, 95, 203), (134, 219, 61), (52, 69, 147),
+)  # fmt: skip
+
+
+def draw_detections(image: Image, detections: FrameDetections) -> Image:
+    """A copy of ``image`` with a box and a caption (label and confidence) for each detection.
+
+    A label has the same colour in every picture. The most certain are drawn last, on top of the others.
+    """
+    drawn = image.copy()
+    scale = max(0.4, min(image.shape[:2]) / 900)
+    for detection in sorted(detections.detections, key=lambda each: each.confidence):
+        _draw(drawn, detection, scale)
+    return drawn
+
+
+def encode_jpeg(image: Image, quality: int = 88) -> bytes:
+    """``image`` as JPEG; ``quality`` lies in 1..100. Raises `UnreadableVideo` when it cannot be encoded."""
+    done, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise UnreadableVideo("The picture cannot be written as JPEG.")
+    return encoded.tobytes()
+
+
+def colour_of(label: str) -> tuple[int, int, int]:
+    """The colour (BGR) that stands for ``label``."""
+    return _PALETTE[zlib.crc32(label.encode()) % len(_PALETTE)]
+
+
+def _draw(image: Image, detection: Detection, scale: float) -> None:
+    height, width = image.shape[:2]
+    box, colour, thickness = detection.box, colour_of(detection.label), max(1, round(2 * scale))
+    left, right = (min(width - 1, round(x * width)) for x in (box.x1, box.x2))
+    top, bottom = (min(height - 1, round(y * height)) for y in (box.y1, box.y2))
+    cv2.rectangle(image, (left, top), (right, bottom), colour, thickness)
+
+    caption = f"{detection.label} {detection.confidence:.2f}"
+    (text_width, text_height), baseline = cv2.getTextSize(caption, _FONT, scale, thickness)
+    # Above the box where there is room, inside it otherwise, and never beyond the right edge.
+    left = max(0, min(left, width - text_width - 1))
+    bottom = top if top >= text_height + baseline + 2 else min(height - 1, top + text_height + baseline + 2)
+    plate = (left, bottom - text_height - baseline - 2), (left + text_width, bottom)
+    cv2.rectangle(image, *plate, colour, cv2.FILLED)
+    is_light = float(np.dot(colour, (0.114, 0.587, 0.299))) > 140
+    ink = _BLACK if is_light else _WHITE
+    cv2.putText(image, caption, (left, bottom - baseline), _FONT, scale, ink, thickness, cv2.LINE_AA)

@@ -1,0 +1,146 @@
+"""`SubprocessFrameRenderer`: pictures for the API, decoded in a child process that a hostile file may kill."""
+
+import asyncio
+import os
+import resource
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import BinaryIO
+
+import structlog
+
+from vidintel.domain.detection import FrameDetections
+from vidintel.domain.errors import DomainError, FrameNotFound, StorageError, UnreadableVideo
+from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
+from vidintel.infrastructure.media.drawing import draw_detections, encode_jpeg
+
+_log = structlog.get_logger(__name__)
+Opener = Callable[[str], BinaryIO]
+
+
+@dataclass(frozen=True, slots=True)
+class RenderLimits:
+    """What one picture may cost: seconds of waiting (and of processor time), and bytes of address space."""
+
+    time_s: float = 20.0
+    memory_bytes: int = 6 * 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    key: str
+    time_s: float
+    detections: FrameDetections | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """An error on its way back: its kind and its detail."""
+
+    kind: type[FrameNotFound | UnreadableVideo | StorageError]
+    detail: str
+
+
+class SubprocessFrameRenderer:
+    """Implements `FrameRenderer` with one child process, started when first needed and again whenever it died.
+
+    ``opener`` opens stored content by its key; it is pickled and runs in the child. Pictures are made one at a time.
+    A child that exceeds ``limits`` is killed, and its picture fails with `UnreadableVideo`.
+    """
+
+    def __init__(self, opener: Opener, limits: RenderLimits | None = None) -> None:
+        self._opener = opener
+        self._limits = limits or RenderLimits()
+        self._child: tuple[BaseProcess, Connection] | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="renderer")
+
+    async def jpeg(self, key: str, time_s: float, detections: FrameDetections | None) -> bytes:
+        """See `FrameRenderer.jpeg`. Raises `StorageError` as well, when the content cannot be read."""
+        request = _Request(key, time_s, detections)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._render, request)
+
+    def close(self) -> None:
+        """Finish the picture in work, forget those that wait, and stop the child. For good."""
+        self._thread.shutdown(cancel_futures=True)
+        self._stop()
+
+    def _render(self, request: _Request) -> bytes:
+        answer = self._ask(request)
+        if isinstance(answer, _Refusal):
+            raise answer.kind(answer.detail)
+        return answer
+
+    def _ask(self, request: _Request) -> bytes | _Refusal:
+        process, connection = self._running_child()
+        try:
+            connection.send(request)
+            if connection.poll(self._limits.time_s):
+                answer: bytes | _Refusal = connection.recv()
+                return answer
+            reason = "it took too long"
+        except (EOFError, OSError):
+            reason = "the decoder crashed or ran out of memory"
+        self._stop()
+        _log.warning("renderer.killed", key=request.key, reason=reason, exit_code=process.exitcode)
+        raise UnreadableVideo(f"The picture could not be made: {reason}.")
+
+    def _running_child(self) -> tuple[BaseProcess, Connection]:
+        if self._child is not None and self._child[0].is_alive():
+            return self._child
+        self._stop()
+        context = get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs, self._opener, self._limits), daemon=True)
+        process.start()
+        theirs.close()
+        self._child = process, ours
+        return self._child
+
+    def _stop(self) -> None:
+        if self._child is not None:
+            process, connection = self._child
+            self._child = None
+            connection.close()
+            process.kill()
+            process.join()
+
+
+def _serve(connection: Connection, opener: Opener, limits: RenderLimits) -> None:
+    """The child's life: answer until the parent goes, which closes its end of the pipe."""
+    resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    decoder = PyAvVideoDecoder()
+    while True:
+        try:
+            request = connection.recv()
+        except (EOFError, OSError):
+            return
+        _limit_processor_time(limits.time_s)
+        connection.send(_answer(decoder, opener, request))
+
+
+def _answer(decoder: PyAvVideoDecoder, opener: Opener, request: _Request) -> bytes | _Refusal:
+    try:
+        with opener(request.key) as content:
+            image = decoder.picture_at(content, request.time_s)
+    except FrameNotFound as error:
+        return _Refusal(FrameNotFound, error.detail)
+    except StorageError as error:
+        return _Refusal(StorageError, error.detail)
+    except DomainError as error:
+        return _Refusal(UnreadableVideo, error.detail)
+    except MemoryError:
+        return _Refusal(UnreadableVideo, "The picture could not be made: it needs too much memory.")
+    return encode_jpeg(image if request.detections is None else draw_detections(image, request.detections))
+
+
+def _limit_processor_time(seconds: float) -> None:
+    """From now on, so that a child which is busy when its parent dies ends as well."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    allowed = used.ru_utime + used.ru_stime + seconds * (os.cpu_count() or 1)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(allowed) + 1, hard))
