@@ -1,0 +1,184 @@
+"""Builds entities in any state, the way they get there: through their own methods.
+
+``make_video(status=VideoStatus.COMPLETED)``, ``make_job(video=video, status=JobStatus.FAILED)``,
+``make_segment(job=job, status=SegmentStatus.DONE)``. What is left out gets a fitting value; times are `NOW`.
+"""
+
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+from vidintel.domain.analysis import (
+    AnalysisJob,
+    AnalysisSpec,
+    JobId,
+    JobStage,
+    JobStatus,
+    ModelRef,
+    Segment,
+    SegmentId,
+    SegmentSpan,
+    SegmentStatus,
+)
+from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
+from vidintel.domain.identity import TenantId, UserId
+from vidintel.domain.video import (
+    Failure,
+    MediaInfo,
+    SourceKind,
+    StoredContent,
+    Video,
+    VideoId,
+    VideoSource,
+    VideoStatus,
+)
+
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+LEASE = timedelta(seconds=15)
+TENANT = TenantId("org_acme")
+USER = UserId("user_ann")
+WORKER = "worker-1"
+SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+FAILURE = Failure("unreadable_video", "The video cannot be decoded.")
+MODEL = ModelRef("traffic-yolov8n", "1", SHA256)
+SPEC = AnalysisSpec(model=MODEL.name)
+SOURCE = VideoSource(SourceKind.UPLOAD, "crossing.mp4")
+BOX = BoundingBox(0.125, 0.25, 0.5, 0.75)
+MEDIA = MediaInfo("mp4", "h264", 1280, 720, 90, 12.34, 29.97, 370)
+
+
+def make_video(
+    *,
+    status: VideoStatus = VideoStatus.UPLOADED,
+    tenant_id: TenantId = TENANT,
+    created_by: UserId = USER,
+    created_at: datetime = NOW,
+    source: VideoSource = SOURCE,
+    title: str | None = None,
+    description: str | None = None,
+    captured_at: datetime | None = None,
+    media: MediaInfo | None = MEDIA,
+    video_id: VideoId | None = None,
+) -> Video:
+    """A video; with ``media=None`` it was never probed."""
+    video = Video.register(
+        video_id=video_id or VideoId(uuid4()),
+        tenant_id=tenant_id,
+        created_by=created_by,
+        source=source,
+        now=created_at,
+        title=title,
+        description=description,
+        captured_at=captured_at,
+    )
+    if status is VideoStatus.PENDING:
+        return video
+    video.attach_content(StoredContent(f"videos/{video.id}/source", 2**33, SHA256), created_at)
+    if status is VideoStatus.UPLOADED:
+        return video
+    video.begin_processing(created_at)
+    if media is not None:
+        video.describe_media(media, created_at)
+    if status is VideoStatus.COMPLETED:
+        video.complete(created_at)
+    elif status is VideoStatus.FAILED:
+        video.fail(FAILURE, created_at)
+    return video
+
+
+def make_job(
+    *,
+    video: Video | None = None,
+    status: JobStatus = JobStatus.QUEUED,
+    stage: JobStage = JobStage.ANALYSE,
+    owner: str | None = None,
+    created_by: UserId = USER,
+    created_at: datetime = NOW,
+    spec: AnalysisSpec = SPEC,
+    model: ModelRef = MODEL,
+    job_id: JobId | None = None,
+) -> AnalysisJob:
+    """A job of ``video``. ``stage`` says how far a running one is, ``owner`` who holds that stage, if anybody."""
+    video = video or make_video()
+    job = AnalysisJob.queue(
+        job_id=job_id or JobId(uuid4()),
+        tenant_id=video.tenant_id,
+        video_id=video.id,
+        created_by=created_by,
+        spec=spec,
+        model=model,
+        now=created_at,
+    )
+    if status is JobStatus.QUEUED:
+        return job
+    _advance(job, JobStage.FINISH if status is JobStatus.SUCCEEDED else stage, created_at)
+    if status is JobStatus.SUCCEEDED:
+        job.succeed(job.claim(JobStage.FINISH, WORKER, created_at, LEASE), created_at)
+    elif status is JobStatus.FAILED:
+        job.fail(FAILURE, created_at)
+    elif status is JobStatus.CANCELLED:
+        job.cancel(created_at)
+    elif owner is not None:
+        job.claim(stage, owner, created_at, LEASE)
+    return job
+
+
+def _advance(job: AnalysisJob, stage: JobStage, now: datetime) -> None:
+    token = job.claim(JobStage.PLAN, WORKER, now, LEASE)
+    if stage is JobStage.PLAN:
+        job.hand_back(token, now)
+        return
+    job.planned(token, now)
+    if stage is JobStage.FINISH:
+        job.all_segments_done(now)
+
+
+def make_span(index: int = 0, *, last: bool = False) -> SegmentSpan:
+    """Ten seconds at 30 frames a second, two of which each second are to be analysed."""
+    return SegmentSpan(
+        index=index,
+        start_s=index * 10.0,
+        end_s=None if last else (index + 1) * 10.0,
+        first_frame=index * 300,
+        frame_count=300,
+        sample_count=20,
+    )
+
+
+def make_segment(
+    *,
+    job: AnalysisJob | None = None,
+    index: int = 0,
+    span: SegmentSpan | None = None,
+    status: SegmentStatus = SegmentStatus.PENDING,
+    owner: str = WORKER,
+    now: datetime = NOW,
+    segment_id: SegmentId | None = None,
+) -> Segment:
+    """A segment of ``job``; ``owner`` holds it when it is running."""
+    segment = Segment.cut(
+        segment_id=segment_id or SegmentId(uuid4()),
+        job=job or make_job(status=JobStatus.RUNNING),
+        span=span or make_span(index),
+        now=now,
+    )
+    if status is SegmentStatus.PENDING:
+        return segment
+    token = segment.claim(owner, now, LEASE)
+    if status is SegmentStatus.DONE:
+        segment.complete(token, segment.span.sample_count, now)
+    elif status is SegmentStatus.DEAD:
+        segment.bury(token, FAILURE, now)
+    return segment
+
+
+def make_detection(
+    label: str = "car",
+    confidence: float = 0.875,
+    box: BoundingBox = BOX,
+) -> Detection:
+    return Detection(label, confidence, box)
+
+
+def make_frame(frame: int, *labels: str) -> FrameDetections:
+    """A frame of a video of 30 frames a second, with one detection of each of ``labels`` (one car when left out)."""
+    return FrameDetections(frame, frame / 30, tuple(make_detection(label) for label in labels or ("car",)))

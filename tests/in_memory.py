@@ -1,0 +1,418 @@
+"""The repositories in memory, for `tests.fakes.InMemoryUnitOfWork`."""
+
+import builtins
+import copy
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from vidintel.application.ports import (
+    DetectionFilter,
+    DetectionRow,
+    DueWork,
+    JobProgress,
+    Page,
+    VideoFilter,
+)
+from vidintel.domain.analysis import AnalysisJob, JobId, JobStage, JobStatus, Segment, SegmentId, SegmentStatus
+from vidintel.domain.detection import Detection, FrameDetections
+from vidintel.domain.errors import (
+    JobAlreadyActive,
+    JobNotFound,
+    LeaseLost,
+    VideoNotFound,
+)
+from vidintel.domain.identity import TenantId
+from vidintel.domain.video import Video, VideoId
+from vidintel.infrastructure.database import cursors
+
+Key = TypeVar("Key")
+Row = TypeVar("Row")
+Listed = TypeVar("Listed", Video, AnalysisJob)
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredDetection:
+    tenant_id: TenantId
+    job_id: JobId
+    row: DetectionRow
+    position: int
+
+
+@dataclass
+class Store:
+    """What was committed."""
+
+    videos: dict[VideoId, Video] = field(default_factory=dict)
+    jobs: dict[JobId, AnalysisJob] = field(default_factory=dict)
+    segments: dict[SegmentId, Segment] = field(default_factory=dict)
+    detections: dict[tuple[JobId, int, int], _StoredDetection] = field(default_factory=dict)
+    results: dict[tuple[JobId, str], tuple[TenantId, dict[str, object]]] = field(default_factory=dict)
+    object_deletions: dict[str, datetime] = field(default_factory=dict)
+
+
+class _Table(Generic[Key, Row]):
+    """The rows of one table as one transaction sees them: what is committed, under what it wrote itself."""
+
+    def __init__(self, committed: dict[Key, Row]) -> None:
+        self._committed = committed
+        self._written: dict[Key, Row | None] = {}
+
+    def get(self, key: Key) -> Row | None:
+        found = self._written[key] if key in self._written else self._committed.get(key)
+        return copy.copy(found)
+
+    def put(self, key: Key, row: Row) -> None:
+        self._written[key] = copy.copy(row)
+
+    def remove(self, key: Key) -> None:
+        self._written[key] = None
+
+    def items(self) -> Iterator[tuple[Key, Row]]:
+        for key in {**self._committed, **self._written}:
+            row = self.get(key)
+            if row is not None:
+                yield key, row
+
+    def where(self, matches: Callable[[Row], bool]) -> list[Row]:
+        return [row for _, row in self.items() if matches(row)]
+
+    def commit(self) -> None:
+        for key, row in self._written.items():
+            if row is None:
+                self._committed.pop(key, None)
+            else:
+                self._committed[key] = row
+        self._written.clear()
+
+
+class Transaction:
+    def __init__(self, store: Store) -> None:
+        self.videos = _Table(store.videos)
+        self.jobs = _Table(store.jobs)
+        self.segments = _Table(store.segments)
+        self.detections = _Table(store.detections)
+        self.results = _Table(store.results)
+        self.object_deletions = _Table(store.object_deletions)
+
+    def commit(self) -> None:
+        for table in (self.videos, self.jobs, self.segments, self.detections, self.results, self.object_deletions):
+            table.commit()
+
+
+class Videos:
+    def __init__(self, transaction: Transaction) -> None:
+        self._tables = transaction
+
+    async def add(self, video: Video) -> None:
+        self._tables.videos.put(video.id, video)
+
+    async def get(self, tenant_id: TenantId, video_id: VideoId) -> Video | None:
+        video = self._tables.videos.get(video_id)
+        return video if video is not None and video.tenant_id == tenant_id else None
+
+    async def get_for_update(self, tenant_id: TenantId, video_id: VideoId) -> Video | None:
+        return await self.get(tenant_id, video_id)
+
+    async def save(self, video: Video) -> None:
+        if await self.get(video.tenant_id, video.id) is None:
+            raise VideoNotFound(video.id)
+        self._tables.videos.put(video.id, video)
+
+    async def delete(self, tenant_id: TenantId, video_id: VideoId) -> None:
+        if await self.get(tenant_id, video_id) is None:
+            return
+        gone = {job.id for job in self._tables.jobs.where(lambda job: job.video_id == video_id)}
+        for segment in self._tables.segments.where(lambda segment: segment.job_id in gone):
+            self._tables.segments.remove(segment.id)
+        for detection, _ in list(self._tables.detections.items()):
+            if detection[0] in gone:
+                self._tables.detections.remove(detection)
+        for result, _ in list(self._tables.results.items()):
+            if result[0] in gone:
+                self._tables.results.remove(result)
+        for job_id in gone:
+            self._tables.jobs.remove(job_id)
+        self._tables.videos.remove(video_id)
+
+    async def list(self, tenant_id: TenantId, filter_: VideoFilter, page: Page) -> tuple[Sequence[Video], str | None]:
+        matching = self._tables.videos.where(
+            lambda video: video.tenant_id == tenant_id and filter_.status in (None, video.status)
+        )
+        return _newest(matching, page)
+
+
+class Jobs:
+    def __init__(self, transaction: Transaction) -> None:
+        self._tables = transaction
+
+    async def add(self, job: AnalysisJob) -> None:
+        self._put(job)
+
+    async def get(self, tenant_id: TenantId, job_id: JobId) -> AnalysisJob | None:
+        job = self._tables.jobs.get(job_id)
+        return job if job is not None and job.tenant_id == tenant_id else None
+
+    async def get_for_update(self, tenant_id: TenantId, job_id: JobId) -> AnalysisJob | None:
+        return await self.get(tenant_id, job_id)
+
+    async def peek(self, job_id: JobId) -> AnalysisJob | None:
+        return self._tables.jobs.get(job_id)
+
+    async def save(self, job: AnalysisJob) -> None:
+        if await self.get(job.tenant_id, job.id) is None:
+            raise JobNotFound(job.id)
+        self._put(job)
+
+    async def latest_of_video(self, tenant_id: TenantId, video_id: VideoId) -> AnalysisJob | None:
+        return next(iter((await self.list_of_video(tenant_id, video_id, Page(limit=1)))[0]), None)
+
+    async def latest_succeeded_of_video(self, tenant_id: TenantId, video_id: VideoId) -> AnalysisJob | None:
+        succeeded = [job for job in self._of_video(tenant_id, video_id) if job.status is JobStatus.SUCCEEDED]
+        return next(iter(_newest(succeeded, Page(limit=1))[0]), None)
+
+    async def list_of_video(
+        self, tenant_id: TenantId, video_id: VideoId, page: Page
+    ) -> tuple[Sequence[AnalysisJob], str | None]:
+        return _newest(self._of_video(tenant_id, video_id), page)
+
+    async def progress(self, tenant_id: TenantId, job_id: JobId) -> JobProgress:
+        segments = self._tables.segments.where(lambda each: each.tenant_id == tenant_id and each.job_id == job_id)
+        return JobProgress(
+            segments_total=len(segments),
+            segments_done=sum(segment.status is SegmentStatus.DONE for segment in segments),
+            frames_total=sum(segment.span.sample_count for segment in segments),
+            frames_done=sum(segment.frames_done for segment in segments),
+        )
+
+    async def extend_lease(self, job_id: JobId, token: int, due_at: datetime) -> bool:
+        job = self._tables.jobs.get(job_id)
+        if job is None or not job.work.is_held or job.work.token != token:
+            return False
+        self._tables.jobs.put(job_id, _due(job, due_at))
+        return True
+
+    async def expired(self, now: datetime, limit: int) -> Sequence[AnalysisJob]:
+        return _by_due(self._tables.jobs.where(lambda job: job.work.has_expired(now)))[:limit]
+
+    async def held_by(self, owner: str, limit: int) -> Sequence[AnalysisJob]:
+        return _by_due(self._tables.jobs.where(lambda job: job.work.owner == owner))[:limit]
+
+    def _of_video(self, tenant_id: TenantId, video_id: VideoId) -> list[AnalysisJob]:
+        return self._tables.jobs.where(lambda job: job.tenant_id == tenant_id and job.video_id == video_id)
+
+    def _put(self, job: AnalysisJob) -> None:
+        others = self._tables.jobs.where(lambda other: other.video_id == job.video_id and other.id != job.id)
+        if not job.status.is_final and any(not other.status.is_final for other in others):
+            raise JobAlreadyActive
+        self._tables.jobs.put(job.id, job)
+
+
+class Segments:
+    def __init__(self, transaction: Transaction) -> None:
+        self._tables = transaction
+
+    async def add_all(self, segments: Sequence[Segment]) -> None:
+        for segment in segments:
+            self._tables.segments.put(segment.id, segment)
+
+    async def get_for_work(self, segment_id: SegmentId) -> Segment | None:
+        return self._tables.segments.get(segment_id)
+
+    async def peek(self, segment_id: SegmentId) -> Segment | None:
+        return self._tables.segments.get(segment_id)
+
+    async def save(self, segment: Segment) -> None:
+        if self._tables.segments.get(segment.id) is None:
+            raise LeaseLost("The segment was deleted meanwhile.")
+        self._tables.segments.put(segment.id, segment)
+
+    async def of_job(self, job_id: JobId, status: SegmentStatus) -> Sequence[Segment]:
+        found = self._tables.segments.where(lambda each: each.job_id == job_id and each.status is status)
+        return sorted(found, key=lambda segment: segment.span.index)
+
+    async def count_unfinished(self, job_id: JobId) -> int:
+        return len(
+            self._tables.segments.where(lambda each: each.job_id == job_id and each.status is not SegmentStatus.DONE)
+        )
+
+    async def count(self, job_id: JobId) -> int:
+        return len(self._tables.segments.where(lambda each: each.job_id == job_id))
+
+    async def extend_lease(self, segment_id: SegmentId, token: int, due_at: datetime, frames_done: int) -> bool:
+        segment = self._tables.segments.get(segment_id)
+        if segment is None or not segment.work.is_held or segment.work.token != token:
+            return False
+        segment = _due(segment, due_at)
+        segment._frames_done = frames_done
+        self._tables.segments.put(segment_id, segment)
+        return True
+
+    async def expired(self, now: datetime, limit: int) -> Sequence[Segment]:
+        return _by_due(self._tables.segments.where(lambda each: each.work.has_expired(now)))[:limit]
+
+    async def held_by(self, owner: str, limit: int) -> Sequence[Segment]:
+        return _by_due(self._tables.segments.where(lambda each: each.work.owner == owner))[:limit]
+
+
+class Detections:
+    def __init__(self, transaction: Transaction) -> None:
+        self._tables = transaction
+
+    async def add_all(self, segment: Segment, video_id: VideoId, frames: Iterable[FrameDetections]) -> int:
+        count = 0
+        for frame in frames:
+            for position, seen in enumerate(frame.detections):
+                row = DetectionRow(frame.frame, frame.time_s, seen.label, seen.confidence, seen.box, None)
+                stored = _StoredDetection(segment.tenant_id, segment.job_id, row, position)
+                self._tables.detections.put((segment.job_id, frame.frame, position), stored)
+                count += 1
+        return count
+
+    async def list(
+        self, tenant_id: TenantId, job_id: JobId, filter_: DetectionFilter, page: Page
+    ) -> tuple[Sequence[DetectionRow], str | None]:
+        after = (-1, -1) if page.cursor is None else cursors.decode_position(page.cursor)
+        matching = [
+            stored
+            for stored in self._of_job(job_id)
+            if stored.tenant_id == tenant_id
+            and (stored.row.frame, stored.position) > after
+            and _matches(stored.row, filter_)
+        ]
+        shown = matching[: page.limit]
+        more = len(matching) > page.limit
+        cursor = cursors.encode_position(shown[-1].row.frame, shown[-1].position) if more else None
+        return [stored.row for stored in shown], cursor
+
+    async def stream(self, job_id: JobId) -> AsyncIterator[FrameDetections]:
+        for frame in self._frames(self._of_job(job_id)):
+            yield frame
+
+    async def at(self, tenant_id: TenantId, job_id: JobId, time_s: float) -> FrameDetections | None:
+        frames = self._frames([stored for stored in self._of_job(job_id) if stored.tenant_id == tenant_id])
+        return min(frames, key=lambda frame: (abs(frame.time_s - time_s), frame.time_s), default=None)
+
+    def _of_job(self, job_id: JobId) -> Sequence[_StoredDetection]:
+        found = self._tables.detections.where(lambda stored: stored.job_id == job_id)
+        return sorted(found, key=lambda stored: (stored.row.frame, stored.position))
+
+    def _frames(self, stored: Sequence[_StoredDetection]) -> Iterator[FrameDetections]:
+        rows = defaultdict[int, builtins.list[DetectionRow]](builtins.list)
+        for each in stored:
+            rows[each.row.frame].append(each.row)
+        for number, of_frame in rows.items():
+            seen = tuple(Detection(row.label, row.confidence, row.box) for row in of_frame)
+            yield FrameDetections(number, of_frame[0].time_s, seen)
+
+
+class Results:
+    def __init__(self, transaction: Transaction) -> None:
+        self._tables = transaction
+
+    async def put(self, job: AnalysisJob, kind: str, data: dict[str, object]) -> None:
+        self._tables.results.put((job.id, kind), (job.tenant_id, copy.deepcopy(data)))
+
+    async def of_job(self, tenant_id: TenantId, job_id: JobId) -> dict[str, dict[str, object]]:
+        return {
+            kind: copy.deepcopy(data)
+            for (of, kind), (owner, data) in sorted(self._tables.results.items(), key=lambda item: item[0][1])
+            if of == job_id and owner == tenant_id
+        }
+
+
+class ObjectDeletions:
+    def __init__(self, transaction: Transaction) -> None:
+        self._tables = transaction
+
+    async def schedule(self, key: str, due_at: datetime) -> None:
+        self._tables.object_deletions.put(key, due_at)
+
+    async def forget(self, key: str) -> bool:
+        was_scheduled = self._tables.object_deletions.get(key) is not None
+        self._tables.object_deletions.remove(key)
+        return was_scheduled
+
+    async def due(self, now: datetime, limit: int) -> Sequence[str]:
+        scheduled = sorted(self._tables.object_deletions.items(), key=lambda item: (item[1], item[0]))
+        return [key for key, due_at in scheduled if due_at <= now][:limit]
+
+
+class WorkQueue:
+    def __init__(self, transaction: Transaction) -> None:
+        self._tables = transaction
+
+    async def take_due(self, now: datetime, limit: int, redispatch_at: datetime) -> Sequence[DueWork]:
+        turns: dict[TenantId, int] = defaultdict(int)
+        ranked: list[tuple[int, datetime, UUID, DueWork]] = []
+        for job, segment in sorted(self._due(now), key=_seniority):
+            turn = turns[job.tenant_id]
+            turns[job.tenant_id] += 1
+            work = DueWork(job.stage, job.id) if segment is None else DueWork(JobStage.ANALYSE, segment.id)
+            ranked.append((turn, job.created_at, work.id, work))
+        taken = [work for *_, work in sorted(ranked, key=lambda entry: entry[:3])][:limit]
+        for work in taken:
+            self._move(work, redispatch_at)
+        return taken
+
+    def _due(self, now: datetime) -> Iterator[tuple[AnalysisJob, Segment | None]]:
+        for job in self._tables.jobs.where(lambda job: not job.status.is_final):
+            if job.stage is not JobStage.ANALYSE:
+                if not job.work.is_held and job.work.due_at <= now:
+                    yield job, None
+            elif job.status is JobStatus.RUNNING:
+                for segment in self._tables.segments.where(_waits_since(now)):
+                    if segment.job_id == job.id:
+                        yield job, segment
+
+    def _move(self, work: DueWork, due_at: datetime) -> None:
+        if work.stage is JobStage.ANALYSE:
+            segment = self._tables.segments.get(SegmentId(work.id))
+            assert segment is not None
+            self._tables.segments.put(segment.id, _due(segment, due_at))
+        else:
+            job = self._tables.jobs.get(JobId(work.id))
+            assert job is not None
+            self._tables.jobs.put(job.id, _due(job, due_at))
+
+
+Held = TypeVar("Held", AnalysisJob, Segment)
+
+
+def _due(entity: Held, due_at: datetime) -> Held:
+    moved = copy.copy(entity)
+    moved._work = replace(entity.work, due_at=due_at)
+    return moved
+
+
+def _by_due(entities: list[Held]) -> list[Held]:
+    return sorted(entities, key=lambda entity: entity.work.due_at)
+
+
+def _newest(found: Sequence[Listed], page: Page) -> tuple[Sequence[Listed], str | None]:
+    ordered = sorted(found, key=lambda each: (each.created_at, each.id), reverse=True)
+    if page.cursor is not None:
+        after = cursors.decode_newest(page.cursor)
+        ordered = [each for each in ordered if (each.created_at, each.id) < after]
+    return cursors.page_of_newest(ordered, page.limit)
+
+
+def _seniority(due: tuple[AnalysisJob, Segment | None]) -> tuple[datetime, UUID, int]:
+    job, segment = due
+    return job.created_at, job.id, -1 if segment is None else segment.span.index
+
+
+def _matches(row: DetectionRow, filter_: DetectionFilter) -> bool:
+    return (
+        filter_.label in (None, row.label)
+        and (filter_.min_confidence is None or row.confidence >= filter_.min_confidence)
+        and (filter_.from_s is None or row.time_s >= filter_.from_s)
+        and (filter_.to_s is None or row.time_s < filter_.to_s)
+    )
+
+
+def _waits_since(now: datetime) -> Callable[[Segment], bool]:
+    return lambda segment: segment.status is SegmentStatus.PENDING and segment.work.due_at <= now
