@@ -1,0 +1,362 @@
+"""What every `UnitOfWork` does with detections, results, objects to delete, due work, and its transaction."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.contracts.stored import keep, reload_job, reload_segment
+from tests.factories import LEASE, NOW, TENANT, make_detection, make_frame, make_job, make_segment, make_video
+from vidintel.application.ports import DetectionFilter, DueWork, Page, UnitOfWork, UnitOfWorkFactory
+from vidintel.domain.analysis import AnalysisJob, JobStage, JobStatus, Segment, SegmentStatus
+from vidintel.domain.detection import BoundingBox, FrameDetections
+from vidintel.domain.errors import ValidationError
+from vidintel.domain.identity import TenantId
+from vidintel.domain.video import Video
+
+STRANGER = TenantId("org_stranger")
+LATER = NOW + timedelta(minutes=5)
+
+
+async def analysed(unit_of_work: UnitOfWorkFactory, frames: Sequence[FrameDetections]) -> tuple[Video, AnalysisJob]:
+    """A video whose job found ``frames``."""
+    video = make_video()
+    job = make_job(video=video, status=JobStatus.RUNNING)
+    segment = make_segment(job=job)
+    await keep(unit_of_work, video, job, segment)
+    async with unit_of_work() as uow:
+        count = await uow.detections.add_all(segment, video.id, iter(frames))
+        await uow.commit()
+    assert count == sum(len(frame.detections) for frame in frames)
+    return video, job
+
+
+class DetectionContract:
+    async def test_detections_are_streamed_frame_by_frame_in_presentation_order(
+        self, unit_of_work: UnitOfWorkFactory
+    ) -> None:
+        frames = [make_frame(12, "car", "truck"), make_frame(3, "person"), make_frame(7)]
+        _, job = await analysed(unit_of_work, [*frames, FrameDetections(9, 0.3, ())])
+
+        async with unit_of_work() as uow:
+            streamed = [frame async for frame in uow.detections.stream(job.id)]
+        assert streamed == sorted(frames, key=lambda frame: frame.frame)
+
+    async def test_streaming_may_stop_early(self, unit_of_work: UnitOfWorkFactory) -> None:
+        _, job = await analysed(unit_of_work, [make_frame(number) for number in range(5_000)])
+
+        async with unit_of_work() as uow:
+            stream = uow.detections.stream(job.id)
+            assert (await anext(stream)).frame == 0
+            assert (await anext(stream)).frame == 1
+            del stream
+            assert await uow.jobs.peek(job.id) is not None
+
+    # Each example adds rows of its own, and each subclass runs the examples on a database of its own.
+    @settings(
+        max_examples=40,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
+    )
+    @given(edges=st.lists(st.floats(0, 1), min_size=4, max_size=4), confidence=st.floats(0, 1))
+    async def test_any_box_stays_a_box(
+        self, unit_of_work: UnitOfWorkFactory, edges: list[float], confidence: float
+    ) -> None:
+        x1, x2 = sorted(edges[:2])
+        y1, y2 = sorted(edges[2:])
+        seen = make_detection(confidence=confidence, box=BoundingBox(x1, y1, x2, y2))
+        _, job = await analysed(unit_of_work, [FrameDetections(0, 0.0, (seen,))])
+
+        async with unit_of_work() as uow:
+            ((row,), _) = await uow.detections.list(TENANT, job.id, DetectionFilter(), Page())
+        assert (row.box.x1, row.box.y1, row.box.x2, row.box.y2) == pytest.approx((x1, y1, x2, y2), abs=1e-6)
+        assert row.confidence == pytest.approx(confidence, abs=1e-6)
+
+    @pytest.mark.parametrize("limit", [1, 2, 5, 100])
+    async def test_pages_hold_every_detection_once_by_frame_and_position(
+        self, unit_of_work: UnitOfWorkFactory, limit: int
+    ) -> None:
+        frames = [make_frame(4, "car", "truck", "person"), make_frame(2, "car", "car"), make_frame(9)]
+        _, job = await analysed(unit_of_work, frames)
+
+        seen: list[tuple[int, str]] = []
+        page: Page | None = Page(limit=limit)
+        async with unit_of_work() as uow:
+            while page is not None:
+                items, cursor = await uow.detections.list(TENANT, job.id, DetectionFilter(), page)
+                assert len(items) <= limit
+                seen += [(row.frame, row.label) for row in items]
+                page = None if cursor is None else Page(limit=limit, cursor=cursor)
+        assert seen == [(2, "car"), (2, "car"), (4, "car"), (4, "truck"), (4, "person"), (9, "car")]
+
+    @pytest.mark.parametrize(
+        ("filter_", "frames"),
+        [
+            (DetectionFilter(), [0, 30, 30, 60]),
+            (DetectionFilter(label="truck"), [30]),
+            (DetectionFilter(label="tru"), []),
+            (DetectionFilter(label="\x00"), []),
+            (DetectionFilter(min_confidence=0.5), [0, 30, 30]),
+            (DetectionFilter(min_confidence=0.875), [0, 30, 30]),
+            (DetectionFilter(from_s=1.0), [30, 30, 60]),
+            (DetectionFilter(to_s=1.0), [0]),
+            (DetectionFilter(from_s=1.0, to_s=2.0, label="car"), [30]),
+        ],
+    )
+    async def test_filters_are_combined(
+        self, unit_of_work: UnitOfWorkFactory, filter_: DetectionFilter, frames: list[int]
+    ) -> None:
+        faint = FrameDetections(60, 2.0, (make_detection(confidence=0.25),))
+        _, job = await analysed(unit_of_work, [make_frame(0), make_frame(30, "car", "truck"), faint])
+
+        async with unit_of_work() as uow:
+            items, cursor = await uow.detections.list(TENANT, job.id, filter_, Page())
+        assert [row.frame for row in items] == frames
+        assert cursor is None
+
+    @pytest.mark.parametrize(
+        "cursor", ["", "%%", "WzEsIngiXQ", "Wy0xLDBd", "WzEuNSwwXQ", "WzQyOTQ5NjcyOTYsMF0", "W3RydWUsMF0"]
+    )
+    async def test_a_bad_cursor_is_refused(self, unit_of_work: UnitOfWorkFactory, cursor: str) -> None:
+        _, job = await analysed(unit_of_work, [])
+
+        async with unit_of_work() as uow:
+            with pytest.raises(ValidationError) as refused:
+                await uow.detections.list(TENANT, job.id, DetectionFilter(), Page(cursor=cursor))
+        assert refused.value.field == "cursor"
+
+    @pytest.mark.parametrize(
+        ("time_s", "frame"), [(-5.0, 0), (0.0, 0), (0.9, 0), (1.0, 0), (1.1, 60), (2.0, 60), (99.0, 150)]
+    )
+    async def test_the_nearest_frame_with_detections_is_found(
+        self, unit_of_work: UnitOfWorkFactory, time_s: float, frame: int
+    ) -> None:
+        frames = {number: make_frame(number, "car", "person") for number in (0, 60, 150)}
+        _, job = await analysed(unit_of_work, list(frames.values()))
+
+        async with unit_of_work() as uow:
+            assert await uow.detections.at(TENANT, job.id, time_s) == frames[frame]
+
+    async def test_nothing_is_near_where_nothing_was_seen(self, unit_of_work: UnitOfWorkFactory) -> None:
+        _, job = await analysed(unit_of_work, [])
+
+        async with unit_of_work() as uow:
+            assert await uow.detections.at(TENANT, job.id, 1.0) is None
+
+    async def test_another_tenant_sees_no_detection(self, unit_of_work: UnitOfWorkFactory) -> None:
+        _, job = await analysed(unit_of_work, [make_frame(0)])
+
+        async with unit_of_work() as uow:
+            assert await uow.detections.list(STRANGER, job.id, DetectionFilter(), Page()) == ([], None)
+            assert await uow.detections.at(STRANGER, job.id, 0.0) is None
+
+    async def test_detections_of_a_block_that_does_not_commit_are_gone(self, unit_of_work: UnitOfWorkFactory) -> None:
+        video, job = await analysed(unit_of_work, [])
+        async with unit_of_work() as uow:
+            await uow.detections.add_all(make_segment(job=job), video.id, [make_frame(0)])
+
+        async with unit_of_work() as uow:
+            assert [frame async for frame in uow.detections.stream(job.id)] == []
+
+
+class ResultContract:
+    async def test_results_are_read_back_by_kind_and_replaced(self, unit_of_work: UnitOfWorkFactory) -> None:
+        _, job = await analysed(unit_of_work, [])
+        summary: dict[str, object] = {"labels": {"car": {"peak": 3, "first_seen_s": 0.04}}, "busiest": None}
+        async with unit_of_work() as uow:
+            await uow.results.put(job, "summary", {"old": True})
+            await uow.results.put(job, "summary", summary)
+            await uow.results.put(job, "timeline", {"buckets": [1, 2.5]})
+            await uow.commit()
+
+        async with unit_of_work() as uow:
+            assert await uow.results.of_job(TENANT, job.id) == {"summary": summary, "timeline": {"buckets": [1, 2.5]}}
+            assert await uow.results.of_job(STRANGER, job.id) == {}
+
+
+class ObjectDeletionContract:
+    async def test_objects_are_due_in_order_until_they_are_forgotten(self, unit_of_work: UnitOfWorkFactory) -> None:
+        async with unit_of_work() as uow:
+            for second, key in enumerate(("b", "a", "c")):
+                await uow.object_deletions.schedule(key, NOW + timedelta(seconds=second))
+            await uow.object_deletions.schedule("b", NOW + timedelta(seconds=1))
+            await uow.commit()
+
+        async with unit_of_work() as uow:
+            assert await uow.object_deletions.due(NOW, 10) == []
+            assert await uow.object_deletions.due(NOW + timedelta(seconds=1), 10) == ["a", "b"]
+            assert await uow.object_deletions.due(NOW + timedelta(seconds=2), 1) == ["a"]
+            assert await uow.object_deletions.forget("a")
+            assert not await uow.object_deletions.forget("a")
+            assert await uow.object_deletions.due(NOW + timedelta(seconds=9), 10) == ["b", "c"]
+
+
+class WorkQueueContract:
+    async def test_jobs_to_plan_or_finish_and_pending_segments_are_due(self, unit_of_work: UnitOfWorkFactory) -> None:
+        videos = [make_video() for _ in range(4)]
+        queued = make_job(video=videos[0])
+        analysing = make_job(video=videos[1], status=JobStatus.RUNNING)
+        finishing = make_job(video=videos[2], status=JobStatus.RUNNING, stage=JobStage.FINISH)
+        handed_back = make_job(video=videos[3], status=JobStatus.RUNNING, stage=JobStage.PLAN)
+        segment = make_segment(job=analysing)
+        await keep(unit_of_work, *videos, queued, analysing, finishing, handed_back, segment)
+
+        assert set(await take(unit_of_work)) == {
+            DueWork(JobStage.PLAN, queued.id),
+            DueWork(JobStage.ANALYSE, segment.id),
+            DueWork(JobStage.FINISH, finishing.id),
+            DueWork(JobStage.PLAN, handed_back.id),
+        }
+
+    async def test_what_is_held_or_ended_or_not_yet_due_stays(self, unit_of_work: UnitOfWorkFactory) -> None:
+        videos = [make_video() for _ in range(7)]
+        running, late = JobStatus.RUNNING, NOW + timedelta(seconds=1)
+        held = make_job(video=videos[0], status=running, stage=JobStage.FINISH, owner="w", created_at=NOW - LEASE * 2)
+        analysing = make_job(video=videos[1], status=running)
+        ended = [
+            make_job(video=video, status=status)
+            for video, status in zip(
+                videos[2:5], (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED), strict=True
+            )
+        ]
+        finishing = make_job(video=videos[5], status=running, stage=JobStage.FINISH, owner="w")
+        segments = [
+            make_segment(job=analysing, index=0, status=SegmentStatus.RUNNING),
+            make_segment(job=analysing, index=1, status=SegmentStatus.DONE),
+            make_segment(job=analysing, index=2, status=SegmentStatus.DEAD),
+            make_segment(job=analysing, index=3, now=late),
+            *(make_segment(job=job) for job in ended),
+            make_segment(job=finishing),
+        ]
+        queued = make_job(video=videos[6], created_at=late)
+        await keep(unit_of_work, *videos, held, analysing, *ended, finishing, queued, *segments)
+
+        assert await take(unit_of_work) == []
+
+    async def test_what_was_taken_is_due_again_later(self, unit_of_work: UnitOfWorkFactory) -> None:
+        videos = [make_video() for _ in range(2)]
+        job = make_job(video=videos[0])
+        analysing = make_job(video=videos[1], status=JobStatus.RUNNING)
+        segment = make_segment(job=analysing)
+        await keep(unit_of_work, *videos, job, analysing, segment)
+
+        first = await take(unit_of_work)
+        assert len(first) == 2
+        assert await take(unit_of_work) == []
+        assert (await reload_job(unit_of_work, job)).work.due_at == LATER
+        assert (await reload_segment(unit_of_work, segment)).work.due_at == LATER
+        assert set(await take(unit_of_work, now=LATER)) == set(first)
+
+    async def test_what_is_taken_without_commit_stays_due(self, unit_of_work: UnitOfWorkFactory) -> None:
+        video = make_video()
+        await keep(unit_of_work, video, make_job(video=video))
+        async with unit_of_work() as uow:
+            assert len(await uow.work_queue.take_due(NOW, 10, LATER)) == 1
+
+        assert len(await take(unit_of_work)) == 1
+
+    async def test_tenants_take_turns(self, unit_of_work: UnitOfWorkFactory) -> None:
+        busy, small, tiny = TenantId("busy"), TenantId("small"), TenantId("tiny")
+        segments: dict[TenantId, list[UUID]] = {}
+        for second, (tenant, count) in enumerate(((busy, 40), (small, 2), (tiny, 1))):
+            of_job = await queued_segments(unit_of_work, tenant, count, NOW + timedelta(seconds=second))
+            segments[tenant] = [segment.id for segment in of_job]
+
+        taken = [work.id for work in await take(unit_of_work, limit=6, now=NOW + LEASE)]
+
+        assert taken[:3] == [segments[busy][0], segments[small][0], segments[tiny][0]]
+        assert taken[3:5] == [segments[busy][1], segments[small][1]]
+        assert taken[5:] == [segments[busy][2]]
+
+    async def test_older_jobs_and_earlier_segments_come_first(self, unit_of_work: UnitOfWorkFactory) -> None:
+        young = await queued_segments(unit_of_work, TENANT, 2, NOW)
+        old = await queued_segments(unit_of_work, TENANT, 3, NOW - LEASE)
+        video = make_video(created_at=NOW - LEASE / 2)
+        middle = make_job(video=video, created_at=NOW - LEASE / 2)
+        await keep(unit_of_work, video, middle)
+
+        taken = [work.id for work in await take(unit_of_work, limit=5)]
+
+        assert taken == [*(segment.id for segment in old), middle.id, young[0].id]
+
+
+async def take(unit_of_work: UnitOfWorkFactory, *, limit: int = 10, now: datetime = NOW) -> Sequence[DueWork]:
+    async with unit_of_work() as uow:
+        taken = await uow.work_queue.take_due(now, limit, LATER)
+        await uow.commit()
+    return taken
+
+
+async def queued_segments(
+    unit_of_work: UnitOfWorkFactory, tenant: TenantId, count: int, created_at: datetime
+) -> list[Segment]:
+    """``count`` pending segments of a job that is analysed."""
+    video = make_video(tenant_id=tenant, created_at=created_at)
+    job = make_job(video=video, status=JobStatus.RUNNING, created_at=created_at)
+    segments = [make_segment(job=job, index=index, now=created_at) for index in range(count)]
+    await keep(unit_of_work, video, job)
+    async with unit_of_work() as uow:
+        await uow.segments.add_all(list(reversed(segments)))
+        await uow.commit()
+    return segments
+
+
+class TransactionContract:
+    async def test_leaving_without_commit_rolls_back(self, unit_of_work: UnitOfWorkFactory) -> None:
+        video = make_video()
+        async with unit_of_work() as uow:
+            await self._write(uow, video)
+            assert await uow.videos.get(TENANT, video.id) is not None
+
+        await self._assert_nothing_stayed(unit_of_work, video)
+
+    async def test_an_exception_rolls_back_and_passes_through(self, unit_of_work: UnitOfWorkFactory) -> None:
+        video = make_video()
+
+        async def fail_half_way() -> None:
+            async with unit_of_work() as uow:
+                await self._write(uow, video)
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            await fail_half_way()
+
+        await self._assert_nothing_stayed(unit_of_work, video)
+
+    async def test_others_see_nothing_before_the_commit(self, unit_of_work: UnitOfWorkFactory) -> None:
+        video = make_video()
+        async with unit_of_work() as writing:
+            await self._write(writing, video)
+            await self._assert_nothing_stayed(unit_of_work, video)
+            await writing.commit()
+
+        async with unit_of_work() as uow:
+            assert await uow.videos.get(TENANT, video.id) is not None
+            assert await uow.object_deletions.due(NOW, 1) == ["key"]
+
+    async def test_a_block_goes_on_after_a_commit(self, unit_of_work: UnitOfWorkFactory) -> None:
+        first, second, third = make_video(), make_video(), make_video()
+        async with unit_of_work() as uow:
+            await uow.videos.add(first)
+            await uow.commit()
+            await uow.videos.add(second)
+            await uow.commit()
+            await uow.videos.add(third)
+
+        async with unit_of_work() as uow:
+            found = [await uow.videos.get(TENANT, video.id) is not None for video in (first, second, third)]
+        assert found == [True, True, False]
+
+    async def _write(self, uow: UnitOfWork, video: Video) -> None:
+        await uow.videos.add(video)
+        await uow.jobs.add(make_job(video=video))
+        await uow.object_deletions.schedule("key", NOW)
+
+    async def _assert_nothing_stayed(self, unit_of_work: UnitOfWorkFactory, video: Video) -> None:
+        async with unit_of_work() as uow:
+            assert await uow.videos.get(TENANT, video.id) is None
+            assert await uow.jobs.latest_of_video(TENANT, video.id) is None
+            assert await uow.object_deletions.due(NOW, 1) == []

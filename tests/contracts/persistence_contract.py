@@ -1,0 +1,424 @@
+"""What every `UnitOfWork` and its repositories do. A subclass per adapter gives the ``unit_of_work`` fixture."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from tests.contracts.stored import keep, reload_job, reload_segment, reload_video, state_of
+from tests.factories import (
+    FAILURE,
+    LEASE,
+    NOW,
+    TENANT,
+    WORKER,
+    make_frame,
+    make_job,
+    make_segment,
+    make_span,
+    make_video,
+)
+from vidintel.application.ports import JobProgress, Page, UnitOfWorkFactory, VideoFilter
+from vidintel.domain.analysis import AnalysisSpec, JobId, JobStage, JobStatus, SegmentId, SegmentStatus
+from vidintel.domain.errors import JobAlreadyActive, JobNotFound, LeaseLost, ValidationError, VideoNotFound
+from vidintel.domain.identity import TenantId
+from vidintel.domain.video import SourceKind, VideoId, VideoSource, VideoStatus
+from vidintel.domain.work import RetryPolicy
+
+STRANGER = TenantId("org_stranger")
+ELSEWHERE = timedelta(hours=2)
+
+
+class VideoContract:
+    @pytest.mark.parametrize("status", VideoStatus)
+    async def test_a_video_is_read_back_as_it_was_in_every_state(
+        self, unit_of_work: UnitOfWorkFactory, status: VideoStatus
+    ) -> None:
+        video = make_video(status=status)
+        await keep(unit_of_work, video)
+
+        assert state_of(await reload_video(unit_of_work, video)) == state_of(video)
+
+    async def test_every_optional_field_of_a_video_is_read_back(self, unit_of_work: UnitOfWorkFactory) -> None:
+        source = VideoSource(SourceKind.URL, "https://example.org/ä.mp4")
+        full = make_video(description="Überfahrt\nmit 🚗", captured_at=NOW - ELSEWHERE, source=source)
+        bare = make_video(status=VideoStatus.FAILED, media=None)
+        await keep(unit_of_work, full, bare)
+
+        assert state_of(await reload_video(unit_of_work, full)) == state_of(full)
+        assert state_of(await reload_video(unit_of_work, bare)) == state_of(bare)
+
+    async def test_times_come_back_in_utc(self, unit_of_work: UnitOfWorkFactory) -> None:
+        video = make_video(captured_at=NOW - ELSEWHERE)
+        await keep(unit_of_work, video)
+
+        reloaded = await reload_video(unit_of_work, video)
+        assert reloaded.captured_at is not None
+        assert reloaded.created_at.utcoffset() == reloaded.captured_at.utcoffset() == timedelta(0)
+
+    async def test_a_change_is_saved(self, unit_of_work: UnitOfWorkFactory) -> None:
+        video = make_video()
+        await keep(unit_of_work, video)
+
+        async with unit_of_work() as uow:
+            locked = await uow.videos.get_for_update(video.tenant_id, video.id)
+            assert locked is not None
+            locked.edit(NOW + ELSEWHERE, fields=frozenset({"title"}), title="Another")
+            await uow.videos.save(locked)
+            await uow.commit()
+
+        assert state_of(await reload_video(unit_of_work, video)) == state_of(locked)
+
+    async def test_an_entity_that_is_not_saved_is_not_changed(self, unit_of_work: UnitOfWorkFactory) -> None:
+        video = make_video(title="Before")
+        await keep(unit_of_work, video)
+
+        async with unit_of_work() as uow:
+            read = await uow.videos.get(video.tenant_id, video.id)
+            assert read is not None
+            read.edit(NOW, fields=frozenset({"title"}), title="After")
+            await uow.commit()
+
+        assert (await reload_video(unit_of_work, video)).title == "Before"
+
+    async def test_a_video_that_is_gone_cannot_be_saved(self, unit_of_work: UnitOfWorkFactory) -> None:
+        async with unit_of_work() as uow:
+            with pytest.raises(VideoNotFound):
+                await uow.videos.save(make_video())
+
+    async def test_another_tenant_sees_no_video(self, unit_of_work: UnitOfWorkFactory) -> None:
+        video = make_video()
+        await keep(unit_of_work, video)
+
+        async with unit_of_work() as uow:
+            await uow.videos.delete(STRANGER, video.id)
+            assert await uow.videos.get(STRANGER, video.id) is None
+            assert await uow.videos.get_for_update(STRANGER, video.id) is None
+            assert await uow.videos.list(STRANGER, VideoFilter(), Page()) == ([], None)
+            assert await uow.videos.get(TENANT, video.id) is not None
+
+    async def test_deleting_a_video_takes_along_all_that_came_of_it(self, unit_of_work: UnitOfWorkFactory) -> None:
+        video, other = make_video(), make_video()
+        job, other_job = (make_job(video=each, status=JobStatus.RUNNING) for each in (video, other))
+        segment, other_segment = make_segment(job=job), make_segment(job=other_job)
+        await keep(unit_of_work, video, other, job, other_job, segment, other_segment)
+        async with unit_of_work() as uow:
+            for each, of in ((segment, video), (other_segment, other)):
+                await uow.detections.add_all(each, of.id, [make_frame(0)])
+            for each_job in (job, other_job):
+                await uow.results.put(each_job, "summary", {"count": 1})
+            await uow.commit()
+
+        async with unit_of_work() as uow:
+            await uow.videos.delete(TENANT, video.id)
+            await uow.commit()
+
+        async with unit_of_work() as uow:
+            assert await uow.videos.get(TENANT, video.id) is None
+            assert await uow.jobs.peek(job.id) is None
+            assert await uow.segments.peek(segment.id) is None
+            assert [frame async for frame in uow.detections.stream(job.id)] == []
+            assert await uow.results.of_job(TENANT, job.id) == {}
+            assert await uow.jobs.peek(other_job.id) is not None
+            assert await uow.segments.peek(other_segment.id) is not None
+            assert len([frame async for frame in uow.detections.stream(other_job.id)]) == 1
+            assert await uow.results.of_job(TENANT, other_job.id) == {"summary": {"count": 1}}
+
+    @pytest.mark.parametrize("limit", [1, 2, 3, 7, 50])
+    async def test_pages_hold_every_video_once_newest_first(self, unit_of_work: UnitOfWorkFactory, limit: int) -> None:
+        # Three at the same moment: the id breaks the tie.
+        videos = [make_video(created_at=NOW + timedelta(microseconds=moment)) for moment in (0, 1, 1, 1, 2, 3, 4)]
+        await keep(unit_of_work, *videos)
+
+        seen: list[VideoId] = []
+        page: Page | None = Page(limit=limit)
+        async with unit_of_work() as uow:
+            while page is not None:
+                items, cursor = await uow.videos.list(TENANT, VideoFilter(), page)
+                assert len(items) <= limit
+                seen += [video.id for video in items]
+                page = None if cursor is None else Page(limit=limit, cursor=cursor)
+
+        newest = sorted(videos, key=lambda video: (video.created_at, video.id), reverse=True)
+        assert seen == [video.id for video in newest]
+
+    async def test_a_video_added_while_paging_moves_nothing(self, unit_of_work: UnitOfWorkFactory) -> None:
+        old = [make_video(created_at=NOW + timedelta(seconds=second)) for second in range(4)]
+        await keep(unit_of_work, *old)
+        async with unit_of_work() as uow:
+            first, cursor = await uow.videos.list(TENANT, VideoFilter(), Page(limit=2))
+        await keep(unit_of_work, make_video(created_at=NOW + ELSEWHERE))
+        async with unit_of_work() as uow:
+            second, end = await uow.videos.list(TENANT, VideoFilter(), Page(limit=2, cursor=cursor))
+
+        assert [video.id for video in (*first, *second)] == [video.id for video in reversed(old)]
+        assert end is None
+
+    async def test_the_list_can_be_limited_to_a_status(self, unit_of_work: UnitOfWorkFactory) -> None:
+        videos = {status: make_video(status=status) for status in VideoStatus}
+        await keep(unit_of_work, *videos.values())
+
+        async with unit_of_work() as uow:
+            for status, video in videos.items():
+                items, _ = await uow.videos.list(TENANT, VideoFilter(status=status), Page())
+                assert [item.id for item in items] == [video.id]
+
+    @pytest.mark.parametrize("cursor", ["", "?", "bm8", "WzEsMl0", "W10", "ä", "bnVsbA", "WyIyMDI2LTA1LTAxIiwieCJd"])
+    async def test_a_bad_cursor_is_refused(self, unit_of_work: UnitOfWorkFactory, cursor: str) -> None:
+        async with unit_of_work() as uow:
+            with pytest.raises(ValidationError) as refused:
+                await uow.videos.list(TENANT, VideoFilter(), Page(cursor=cursor))
+
+        assert refused.value.field == "cursor"
+
+
+class JobContract:
+    @pytest.mark.parametrize("stage", JobStage)
+    @pytest.mark.parametrize("status", JobStatus)
+    async def test_a_job_is_read_back_as_it_was_in_every_state(
+        self, unit_of_work: UnitOfWorkFactory, status: JobStatus, stage: JobStage
+    ) -> None:
+        video = make_video()
+        job = make_job(video=video, status=status, stage=stage)
+        await keep(unit_of_work, video, job)
+
+        assert state_of(await reload_job(unit_of_work, job)) == state_of(job)
+
+    @pytest.mark.parametrize(
+        "spec",
+        [
+            AnalysisSpec(model="m", sample_fps=None),
+            AnalysisSpec(model="m", sample_fps=29.97, labels=("car", "lkw"), min_confidence=0.1, iou_threshold=1.0),
+        ],
+    )
+    async def test_every_field_of_a_spec_is_read_back(
+        self, unit_of_work: UnitOfWorkFactory, spec: AnalysisSpec
+    ) -> None:
+        video = make_video()
+        job = make_job(video=video, spec=spec)
+        await keep(unit_of_work, video, job)
+
+        assert (await reload_job(unit_of_work, job)).spec == spec
+
+    async def test_a_change_is_saved_with_who_holds_it(self, unit_of_work: UnitOfWorkFactory) -> None:
+        video = make_video()
+        job = make_job(video=video)
+        await keep(unit_of_work, video, job)
+
+        async with unit_of_work() as uow:
+            locked = await uow.jobs.get_for_update(TENANT, job.id)
+            assert locked is not None
+            locked.claim(JobStage.PLAN, WORKER, NOW, LEASE)
+            await uow.jobs.save(locked)
+            await uow.commit()
+
+        reloaded = await reload_job(unit_of_work, job)
+        assert state_of(reloaded) == state_of(locked)
+        assert reloaded.work.owner == WORKER
+
+    async def test_a_job_that_is_gone_cannot_be_saved(self, unit_of_work: UnitOfWorkFactory) -> None:
+        async with unit_of_work() as uow:
+            with pytest.raises(JobNotFound):
+                await uow.jobs.save(make_job())
+
+    @pytest.mark.parametrize("first", [JobStatus.QUEUED, JobStatus.RUNNING])
+    async def test_a_video_has_one_active_job(self, unit_of_work: UnitOfWorkFactory, first: JobStatus) -> None:
+        video = make_video()
+        await keep(unit_of_work, video, make_job(video=video, status=first))
+
+        async with unit_of_work() as uow:
+            with pytest.raises(JobAlreadyActive):
+                await uow.jobs.add(make_job(video=video))
+
+    async def test_a_job_cannot_come_back_while_another_is_active(self, unit_of_work: UnitOfWorkFactory) -> None:
+        video = make_video()
+        failed = make_job(video=video, status=JobStatus.FAILED)
+        await keep(unit_of_work, video, failed, make_job(video=video))
+
+        async with unit_of_work() as uow:
+            failed.retry(NOW)
+            with pytest.raises(JobAlreadyActive):
+                await uow.jobs.save(failed)
+
+    @pytest.mark.parametrize("status", [status for status in JobStatus if status.is_final])
+    async def test_a_video_may_be_analysed_again_once_its_job_ended(
+        self, unit_of_work: UnitOfWorkFactory, status: JobStatus
+    ) -> None:
+        video = make_video()
+        again = make_job(video=video)
+        await keep(unit_of_work, video, make_job(video=video, status=status), again)
+
+        assert (await reload_job(unit_of_work, again)).id == again.id
+
+    async def test_another_tenant_sees_no_job(self, unit_of_work: UnitOfWorkFactory) -> None:
+        video = make_video()
+        job = make_job(video=video, status=JobStatus.SUCCEEDED)
+        await keep(unit_of_work, video, job, make_segment(job=job))
+
+        async with unit_of_work() as uow:
+            assert await uow.jobs.get(STRANGER, job.id) is None
+            assert await uow.jobs.get_for_update(STRANGER, job.id) is None
+            assert await uow.jobs.latest_of_video(STRANGER, video.id) is None
+            assert await uow.jobs.latest_succeeded_of_video(STRANGER, video.id) is None
+            assert await uow.jobs.list_of_video(STRANGER, video.id, Page()) == ([], None)
+            assert await uow.jobs.progress(STRANGER, job.id) == JobProgress(0, 0, 0, 0)
+
+    async def test_the_newest_and_the_newest_succeeded_job_are_found(self, unit_of_work: UnitOfWorkFactory) -> None:
+        video = make_video()
+        statuses = [JobStatus.SUCCEEDED, JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED]
+        jobs = [
+            make_job(video=video, status=status, created_at=NOW + timedelta(seconds=second))
+            for second, status in enumerate(statuses)
+        ]
+        await keep(unit_of_work, video, *jobs)
+
+        async with unit_of_work() as uow:
+            newest = await uow.jobs.latest_of_video(TENANT, video.id)
+            succeeded = await uow.jobs.latest_succeeded_of_video(TENANT, video.id)
+            first, cursor = await uow.jobs.list_of_video(TENANT, video.id, Page(limit=3))
+            second_page, end = await uow.jobs.list_of_video(TENANT, video.id, Page(limit=3, cursor=cursor))
+        assert newest is not None
+        assert succeeded is not None
+        assert (newest.id, succeeded.id) == (jobs[3].id, jobs[1].id)
+        assert [job.id for job in (*first, *second_page)] == [job.id for job in reversed(jobs)]
+        assert end is None
+
+    async def test_a_video_without_jobs_has_no_newest(self, unit_of_work: UnitOfWorkFactory) -> None:
+        video = make_video()
+        await keep(unit_of_work, video)
+
+        async with unit_of_work() as uow:
+            assert await uow.jobs.latest_of_video(TENANT, video.id) is None
+            assert await uow.jobs.latest_succeeded_of_video(TENANT, video.id) is None
+
+    async def test_progress_adds_up_the_segments(self, unit_of_work: UnitOfWorkFactory) -> None:
+        video = make_video()
+        job = make_job(video=video, status=JobStatus.RUNNING)
+        running = make_segment(job=job, index=1, status=SegmentStatus.RUNNING)
+        done = make_segment(job=job, status=SegmentStatus.DONE)
+        await keep(unit_of_work, video, job, done, running, make_segment(job=job, index=2))
+
+        async with unit_of_work() as uow:
+            assert await uow.segments.extend_lease(running.id, running.work.token, NOW + LEASE, frames_done=7)
+            assert await uow.jobs.progress(TENANT, job.id) == JobProgress(3, 1, 60, 27)
+
+    async def test_progress_is_zero_before_the_job_is_planned(self, unit_of_work: UnitOfWorkFactory) -> None:
+        video = make_video()
+        job = make_job(video=video)
+        await keep(unit_of_work, video, job)
+
+        async with unit_of_work() as uow:
+            assert await uow.jobs.progress(TENANT, job.id) == JobProgress(0, 0, 0, 0)
+
+    async def test_only_the_holder_can_extend_the_lease_of_a_job(self, unit_of_work: UnitOfWorkFactory) -> None:
+        video = make_video()
+        job = make_job(video=video, status=JobStatus.RUNNING, stage=JobStage.PLAN, owner=WORKER)
+        free_video = make_video()
+        free = make_job(video=free_video)
+        await keep(unit_of_work, video, job, free_video, free)
+
+        async with unit_of_work() as uow:
+            assert not await uow.jobs.extend_lease(job.id, job.work.token - 1, NOW + ELSEWHERE)
+            assert not await uow.jobs.extend_lease(free.id, free.work.token, NOW + ELSEWHERE)
+            assert not await uow.jobs.extend_lease(JobId(uuid4()), 1, NOW + ELSEWHERE)
+            assert await uow.jobs.extend_lease(job.id, job.work.token, NOW + ELSEWHERE)
+            await uow.commit()
+
+        assert (await reload_job(unit_of_work, job)).work.due_at == NOW + ELSEWHERE
+        assert (await reload_job(unit_of_work, free)).work.due_at == NOW
+
+    async def test_held_and_expired_jobs_are_found(self, unit_of_work: UnitOfWorkFactory) -> None:
+        videos = [make_video() for _ in range(3)]
+        stage, status = JobStage.FINISH, JobStatus.RUNNING
+        held = make_job(video=videos[0], status=status, stage=stage, owner=WORKER)
+        late = make_job(video=videos[1], status=status, stage=stage, owner="worker-2", created_at=NOW - ELSEWHERE)
+        await keep(unit_of_work, *videos, held, late, make_job(video=videos[2]))
+
+        async with unit_of_work() as uow:
+            assert [job.id for job in await uow.jobs.expired(NOW, 10)] == [late.id]
+            assert [job.id for job in await uow.jobs.expired(NOW + LEASE, 10)] == [late.id, held.id]
+            assert [job.id for job in await uow.jobs.expired(NOW + LEASE, 1)] == [late.id]
+            assert [job.id for job in await uow.jobs.held_by(WORKER, 10)] == [held.id]
+            assert await uow.jobs.held_by("worker-3", 10) == []
+
+
+class SegmentContract:
+    @pytest.mark.parametrize("status", SegmentStatus)
+    async def test_a_segment_is_read_back_as_it_was_in_every_state(
+        self, unit_of_work: UnitOfWorkFactory, status: SegmentStatus
+    ) -> None:
+        video = make_video()
+        job = make_job(video=video, status=JobStatus.RUNNING)
+        segment = make_segment(job=job, status=status, span=make_span(3, last=True))
+        await keep(unit_of_work, video, job, segment)
+
+        assert state_of(await reload_segment(unit_of_work, segment)) == state_of(segment)
+
+    async def test_a_failed_attempt_is_saved(self, unit_of_work: UnitOfWorkFactory) -> None:
+        video = make_video()
+        job = make_job(video=video, status=JobStatus.RUNNING)
+        segment = make_segment(job=job)
+        await keep(unit_of_work, video, job, segment)
+
+        async with unit_of_work() as uow:
+            locked = await uow.segments.get_for_work(segment.id)
+            assert locked is not None
+            locked.retry_later(locked.claim(WORKER, NOW, LEASE), FAILURE, NOW, RetryPolicy())
+            await uow.segments.save(locked)
+            await uow.commit()
+
+        reloaded = await reload_segment(unit_of_work, segment)
+        assert state_of(reloaded) == state_of(locked)
+        assert (reloaded.failure, reloaded.work.attempts) == (FAILURE, 1)
+
+    async def test_a_segment_that_is_gone_cannot_be_saved(self, unit_of_work: UnitOfWorkFactory) -> None:
+        async with unit_of_work() as uow:
+            assert await uow.segments.get_for_work(SegmentId(uuid4())) is None
+            with pytest.raises(LeaseLost):
+                await uow.segments.save(make_segment())
+
+    async def test_segments_of_a_job_are_counted_and_listed_by_index(self, unit_of_work: UnitOfWorkFactory) -> None:
+        video = make_video()
+        job = make_job(video=video, status=JobStatus.RUNNING)
+        statuses = [SegmentStatus.PENDING, SegmentStatus.DONE, SegmentStatus.DEAD, SegmentStatus.PENDING]
+        segments = [make_segment(job=job, index=index, status=status) for index, status in enumerate(statuses)]
+        await keep(unit_of_work, video, job, *reversed(segments))
+
+        async with unit_of_work() as uow:
+            await uow.segments.add_all([])
+            pending = await uow.segments.of_job(job.id, SegmentStatus.PENDING)
+            assert [segment.id for segment in pending] == [segments[0].id, segments[3].id]
+            assert await uow.segments.of_job(job.id, SegmentStatus.RUNNING) == []
+            assert await uow.segments.count(job.id) == 4
+            assert await uow.segments.count_unfinished(job.id) == 3
+            assert await uow.segments.count(JobId(uuid4())) == 0
+
+    async def test_only_the_holder_can_extend_the_lease_of_a_segment(self, unit_of_work: UnitOfWorkFactory) -> None:
+        video = make_video()
+        job = make_job(video=video, status=JobStatus.RUNNING)
+        held = make_segment(job=job, status=SegmentStatus.RUNNING)
+        free = make_segment(job=job, index=1)
+        await keep(unit_of_work, video, job, held, free)
+
+        async with unit_of_work() as uow:
+            assert not await uow.segments.extend_lease(held.id, held.work.token - 1, NOW + ELSEWHERE, 9)
+            assert not await uow.segments.extend_lease(free.id, free.work.token, NOW + ELSEWHERE, 9)
+            assert await uow.segments.extend_lease(held.id, held.work.token, NOW + ELSEWHERE, 5)
+            await uow.commit()
+
+        reloaded = await reload_segment(unit_of_work, held)
+        assert (reloaded.work.due_at, reloaded.frames_done) == (NOW + ELSEWHERE, 5)
+        assert (await reload_segment(unit_of_work, free)).frames_done == 0
+
+    async def test_held_and_expired_segments_are_found(self, unit_of_work: UnitOfWorkFactory) -> None:
+        video = make_video()
+        job = make_job(video=video, status=JobStatus.RUNNING)
+        held = make_segment(job=job, status=SegmentStatus.RUNNING)
+        late = make_segment(job=job, index=1, status=SegmentStatus.RUNNING, owner="worker-2", now=NOW - ELSEWHERE)
+        await keep(unit_of_work, video, job, held, late, make_segment(job=job, index=2))
+
+        async with unit_of_work() as uow:
+            assert [segment.id for segment in await uow.segments.expired(NOW, 10)] == [late.id]
+            assert [segment.id for segment in await uow.segments.expired(NOW + LEASE, 10)] == [late.id, held.id]
+            assert [segment.id for segment in await uow.segments.expired(NOW + LEASE, 1)] == [late.id]
+            assert [segment.id for segment in await uow.segments.held_by(WORKER, 10)] == [held.id]

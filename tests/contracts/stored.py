@@ -1,0 +1,50 @@
+"""Writing and reading entities in contract tests, and comparing all of their state."""
+
+from dataclasses import fields
+
+from vidintel.application.ports import UnitOfWorkFactory
+from vidintel.domain.analysis import AnalysisJob, Segment
+from vidintel.domain.video import Video
+
+
+async def keep(unit_of_work: UnitOfWorkFactory, *entities: Video | AnalysisJob | Segment) -> None:
+    """Add the entities, in the order given, and commit."""
+    async with unit_of_work() as uow:
+        for entity in entities:
+            match entity:
+                case Video():
+                    await uow.videos.add(entity)
+                case AnalysisJob():
+                    await uow.jobs.add(entity)
+                case Segment():
+                    await uow.segments.add_all([entity])
+        await uow.commit()
+
+
+async def reload_video(unit_of_work: UnitOfWorkFactory, video: Video) -> Video:
+    async with unit_of_work() as uow:
+        found = await uow.videos.get(video.tenant_id, video.id)
+    assert found is not None
+    return found
+
+
+async def reload_job(unit_of_work: UnitOfWorkFactory, job: AnalysisJob) -> AnalysisJob:
+    async with unit_of_work() as uow:
+        found = await uow.jobs.get(job.tenant_id, job.id)
+        peeked = await uow.jobs.peek(job.id)
+    assert found is not None
+    assert peeked is not None
+    assert state_of(found) == state_of(peeked)
+    return found
+
+
+async def reload_segment(unit_of_work: UnitOfWorkFactory, segment: Segment) -> Segment:
+    async with unit_of_work() as uow:
+        found = await uow.segments.peek(segment.id)
+    assert found is not None
+    return found
+
+
+def state_of(entity: Video | AnalysisJob | Segment) -> dict[str, object]:
+    """Every field by name, private ones included, so that a field the mappers forget is noticed."""
+    return {field.name: getattr(entity, field.name) for field in fields(entity)}

@@ -1,0 +1,28 @@
+"""The contracts on the real server."""
+
+from tests.contracts import answers_contract as answers
+from tests.contracts import persistence_contract as entities
+
+
+class TestVideosInPostgres(entities.VideoContract): ...
+
+
+class TestJobsInPostgres(entities.JobContract): ...
+
+
+class TestSegmentsInPostgres(entities.SegmentContract): ...
+
+
+class TestDetectionsInPostgres(answers.DetectionContract): ...
+
+
+class TestResultsInPostgres(answers.ResultContract): ...
+
+
+class TestObjectDeletionsInPostgres(answers.ObjectDeletionContract): ...
+
+
+class TestWorkQueueInPostgres(answers.WorkQueueContract): ...
+
+
+class TestTransactionsInPostgres(answers.TransactionContract): ...

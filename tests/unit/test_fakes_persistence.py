@@ -1,0 +1,63 @@
+"""The fakes do what the real adapters do."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.contracts import answers_contract as answers
+from tests.contracts import persistence_contract as entities
+from tests.contracts.object_storage_contract import ObjectStorageContract
+from tests.fakes import FakeObjectStorage, InMemoryDatabase, InMemoryUnitOfWork
+from vidintel.application.ports import UnitOfWorkFactory
+
+
+@pytest.fixture
+def database() -> InMemoryDatabase:
+    return InMemoryDatabase()
+
+
+@pytest.fixture
+def unit_of_work(database: InMemoryDatabase) -> Callable[[], InMemoryUnitOfWork]:
+    return database.unit_of_work
+
+
+class TestVideosInMemory(entities.VideoContract): ...
+
+
+class TestJobsInMemory(entities.JobContract): ...
+
+
+class TestSegmentsInMemory(entities.SegmentContract): ...
+
+
+class TestDetectionsInMemory(answers.DetectionContract): ...
+
+
+class TestResultsInMemory(answers.ResultContract): ...
+
+
+class TestObjectDeletionsInMemory(answers.ObjectDeletionContract): ...
+
+
+class TestWorkQueueInMemory(answers.WorkQueueContract): ...
+
+
+class TestTransactionsInMemory(answers.TransactionContract):
+    async def test_a_ring_is_heard_with_its_commit_only(
+        self, unit_of_work: UnitOfWorkFactory, database: InMemoryDatabase
+    ) -> None:
+        async with unit_of_work() as uow:
+            await uow.ring()
+        assert database.rings == 0
+
+        async with unit_of_work() as uow:
+            await uow.ring()
+            await uow.ring()
+            await uow.commit()
+        assert (database.rings, database.commits) == (1, 1)
+
+
+class TestFakeObjectStorage(ObjectStorageContract):
+    @pytest.fixture
+    def storage(self) -> FakeObjectStorage:
+        return FakeObjectStorage()
