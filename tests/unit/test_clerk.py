@@ -223,7 +223,8 @@ def development_verifier(issuer: DevelopmentTokenIssuer) -> ClerkTokenVerifier:
 
 class TestDevelopmentTokens(TokenVerifierContract):
     @pytest.fixture(scope="class")
-    def issuer(self, tmp_path_factory: pytest.TempPathFactory) -> DevelopmentTokenIssuer:
+    @classmethod
+    def issuer(cls, tmp_path_factory: pytest.TempPathFactory) -> DevelopmentTokenIssuer:
         return DevelopmentTokenIssuer(tmp_path_factory.mktemp("keys"))
 
     @pytest.fixture

@@ -5,10 +5,10 @@ match await register_video(principal, upload):
     case Err(error): ...
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import wraps
-from typing import Generic, ParamSpec, TypeAlias, TypeVar
+from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar
 
 from vidintel.domain.errors import DomainError
 
@@ -30,7 +30,7 @@ class Err:
 Result: TypeAlias = Ok[T] | Err
 
 
-def as_result(use_case: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[Result[T]]]:
+def as_result(use_case: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, Result[T]]]:
     """Turn a coroutine that raises `DomainError`s into one that returns a `Result`; anything unexpected propagates."""
 
     @wraps(use_case)

@@ -1,0 +1,374 @@
+"""From a queued job to its results, through everything that may go wrong on the way."""
+
+import asyncio
+import threading
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.application.world import LEASE_S, MODEL, POLICY, World, error_of, principal, value_of
+from vidintel.application.holding import Leaving
+from vidintel.application.specs import SpecRequest
+from vidintel.domain.analysis import AnalysisJob, JobStatus, SegmentStatus
+from vidintel.domain.errors import (
+    JobAlreadyActive,
+    LeaseLost,
+    NoVideoStream,
+    ServiceUnavailable,
+    StorageError,
+    UnreadableVideo,
+)
+from vidintel.domain.video import VideoStatus
+
+
+async def states(world: World, job: AnalysisJob) -> tuple[VideoStatus, JobStatus, list[SegmentStatus]]:
+    return (
+        (await world.video(job)).status,
+        (await world.job(job)).status,
+        [segment.status for segment in await world.segments()],
+    )
+
+
+async def test_a_job_goes_from_queued_to_succeeded() -> None:
+    world = World()
+    job = (await world.registered()).job.job
+
+    await world.work_off()
+
+    assert await states(world, job) == (VideoStatus.COMPLETED, JobStatus.SUCCEEDED, [SegmentStatus.DONE] * 2)
+    assert [frame.frame for frame in await world.detections(job)] == [0, 10, 20, 30, 40, 50, 60, 70, 80, 90]
+    async with world.database.unit_of_work() as uow:
+        summary = (await uow.results.of_job(job.tenant_id, job.id))["summary"]
+        progress = await uow.jobs.progress(job.tenant_id, job.id)
+    assert (summary["frames_analysed"], summary["detections"]) == (20, 10)
+    assert (progress.frames_done, progress.frames_total, progress.segments_done) == (20, 20, 2)
+
+
+async def test_a_doubled_message_changes_nothing() -> None:
+    world = World()
+    job = await world.planned()
+    segment = (await world.segments())[0]
+    value_of(await world.run(segment.id))
+
+    assert isinstance(error_of(await world.run(segment.id)), LeaseLost)
+    assert isinstance(error_of(await world.plan(job.id)), LeaseLost)
+
+    assert len(await world.detections(job)) == 5
+    assert world.media.plans == 1
+
+
+async def test_a_file_that_is_no_video_fails_the_job_with_its_own_error_at_once() -> None:
+    world = World()
+    job = (await world.registered()).job.job
+
+    def refuse() -> None:
+        raise NoVideoStream
+
+    world.media.on_plan = refuse
+    await world.work_off()
+
+    assert await states(world, job) == (VideoStatus.FAILED, JobStatus.FAILED, [])
+    failure = (await world.job(job)).failure
+    assert failure is not None
+    assert failure.code == (await world.video(job)).failure.code == "no_video_stream"  # type: ignore[union-attr]
+
+
+async def test_a_permanent_fault_in_a_segment_fails_the_job_without_further_attempts() -> None:
+    world = World()
+    job = await world.planned()
+
+    def refuse(_: int) -> None:
+        raise UnreadableVideo("Damaged.")
+
+    world.media.on_frame = refuse
+    first, _ = await world.segments()
+    assert error_of(await world.run(first.id)).code == "unreadable_video"
+
+    assert await states(world, job) == (
+        VideoStatus.FAILED,
+        JobStatus.FAILED,
+        [SegmentStatus.DEAD, SegmentStatus.PENDING],
+    )
+
+
+async def test_a_passing_fault_is_tried_again_after_a_while_and_then_given_up() -> None:
+    world = World()
+    job = await world.planned()
+    segment = (await world.segments())[0]
+
+    def fail(_: int) -> None:
+        raise StorageError("The disk does not answer.")
+
+    world.media.on_frame = fail
+    for attempt in range(1, POLICY.max_attempts + 1):
+        error_of(await world.run(segment.id))
+        now = (await world.segments())[0]
+        if attempt < POLICY.max_attempts:
+            assert now.status is SegmentStatus.PENDING
+            assert now.work.due_at == world.clock.now() + POLICY.delay(attempt)
+        world.clock.time = max(world.clock.time, now.work.due_at)
+
+    assert (await states(world, job))[:2] == (VideoStatus.FAILED, JobStatus.FAILED)
+    failure = (await world.job(job)).failure
+    assert failure is not None
+    assert failure.code == "storage_failed"
+
+
+async def test_an_unexpected_fault_is_not_told_to_clients() -> None:
+    world = World()
+    job = await world.planned()
+    segment = (await world.segments())[0]
+
+    def crash(_: int) -> None:
+        raise RuntimeError("secret path /x/y")
+
+    world.media.on_frame = crash
+    for _ in range(POLICY.max_attempts):
+        with pytest.raises(RuntimeError):
+            await world.run(segment.id)
+        world.clock.advance(60)
+
+    failure = (await world.job(job)).failure
+    assert failure is not None
+    assert failure.code == "attempts_exhausted"
+    assert "secret" not in failure.detail
+
+
+async def test_what_is_down_costs_no_attempt() -> None:
+    world = World()
+    await world.planned()
+    segment = (await world.segments())[0]
+
+    def unavailable(_: int) -> None:
+        raise ServiceUnavailable("S3 is down.", retry_after_s=7)
+
+    world.media.on_frame = unavailable
+    error_of(await world.run(segment.id))
+
+    waiting = (await world.segments())[0]
+    assert (waiting.status, waiting.work.attempts) == (SegmentStatus.PENDING, 0)
+    assert (waiting.work.due_at - world.clock.now()).total_seconds() == 7
+
+
+async def test_a_dead_worker_is_noticed_when_its_lease_runs_out() -> None:
+    world = World()
+    job = await world.planned()
+    segment = (await world.segments())[0]
+    async with world.database.unit_of_work() as uow:  # what a worker that was killed leaves behind
+        held = await uow.segments.get_for_work(segment.id)
+        assert held is not None
+        held.claim("dead", world.clock.now(), world.rules.lease)
+        await uow.segments.save(held)
+        await uow.commit()
+
+    assert await world.reclaim() == 0
+    world.clock.advance(LEASE_S)
+    assert await world.reclaim() == 1
+    world.clock.advance(POLICY.base_s)
+    await world.work_off()
+
+    assert (await states(world, job))[1] is JobStatus.SUCCEEDED
+    assert len(await world.detections(job)) == 10
+
+
+async def test_a_worker_that_comes_back_frees_what_it_held_at_once() -> None:
+    world = World()
+    await world.planned()
+    segment = (await world.segments())[0]
+    async with world.database.unit_of_work() as uow:
+        held = await uow.segments.get_for_work(segment.id)
+        assert held is not None
+        held.claim("worker-1", world.clock.now(), world.rules.lease)
+        await uow.segments.save(held)
+        await uow.commit()
+
+    assert await world.reclaim(gone="worker-2") == 0
+    assert await world.reclaim(gone="worker-1") == 1
+    assert (await world.segments())[0].status is SegmentStatus.PENDING
+
+
+async def test_a_video_that_kills_every_worker_fails_its_job() -> None:
+    world = World()
+    job = await world.planned()
+    segment = (await world.segments())[0]
+    for _ in range(POLICY.max_attempts):
+        async with world.database.unit_of_work() as uow:
+            held = await uow.segments.get_for_work(segment.id)
+            assert held is not None
+            held.claim("dead", world.clock.now(), world.rules.lease)
+            await uow.segments.save(held)
+            await uow.commit()
+        world.clock.advance(LEASE_S)
+        await world.reclaim()
+
+    assert await states(world, job) == (
+        VideoStatus.FAILED,
+        JobStatus.FAILED,
+        [SegmentStatus.DEAD, SegmentStatus.PENDING],
+    )
+    failure = (await world.job(job)).failure
+    assert failure is not None
+    assert failure.code == "attempts_exhausted"
+
+
+async def test_a_planner_that_dies_each_time_fails_the_job() -> None:
+    world = World()
+    job = (await world.registered()).job.job
+    for _ in range(POLICY.max_attempts):
+        async with world.database.unit_of_work() as uow:
+            video = await uow.videos.get_for_update(job.tenant_id, job.video_id)
+            held = await uow.jobs.get_for_update(job.tenant_id, job.id)
+            assert held is not None
+            assert video is not None
+            held.claim(held.stage, "dead", world.clock.now(), world.rules.lease)
+            if video.status is not VideoStatus.PROCESSING:
+                video.begin_processing(world.clock.now())
+            await uow.videos.save(video)
+            await uow.jobs.save(held)
+            await uow.commit()
+        world.clock.advance(LEASE_S)
+        await world.reclaim()
+
+    assert await states(world, job) == (VideoStatus.FAILED, JobStatus.FAILED, [])
+
+
+class Gate:
+    """Stops the detector at its first frame until it is opened."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.opened = threading.Event()
+
+    def __call__(self, _: int) -> None:
+        self.reached.set()
+        assert self.opened.wait(10)
+
+
+@pytest.mark.parametrize("how", ["cancel", "delete"])
+async def test_work_stops_and_writes_nothing_when_its_job_is_cancelled_or_deleted(how: str) -> None:
+    world = World()
+    job = await world.planned()
+    gate = Gate()
+    world.media.on_frame = gate
+    running = asyncio.create_task(world.run((await world.segments())[0].id))
+    await asyncio.to_thread(gate.reached.wait, 10)
+
+    if how == "cancel":
+        value_of(await world.cancel(principal(), job.id))
+    else:
+        value_of(await world.delete(principal(), job.video_id))
+    gate.opened.set()
+
+    assert isinstance(error_of(await running), LeaseLost)
+    assert await world.detections(job) == []
+    if how == "cancel":
+        assert await states(world, job) == (
+            VideoStatus.UPLOADED,
+            JobStatus.CANCELLED,
+            [SegmentStatus.PENDING] * 2,
+        )
+        assert await world.dispatch() == 0
+
+
+async def test_a_worker_that_is_told_to_leave_hands_its_segment_back() -> None:
+    world = World()
+    await world.planned()
+    gate = Gate()
+    world.media.on_frame = gate
+    running = asyncio.create_task(world.run((await world.segments())[0].id))
+    await asyncio.to_thread(gate.reached.wait, 10)
+
+    world.worker.leave()
+    gate.opened.set()
+
+    with pytest.raises(Leaving):
+        await running
+    handed_back = (await world.segments())[0]
+    assert (handed_back.status, handed_back.work.attempts) == (SegmentStatus.PENDING, 0)
+
+
+async def test_heartbeats_keep_the_lease_and_tell_the_progress() -> None:
+    world = World()
+    await world.planned()
+    segment = (await world.segments())[0]
+    gate = Gate()
+    world.media.on_frame = lambda index: gate(index) if index == 25 else None
+    running = asyncio.create_task(world.run(segment.id))
+    await asyncio.to_thread(gate.reached.wait, 10)
+    world.clock.advance(LEASE_S - 1)
+
+    async with asyncio.timeout(10):
+        while (await world.segments())[0].frames_done != 5:  # noqa: ASYNC110 - a heartbeat has no event to wait for
+            await asyncio.sleep(0.01)
+    world.clock.advance(LEASE_S - 1)
+    assert await world.reclaim() == 0
+    gate.opened.set()
+    value_of(await running)
+
+
+async def test_retrying_a_failed_job_keeps_its_finished_segments() -> None:
+    world = World()
+    job = await world.planned()
+    first, second = await world.segments()
+    value_of(await world.run(first.id))
+
+    def refuse(_: int) -> None:
+        raise UnreadableVideo("Damaged.")
+
+    world.media.on_frame = refuse
+    error_of(await world.run(second.id))
+    world.media.on_frame = lambda index: refuse(index) if index < 50 else None
+
+    value_of(await world.retry(principal(), job.id))
+    await world.work_off()
+
+    assert await states(world, job) == (VideoStatus.COMPLETED, JobStatus.SUCCEEDED, [SegmentStatus.DONE] * 2)
+    assert world.media.plans == 1
+
+
+async def test_one_video_has_one_active_job() -> None:
+    world = World()
+    job = (await world.registered()).job.job
+
+    assert isinstance(error_of(await world.request(principal(), job.video_id, SpecRequest())), JobAlreadyActive)
+    value_of(await world.plan(job.id))
+    assert isinstance(error_of(await world.request(principal(), job.video_id, SpecRequest())), JobAlreadyActive)
+    await world.work_off()
+    again = value_of(await world.request(principal(), job.video_id, SpecRequest(sample_fps=1.0))).job
+    await world.work_off()
+
+    assert (await world.job(again)).status is JobStatus.SUCCEEDED
+
+
+async def test_a_model_that_was_replaced_meanwhile_does_not_pass_for_the_promised_one() -> None:
+    world = World()
+    job = await world.planned()
+    world.media.model = replace(MODEL, sha256="b" * 64)
+
+    error_of(await world.run((await world.segments())[0].id))
+
+    assert (await world.job(job)).status is JobStatus.FAILED
+
+
+async def test_the_dispatcher_rings_only_for_what_can_be_begun() -> None:
+    world = World()
+    for _ in range(3):
+        await world.registered()
+
+    assert await world.dispatch() == 2
+    world.doorbell.load = 2
+    assert await world.dispatch() == 0
+    world.doorbell.load = 1
+    assert await world.dispatch() == 1
+
+
+async def test_a_lost_ring_is_rung_again() -> None:
+    world = World()
+    await world.registered()
+    assert await world.dispatch() == 1
+    assert await world.dispatch() == 0
+
+    world.clock.advance(10)
+
+    assert await world.dispatch() == 1
+    assert len({work.id for work in world.doorbell.rung}) == 1

@@ -1,0 +1,213 @@
+"""The use cases on in-memory adapters, with a decoder and a detector that do what a test tells them to."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import BinaryIO, TypeVar
+
+from tests.fakes import FakeClock, FakeObjectStorage, InMemoryDatabase
+from vidintel.application.analysis import CancelJob, RequestAnalysis, RetryJob
+from vidintel.application.dispatching import CollectGarbage, DispatchWork, ReclaimWork
+from vidintel.application.holding import WorkerIdentity
+from vidintel.application.ports import DueWork, Frame, MediaLimits, MediaPlan, ModelInfo
+from vidintel.application.processing import FinishJob, PlanJob, RunSegment, WorkRules
+from vidintel.application.result import Err, Ok, Result
+from vidintel.application.specs import SpecResolver
+from vidintel.application.videos import DeleteVideo, RegisteredVideo, RegisterVideo, VideoDetails
+from vidintel.domain.analysis import AnalysisJob, JobId, JobStage, Segment, SegmentId, SegmentSpan
+from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
+from vidintel.domain.errors import DomainError, UnknownModel
+from vidintel.domain.identity import Principal, Role, TenantId, UserId
+from vidintel.domain.video import MediaInfo, Video
+from vidintel.domain.work import RetryPolicy
+
+T = TypeVar("T")
+
+MODEL = ModelInfo("traffic", "1", "openvino", ("car", "person"), (320, 320), "AGPL-3.0", "a" * 64, "")
+MEDIA = MediaInfo("mp4", "h264", 640, 360, 0, 4.0, 25.0, 100)
+SPANS = (SegmentSpan(0, 0.0, 2.0, 0, 50, 10), SegmentSpan(1, 2.0, None, 50, 50, 10))
+BOX = BoundingBox(0.1, 0.1, 0.2, 0.2)
+BYTES = b"\x00\x00\x00\x18ftypmp42" + bytes(600)
+POLICY = RetryPolicy(max_attempts=3, base_s=1.0, cap_s=60.0)
+LEASE_S = 15.0
+
+
+def principal(role: Role = Role.ADMIN, tenant: str = "org_acme") -> Principal:
+    return Principal(UserId("user_alice"), TenantId(tenant), role)
+
+
+class Registry:
+    """Knows one model."""
+
+    default_name = MODEL.name
+
+    def list(self) -> Sequence[ModelInfo]:
+        return [MODEL]
+
+    def get(self, name: str) -> ModelInfo:
+        if name != MODEL.name:
+            raise UnknownModel(name, (MODEL.name,))
+        return MODEL
+
+
+@dataclass
+class ScriptedMedia:
+    """Decoder and detector in one: ``on_plan`` and ``on_frame`` may raise or wait."""
+
+    on_plan: Callable[[], None] = lambda: None
+    on_frame: Callable[[int], None] = lambda _: None
+    model: ModelInfo = MODEL
+    plans: int = 0
+
+    def plan(self, content: BinaryIO, *, segment_s: float, sample_fps: float | None, limits: MediaLimits) -> MediaPlan:
+        self.plans += 1
+        self.on_plan()
+        return MediaPlan(MEDIA, SPANS)
+
+    def frames(self, content: BinaryIO, span: SegmentSpan, *, sample_fps: float | None) -> Iterator[Frame]:
+        for number in range(span.sample_count):
+            index = span.first_frame + number * 5
+            yield Frame(index, index / 25.0, None)  # type: ignore[arg-type]  # nobody looks at the picture
+
+    def get(self, name: str) -> "ScriptedMedia":
+        return self
+
+    @property
+    def info(self) -> ModelInfo:
+        return self.model
+
+    def detect(
+        self,
+        frames: Iterable[Frame],
+        *,
+        min_confidence: float,
+        iou_threshold: float,
+        labels: tuple[str, ...] | None = None,
+    ) -> Iterator[FrameDetections]:
+        for frame in frames:
+            self.on_frame(frame.index)
+            seen = (Detection("car", 0.9, BOX),) if frame.index % 10 == 0 else ()
+            yield FrameDetections(frame.index, frame.time_s, seen)
+
+
+class RecordingDoorbell:
+    def __init__(self) -> None:
+        self.rung: list[DueWork] = []
+        self.load = 0
+
+    async def ring(self, work: DueWork) -> None:
+        self.rung.append(work)
+
+
+class Incoming:
+    """A video on its way in; ``breaks_with`` is raised instead of its end."""
+
+    def __init__(
+        self,
+        content: bytes = BYTES,
+        details: VideoDetails | None = None,
+        *,
+        name: str = "clip.mp4",
+        late: VideoDetails | None = None,
+        breaks_with: BaseException | None = None,
+    ) -> None:
+        self.file_name = name
+        self._content = content
+        self._details = details or VideoDetails()
+        self._late = late
+        self._breaks_with = breaks_with
+
+    def details(self) -> VideoDetails:
+        return self._details
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        for start in range(0, len(self._content), 100):
+            yield self._content[start : start + 100]
+        if self._late is not None:
+            self._details = self._late
+        if self._breaks_with is not None:
+            raise self._breaks_with
+
+
+@dataclass
+class World:
+    database: InMemoryDatabase = field(default_factory=InMemoryDatabase)
+    storage: FakeObjectStorage = field(default_factory=FakeObjectStorage)
+    clock: FakeClock = field(default_factory=FakeClock)
+    media: ScriptedMedia = field(default_factory=ScriptedMedia)
+    doorbell: RecordingDoorbell = field(default_factory=RecordingDoorbell)
+    worker: WorkerIdentity = field(default_factory=lambda: WorkerIdentity("worker-1"))
+    rules: WorkRules = field(
+        default_factory=lambda: WorkRules(timedelta(seconds=LEASE_S), heartbeat_s=0.01, retry=POLICY)
+    )
+
+    def __post_init__(self) -> None:
+        uow, clock = self.database.unit_of_work, self.clock
+        specs = SpecResolver(Registry(), sample_fps=5.0)
+        self.register = RegisterVideo(uow, self.storage, specs, clock, max_upload_bytes=10_000)
+        self.delete = DeleteVideo(uow, clock)
+        self.request = RequestAnalysis(uow, specs, clock)
+        self.cancel = CancelJob(uow, clock)
+        self.retry = RetryJob(uow, clock)
+        limits = MediaLimits(max_duration_s=3600, max_side_px=8192)
+        self.plan = PlanJob(uow, self.storage, self.media, clock, self.worker, self.rules, segment_s=10, limits=limits)
+        self.run = RunSegment(uow, self.storage, self.media, self.media, clock, self.worker, self.rules)
+        self.finish = FinishJob(uow, clock, self.worker, self.rules)
+        self.dispatch = DispatchWork(uow, self.doorbell, clock, concurrency=2, redispatch=timedelta(seconds=10))
+        self.reclaim = ReclaimWork(uow, clock, POLICY)
+        self.collect_garbage = CollectGarbage(uow, self.storage, clock)
+
+    async def registered(self) -> RegisteredVideo:
+        return value_of(await self.register(principal(), Incoming()))
+
+    async def planned(self) -> AnalysisJob:
+        job = (await self.registered()).job.job
+        value_of(await self.plan(job.id))
+        return job
+
+    async def video(self, job: AnalysisJob) -> Video:
+        async with self.database.unit_of_work() as uow:
+            found = await uow.videos.get(job.tenant_id, job.video_id)
+        assert found is not None
+        return found
+
+    async def job(self, job: AnalysisJob) -> AnalysisJob:
+        async with self.database.unit_of_work() as uow:
+            found = await uow.jobs.peek(job.id)
+        assert found is not None
+        return found
+
+    async def segments(self) -> list[Segment]:
+        """All there are, by index."""
+        return sorted(self.database.segments.values(), key=lambda segment: segment.span.index)
+
+    async def detections(self, job: AnalysisJob) -> list[FrameDetections]:
+        async with self.database.unit_of_work() as uow:
+            return [frame async for frame in uow.detections.stream(job.id)]
+
+    async def work_off(self, rounds: int = 20) -> None:
+        """Dispatch and do what is due until nothing is left to do."""
+        for _ in range(rounds):
+            if not await self.dispatch():
+                return
+            while self.doorbell.rung:
+                await self.do(self.doorbell.rung.pop(0))
+
+    async def do(self, due: DueWork) -> Result[object]:
+        match due.stage:
+            case JobStage.PLAN:
+                return await self.plan(JobId(due.id))
+            case JobStage.ANALYSE:
+                return await self.run(SegmentId(due.id))
+            case JobStage.FINISH:
+                return await self.finish(JobId(due.id))
+
+
+def value_of(result: Result[T]) -> T:
+    assert isinstance(result, Ok), result
+    return result.value
+
+
+def error_of(result: Result[object]) -> DomainError:
+    assert isinstance(result, Err), result
+    return result.error
