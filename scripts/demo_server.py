@@ -32,6 +32,7 @@ class DemoServer:
             self._port: int = probe.getsockname()[1]
         self._environment = {key: value for key, value in os.environ.items() if not key.startswith("VIDINTEL_")}
         self._process: subprocess.Popen[bytes] | None = None
+        self._issuing: subprocess.Popen[str] | None = None
 
     @property
     def url(self) -> str:
@@ -51,6 +52,16 @@ class DemoServer:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        command = [sys.executable, "-m", "vidintel", "token", "--user", "demo", "--org", "demo", "--role", "admin"]
+        self._issuing = subprocess.Popen(  # meanwhile
+            [*command, "--data-dir", str(self._data_dir)],
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
         try:
             self._wait_until_ready()
         except BaseException:
@@ -58,14 +69,16 @@ class DemoServer:
             raise
 
     def stop(self) -> None:
-        assert self._process is not None
-        if self._process.poll() is None:
-            self._process.terminate()
-        try:
-            self._process.wait(_STOP_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        for process in (self._issuing, self._process):
+            if process is not None and process.poll() is None:
+                process.terminate()
+        for process in (self._issuing, self._process):
+            if process is not None:
+                try:
+                    process.communicate(timeout=_STOP_WITHIN_S)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.communicate()
 
     def log_tail(self, lines: int = 25) -> str:
         if not self._log.exists():
@@ -74,12 +87,11 @@ class DemoServer:
 
     def token(self) -> str:
         """A development token of an administrator."""
-        command = [sys.executable, "-m", "vidintel", "token", "--user", "demo", "--org", "demo", "--role", "admin"]
-        command += ["--data-dir", str(self._data_dir)]
-        answer = subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False)
-        if answer.returncode != 0:
-            raise DemoFailed(f"No token could be made: {answer.stderr.strip()}")
-        return answer.stdout.strip()
+        assert self._issuing is not None
+        token, errors = self._issuing.communicate()
+        if self._issuing.returncode != 0:
+            raise DemoFailed(f"No token could be made: {errors.strip()}")
+        return token.strip()
 
     def _wait_until_ready(self) -> None:
         assert self._process is not None
