@@ -51,10 +51,11 @@ def test_console_lines_are_for_people(capsys: Err) -> None:
 def test_loggers_of_the_standard_library_come_out_the_same_way(capsys: Err) -> None:
     configure_logging(LogSettings())
 
-    logging.getLogger("uvicorn.error").warning("listening on %s", "port")
+    logging.getLogger("uvicorn.error").warning("listening on %s", "port", extra={"color_message": "\x1b[1mlistening"})
 
     line = json.loads(capsys.readouterr().err)
     assert (line["event"], line["level"], line["logger"]) == ("listening on port", "warning", "uvicorn.error")
+    assert "color_message" not in line
 
 
 def test_uvicorns_own_access_log_stays_silent(capsys: Err) -> None:

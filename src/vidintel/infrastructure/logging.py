@@ -42,6 +42,11 @@ def _redacted(name: str, value: object) -> object:
     return value
 
 
+def _drop_uvicorns_colours(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    event.pop("color_message", None)  # the same message once more, with escape codes
+    return event
+
+
 def configure_logging(settings: LogSettings) -> None:
     """Set up structlog, and send the standard library's loggers (uvicorn's, SQLAlchemy's) the same way.
 
@@ -87,7 +92,12 @@ def _standard_library(settings: LogSettings, shared: list[Processor]) -> dict[st
             "structured": {
                 "()": structlog.stdlib.ProcessorFormatter,
                 "foreign_pre_chain": shared,
-                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, redact, renderer],
+                "processors": [
+                    structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                    _drop_uvicorns_colours,
+                    redact,
+                    renderer,
+                ],
             }
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
