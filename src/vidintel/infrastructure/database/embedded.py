@@ -118,6 +118,8 @@ class EmbeddedPostgres:
         try:
             if postmaster is not None:
                 postmaster.stop()
+                if self._socket_dir.parent != self._home:
+                    shutil.rmtree(self._socket_dir)
         finally:
             self._held.close()
 
@@ -210,6 +212,8 @@ class EmbeddedPostgres:
 
     def _launch(self) -> Postmaster:
         self._admit_only_us()
+        for left_behind in self._socket_dir.iterdir():
+            left_behind.unlink()
         deadline = time.monotonic() + _SILENT_S
         while True:
             log_path = self._home / "server.log"

@@ -4,6 +4,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
+from threading import Lock
 
 from alembic import command
 from alembic.config import Config
@@ -16,21 +17,25 @@ from sqlalchemy.ext.asyncio import create_async_engine
 def configuration(url: str) -> Config:
     """Alembic's configuration for the database at ``url`` (``postgresql+asyncpg://…``)."""
     config = Config()
-    config.set_main_option("script_location", str(_scripts()).replace("%", "%%"))
+    config.set_main_option("script_location", str(scripts_dir()).replace("%", "%%"))
     config.attributes["url"] = url
     return config
+
+
+_one_at_a_time = Lock()
+"""Alembic keeps its state in module globals. Other processes wait for a lock in the database (see env.py)."""
 
 
 def upgrade(url: str) -> None:
     """Apply every migration that is missing; several callers at once wait for each other."""
     # Alembic's environment runs an event loop of its own, which no thread with a running one allows.
-    with ThreadPoolExecutor(1) as thread:
+    with _one_at_a_time, ThreadPoolExecutor(1) as thread:
         thread.submit(command.upgrade, configuration(url), "head").result()
 
 
 def head_revision() -> str | None:
     """The newest revision that this code knows."""
-    return ScriptDirectory(str(_scripts())).get_current_head()
+    return ScriptDirectory(str(scripts_dir())).get_current_head()
 
 
 async def current_revision(url: str) -> str | None:
@@ -52,7 +57,7 @@ def _revision_of(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def _scripts() -> Path:
+def scripts_dir() -> Path:
     """In an installed package the migrations lie within it, in a checkout beside ``src``."""
     installed = Path(str(files("vidintel"))) / "_resources" / "alembic"
     checkout = Path(__file__).parents[4] / "alembic"

@@ -24,19 +24,20 @@ class Postmaster:
     def left_behind(cls, cluster: Path) -> "Postmaster | None":
         """The server that still runs on ``cluster``.
 
-        A ``postmaster.pid`` whose process id belongs to something else by now would keep a new server from starting,
-        and is removed. One whose process is gone stays: PostgreSQL checks it for orphans before it replaces it.
+        When there is none, ``postmaster.pid`` must not keep this process from starting one, though its process id may
+        belong to something else by now, or to a zombie. It is not removed, since PostgreSQL finds in it whether
+        children of the last server are still at work; but it takes no offence at the process id of its own parent.
         """
         pid_file = cluster / "postmaster.pid"
         try:
-            pid = int(pid_file.read_text().split("\n", 1)[0])
+            first, rest = pid_file.read_text().split("\n", 1)
+            pid = int(first)
         except (FileNotFoundError, ValueError):
             return None
         candidate = cls(pid, cluster)
         if candidate.is_running:
             return candidate
-        if _exists(pid):
-            pid_file.unlink()
+        pid_file.write_text(f"{os.getpid()}\n{rest}")
         return None
 
     @property
@@ -71,16 +72,6 @@ class Postmaster:
                 return False
             time.sleep(_POLL_S)
         return True
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _command_line(pid: int) -> list[str]:

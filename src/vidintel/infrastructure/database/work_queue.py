@@ -9,13 +9,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from vidintel.application.ports import DueWork
 from vidintel.domain.analysis import JobStage
 
-_LOOKAHEAD = 4
+LOOKAHEAD = 4
 """Candidates per piece asked for, so that dispatchers at work at the same moment find enough that is not locked."""
 
 # Candidates are read without locks, at most `:candidates` for each tenant and through indexes that begin with what is
 # due first. Then exactly as many are locked as are handed out, in the order of fairness: every tenant's first piece
 # before any tenant's second. Older jobs come first within a tenant, then segments by their place in the video.
-_TAKE_DUE = text("""
+TAKE_DUE = text("""
 WITH tenants AS (
     SELECT DISTINCT tenant_id FROM jobs WHERE status IN ('queued', 'running')
 ), candidates AS MATERIALIZED (
@@ -75,6 +75,6 @@ class SqlWorkQueue:
         self._session = session
 
     async def take_due(self, now: datetime, limit: int, redispatch_at: datetime) -> Sequence[DueWork]:
-        values = {"now": now, "limit": limit, "candidates": _LOOKAHEAD * limit, "redispatch_at": redispatch_at}
-        rows = await self._session.execute(_TAKE_DUE, values)
+        values = {"now": now, "limit": limit, "candidates": LOOKAHEAD * limit, "redispatch_at": redispatch_at}
+        rows = await self._session.execute(TAKE_DUE, values)
         return [DueWork(JobStage(row.stage), row.id) for row in rows]

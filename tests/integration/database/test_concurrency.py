@@ -1,0 +1,221 @@
+"""What only a real server can show: locks, notifications, and who gets what at the same moment."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tests.contracts.stored import keep
+from tests.factories import NOW, TENANT, make_frame, make_job, make_segment, make_video
+from tests.postgres import administer
+from vidintel.application.ports import UnitOfWorkFactory
+from vidintel.domain.analysis import AnalysisJob, JobStatus
+from vidintel.domain.detection import FrameDetections
+from vidintel.domain.errors import JobAlreadyActive, ServiceUnavailable
+from vidintel.domain.video import Video
+from vidintel.infrastructure.database.bell import PostgresWorkBell
+from vidintel.infrastructure.database.engine import check_database, create_engine
+from vidintel.infrastructure.database.work_queue import LOOKAHEAD, TAKE_DUE
+from vidintel.settings import DatabaseSettings
+
+LATER = NOW + timedelta(minutes=5)
+LONG_S = 60.0
+"""A time-out that means failure, not speed."""
+
+
+async def queued(unit_of_work: UnitOfWorkFactory, segments: int) -> tuple[Video, AnalysisJob]:
+    video = make_video()
+    job = make_job(video=video, status=JobStatus.RUNNING)
+    await keep(unit_of_work, video, job)
+    async with unit_of_work() as uow:
+        await uow.segments.add_all([make_segment(job=job, index=index) for index in range(segments)])
+        await uow.commit()
+    return video, job
+
+
+async def test_two_dispatchers_at_once_never_take_the_same_work(unit_of_work: UnitOfWorkFactory) -> None:
+    await queued(unit_of_work, 20)
+
+    async with unit_of_work() as first, unit_of_work() as second:
+        ours = await first.work_queue.take_due(NOW, 8, LATER)
+        theirs = await second.work_queue.take_due(NOW, 8, LATER)
+        await first.commit()
+        await second.commit()
+
+    assert len({work.id for work in (*ours, *theirs)}) == 16
+
+
+async def test_many_dispatchers_share_out_everything_once(unit_of_work: UnitOfWorkFactory) -> None:
+    await queued(unit_of_work, 60)
+
+    async def drain() -> list[object]:
+        taken: list[object] = []
+        while True:
+            async with unit_of_work() as uow:
+                works = await uow.work_queue.take_due(NOW, 4, LATER)
+                await uow.commit()
+            if not works:
+                return taken
+            taken += [work.id for work in works]
+
+    shares = await asyncio.gather(*(drain() for _ in range(6)))
+
+    taken = [work_id for share in shares for work_id in share]
+    assert len(taken) == len(set(taken)) == 60
+
+
+async def test_a_segment_that_a_worker_has_locked_is_skipped(unit_of_work: UnitOfWorkFactory) -> None:
+    _, job = await queued(unit_of_work, 0)
+    locked, free = make_segment(job=job), make_segment(job=job, index=1)
+    await keep(unit_of_work, locked, free)
+
+    async with unit_of_work() as worker, unit_of_work() as dispatcher:
+        await worker.segments.get_for_work(locked.id)
+        taken = await dispatcher.work_queue.take_due(NOW, 5, LATER)
+
+    assert [work.id for work in taken] == [free.id]
+
+
+async def test_objects_that_another_sweep_has_locked_are_skipped(unit_of_work: UnitOfWorkFactory) -> None:
+    async with unit_of_work() as uow:
+        for key in "abc":
+            await uow.object_deletions.schedule(key, NOW)
+        await uow.commit()
+
+    async with unit_of_work() as first, unit_of_work() as second:
+        assert await first.object_deletions.due(NOW, 2) == ["a", "b"]
+        assert await second.object_deletions.due(NOW, 2) == ["c"]
+
+
+async def test_of_two_jobs_added_at_once_one_is_refused(unit_of_work: UnitOfWorkFactory) -> None:
+    video = make_video()
+    await keep(unit_of_work, video)
+
+    async def add() -> bool:
+        try:
+            await keep(unit_of_work, make_job(video=video))
+        except JobAlreadyActive:
+            return False
+        return True
+
+    assert sorted(await asyncio.gather(add(), add())) == [False, True]
+
+
+async def test_a_lock_for_an_update_lets_others_add_rows_that_refer_to_it(unit_of_work: UnitOfWorkFactory) -> None:
+    video, job = await queued(unit_of_work, 0)
+
+    async with unit_of_work() as uow, asyncio.timeout(LONG_S):
+        await uow.videos.get_for_update(TENANT, video.id)
+        await uow.jobs.get_for_update(TENANT, job.id)
+        await keep(unit_of_work, make_segment(job=job), make_job(video=video, status=JobStatus.FAILED))
+
+
+async def test_a_source_of_detections_that_fails_leaves_nothing_and_frees_the_connection(
+    unit_of_work: UnitOfWorkFactory,
+) -> None:
+    video, job = await queued(unit_of_work, 0)
+
+    def failing() -> Iterator[FrameDetections]:
+        yield make_frame(0)
+        raise ZeroDivisionError
+
+    async with unit_of_work() as uow:
+        with pytest.raises(ZeroDivisionError):
+            await uow.detections.add_all(make_segment(job=job), video.id, failing())
+
+    async with unit_of_work() as uow:
+        assert [frame async for frame in uow.detections.stream(job.id)] == []
+
+
+@pytest.mark.parametrize("done", [0, 9_900])
+async def test_taking_due_work_from_a_long_queue_reads_only_its_head(
+    unit_of_work: UnitOfWorkFactory, engine: AsyncEngine, done: int
+) -> None:
+    await queued(unit_of_work, 10_000)
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE segments SET status = 'done' WHERE ordinal < :done"), {"done": done})
+        await connection.execute(text("ANALYZE"))
+
+    values = {"now": NOW, "limit": 16, "candidates": LOOKAHEAD * 16, "redispatch_at": LATER}
+    async with engine.connect() as connection:
+        explained = await connection.execute(text(f"EXPLAIN (ANALYZE, FORMAT JSON) {TAKE_DUE.text}"), values)
+        plan = explained.scalar_one()[0]["Plan"]
+
+    assert 16 <= segments_read(plan) < 1_000
+
+
+def segments_read(node: dict[str, Any]) -> float:
+    """How many rows of ``segments`` a plan read, kept or not."""
+    rows = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+    own = rows * node["Actual Loops"] if node.get("Relation Name") == "segments" and "Scan" in node["Node Type"] else 0
+    return float(own + sum(segments_read(child) for child in node.get("Plans", [])))
+
+
+async def test_a_committed_ring_is_heard(unit_of_work: UnitOfWorkFactory, database_url: str) -> None:
+    async with PostgresWorkBell(database_url).listening() as bell, asyncio.timeout(LONG_S):
+        await bell.wait(LONG_S)  # the first connection counts as a ring
+        async with unit_of_work() as uow:
+            await uow.ring()
+        waiting = asyncio.create_task(bell.wait(LONG_S))
+        await bell_has_nothing(waiting)
+        async with unit_of_work() as uow:
+            await uow.ring()
+            await uow.commit()
+        await waiting
+
+
+async def bell_has_nothing(waiting: "asyncio.Task[None]") -> None:
+    """Give a ring that should not come the chance to arrive."""
+    await asyncio.wait([waiting], timeout=0.2)
+    assert not waiting.done()
+
+
+async def test_a_bell_that_lost_its_connection_comes_back_and_rings(
+    unit_of_work: UnitOfWorkFactory, database_url: str
+) -> None:
+    name = f"bell-{uuid4().hex}"
+    async with PostgresWorkBell(database_url, application_name=name).listening() as bell, asyncio.timeout(LONG_S):
+        await bell.wait(LONG_S)
+        await asyncio.to_thread(
+            administer,
+            database_url,
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{name}'",
+        )
+        await bell.wait(LONG_S)
+        async with unit_of_work() as uow:
+            await uow.ring()
+            await uow.commit()
+        await bell.wait(LONG_S)
+
+
+async def test_a_bell_without_a_database_returns_after_its_timeout() -> None:
+    url = "postgresql+asyncpg://nobody@127.0.0.1:1/nothing"
+    async with PostgresWorkBell(url).listening() as bell:
+        await bell.wait(0.01)
+
+
+async def test_a_database_that_answers_passes_its_check(engine: AsyncEngine) -> None:
+    await check_database(engine)
+
+
+async def test_a_database_that_is_away_fails_its_check() -> None:
+    engine = create_engine("postgresql+asyncpg://nobody@127.0.0.1:1/nothing", DatabaseSettings())
+    with pytest.raises(ServiceUnavailable):
+        await check_database(engine)
+    await engine.dispose()
+
+
+async def test_sessions_are_in_utc_named_and_limited_in_time(database_url: str) -> None:
+    engine = create_engine(database_url, DatabaseSettings(statement_timeout_s=0.05), application_name="checked")
+    async with engine.connect() as connection:
+        for setting, value in (("timezone", "UTC"), ("application_name", "checked"), ("statement_timeout", "50ms")):
+            assert (await connection.execute(text(f"SHOW {setting}"))).scalar_one() == value
+        with pytest.raises(DBAPIError, match="statement timeout"):
+            await connection.execute(text("SELECT pg_sleep(60)"))
+    await engine.dispose()
