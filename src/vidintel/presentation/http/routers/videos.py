@@ -31,8 +31,8 @@ from vidintel.presentation.http.responses import json_response
 from vidintel.presentation.http.schemas.common import VIDEO_ID
 from vidintel.presentation.http.schemas.jobs import JobBody
 from vidintel.presentation.http.schemas.videos import (
+    UPLOAD_FORM,
     Registered,
-    UploadForm,
     VideoBody,
     VideoList,
     VideoPatch,
@@ -53,13 +53,12 @@ _FORM: dict[str, Any] = {
         "required": True,
         "content": {
             "multipart/form-data": {
-                "schema": UploadForm.model_json_schema(ref_template="#/components/schemas/{model}"),
+                "schema": UPLOAD_FORM,
                 "encoding": {"spec": {"contentType": "application/json"}},
             }
         },
     }
 }
-_FORM["requestBody"]["content"]["multipart/form-data"]["schema"].pop("$defs")
 
 router = APIRouter(prefix=UPLOAD_PATH, tags=["videos"], dependencies=[authenticated])
 

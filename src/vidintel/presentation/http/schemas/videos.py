@@ -7,9 +7,9 @@ from uuid import UUID
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from vidintel.application.videos import JobReport, VideoChanges
-from vidintel.domain.video import MediaInfo, SourceKind, StoredContent, Video, VideoStatus
+from vidintel.domain.video import DESCRIPTION_MAX, TITLE_MAX, MediaInfo, SourceKind, StoredContent, Video, VideoStatus
 from vidintel.presentation.http.schemas.common import SHA256, VIDEO_ID, Body, ErrorBody, Timestamp
-from vidintel.presentation.http.schemas.jobs import JOB_EXAMPLE, JobBody, SpecBody
+from vidintel.presentation.http.schemas.jobs import JOB_EXAMPLE, JobBody
 
 _VIDEO_EXAMPLE: dict[str, Any] = {
     "id": VIDEO_ID,
@@ -63,14 +63,24 @@ class VideoPatch(Body):
         return VideoChanges(frozenset(self.model_fields_set), self.title, self.description, self.captured_at)
 
 
-class UploadForm(Body):
-    """The multipart form of an upload, for its documentation: the form itself is parsed while it arrives."""
-
-    file: Annotated[str, Field(json_schema_extra={"contentMediaType": "application/octet-stream"})]
-    title: str | None = Field(None, description="1 to 200 characters; the file's name when left out.")
-    description: str | None = Field(None, description="At most 5,000 characters.")
-    captured_at: CapturedAt | None = None
-    spec: SpecBody | None = Field(None, description="As JSON text.")
+# For the documentation: the form itself is parsed while it arrives, by `MultipartVideo`.
+UPLOAD_FORM: dict[str, Any] = {
+    "type": "object",
+    "required": ["file"],
+    "additionalProperties": False,
+    "properties": {
+        "file": {"type": "string", "contentMediaType": "application/octet-stream", "description": "The video."},
+        "title": {"type": "string", "maxLength": TITLE_MAX, "description": "The file's name when left out."},
+        "description": {"type": "string", "maxLength": DESCRIPTION_MAX},
+        "captured_at": {
+            "type": "string",
+            "format": "date-time",
+            "description": "When second 0 of the video was captured; RFC 3339 with a time zone.",
+            "examples": ["2026-05-01T06:00:00Z"],
+        },
+        "spec": {"$ref": "#/components/schemas/SpecBody"},
+    },
+}
 
 
 class SourceBody(Body):
