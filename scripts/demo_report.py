@@ -77,7 +77,7 @@ def timeline_of(detections: Iterable[Mapping[str, Any]], *, duration_s: float, s
         peaks[label][bin_of_frame[frame]] = max(peaks[label][bin_of_frame[frame]], count)
     ranked = sorted(totals, key=lambda label: (-totals[label], label))
     shown, left_out = ranked[: len(_COLOURS)], ranked[len(_COLOURS) :]
-    return Timeline(step_s, {label: peaks[label] for label in shown}, left_out)
+    return Timeline(step_s, {label: peaks[label] for label in shown}, tuple(left_out))
 
 
 def plot_timeline(timeline: Timeline, title: str, path: Path) -> None:
