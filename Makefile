@@ -63,7 +63,7 @@ clean: ## remove caches and what demo made; data and the virtual environment sta
 	find src tests scripts alembic -type d -name __pycache__ -prune -exec rm -rf {} +
 
 $(BIN)/uv:
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; say PYTHON=… to choose one" * (sys.version_info < (3, 11)))'
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=/path/to/python3 ...")'
 	@echo "Setting up $(VENV) …"
 	@$(PYTHON) -m venv "$(VENV)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
