@@ -47,7 +47,7 @@ class PyAvVideoDecoder:
                 segments.add(picture, is_taken=is_taken)
             media = MediaInfo(
                 container=_container_name(video),
-                codec=video.stream.codec_context.name,
+                codec=video.stream.codec_context.codec.canonical_name,
                 width=width,
                 height=height,
                 rotation=orientation.rotation,

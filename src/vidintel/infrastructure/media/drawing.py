@@ -11,10 +11,10 @@ from vidintel.domain.errors import UnreadableVideo
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
-# BGR. Told apart on asphalt and on grass, and by most people who are colour-blind.
+# BGR. Bright enough for asphalt and grass.
 _PALETTE = (
-    (56, 56, 255), (49, 210, 207), (10, 249, 72), (255, 194, 0), (255, 56, 132), (187, 212, 0), (29, 178, 255),
-    (168, 153, 44), (23, 204, 146), (255, 95, 203), (134, 219, 61), (52, 69, 147),
+    (255, 144, 30), (119, 102, 238), (71, 99, 255), (68, 187, 204), (238, 204, 102), (211, 85, 186), (51, 150, 255),
+    (0, 215, 255), (170, 178, 32), (203, 192, 255),
 )  # fmt: skip
 
 
@@ -45,13 +45,14 @@ def colour_of(label: str) -> tuple[int, int, int]:
 
 def _draw(image: Image, detection: Detection, scale: float) -> None:
     height, width = image.shape[:2]
-    box, colour, thickness = detection.box, colour_of(detection.label), max(1, round(2 * scale))
+    box, colour, thickness = detection.box, colour_of(detection.label), max(2, round(2 * scale))
     left, right = (min(width - 1, round(x * width)) for x in (box.x1, box.x2))
     top, bottom = (min(height - 1, round(y * height)) for y in (box.y1, box.y2))
     cv2.rectangle(image, (left, top), (right, bottom), colour, thickness)
 
+    weight = max(1, round(scale))
     caption = f"{detection.label} {detection.confidence:.2f}"
-    (text_width, text_height), baseline = cv2.getTextSize(caption, _FONT, scale, thickness)
+    (text_width, text_height), baseline = cv2.getTextSize(caption, _FONT, scale, weight)
     # Above the box where there is room, inside it otherwise, and never beyond the right edge.
     left = max(0, min(left, width - text_width - 1))
     bottom = top if top >= text_height + baseline + 2 else min(height - 1, top + text_height + baseline + 2)
@@ -59,4 +60,4 @@ def _draw(image: Image, detection: Detection, scale: float) -> None:
     cv2.rectangle(image, *plate, colour, cv2.FILLED)
     is_light = float(np.dot(colour, (0.114, 0.587, 0.299))) > 140
     ink = _BLACK if is_light else _WHITE
-    cv2.putText(image, caption, (left, bottom - baseline), _FONT, scale, ink, thickness, cv2.LINE_AA)
+    cv2.putText(image, caption, (left, bottom - baseline), _FONT, scale, ink, weight, cv2.LINE_AA)

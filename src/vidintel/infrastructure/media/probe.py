@@ -109,7 +109,7 @@ def is_shown(packet: VideoPacket) -> bool:
     """False for what an edit list cuts away, for a broken packet, and for VP8's invisible reference frames."""
     if packet.is_discard or packet.is_corrupt:
         return False
-    return packet.stream.codec_context.name != "vp8" or bool(memoryview(packet)[0] & _VP8_SHOW_FRAME)
+    return packet.stream.codec_context.codec.canonical_name != "vp8" or bool(memoryview(packet)[0] & _VP8_SHOW_FRAME)
 
 
 @contextmanager
