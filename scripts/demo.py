@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from scripts.demo_report import plot_timeline, summary_table, timeline_of
-from scripts.demo_server import DemoFailed, DemoServer
+from scripts.demo_server import DemoFailed, DemoServer, Refused
 
 _POLL_S = 0.15
 _FINAL = frozenset({"succeeded", "failed", "cancelled"})
@@ -44,10 +44,11 @@ def main() -> int:
             console.print("\nStopped.")
             return _INTERRUPTED
         except (DemoFailed, httpx.HTTPError) as error:
-            console.print(f"\n[bold red]The demo failed:[/] {error}", highlight=False)
-            console.print("The end of the server's log:\n", style="bold")
-            console.print(server.log_tail(), markup=False, highlight=False)
-            console.print("\nRun [bold]make doctor[/] to check this machine.")
+            console.print(f"\n[bold red]The demo failed:[/] {error}", highlight=False, soft_wrap=True)
+            if not isinstance(error, Refused):
+                console.print("\nThe end of the server's log:", style="bold")
+                console.print(server.log_tail(), markup=False, highlight=False, soft_wrap=True)
+                console.print("\nRun [bold]make doctor[/] to check this machine.")
             return 1
     return 0
 
@@ -174,7 +175,8 @@ def _checked(response: httpx.Response) -> httpx.Response:
     if not response.is_success:
         problem = response.json() if "json" in response.headers.get("content-type", "") else {}
         detail = problem.get("detail") or response.reason_phrase
-        raise DemoFailed(f"{response.request.method} {response.request.url.path}: {response.status_code}, {detail}")
+        kind = Refused if response.is_client_error else DemoFailed
+        raise kind(f"{detail} ({response.request.method} {response.request.url.path}: {response.status_code})")
     return response
 
 

@@ -14,7 +14,11 @@ _STOP_WITHIN_S = 60.0
 
 
 class DemoFailed(Exception):
-    """The demo cannot go on; the message says why and what to do."""
+    """The demo cannot go on; the message says why."""
+
+
+class Refused(DemoFailed):
+    """The server is well, and refused what it was given; its log has nothing to add."""
 
 
 class DemoServer:
@@ -48,8 +52,8 @@ class DemoServer:
                 command,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
+                stdout=subprocess.DEVNULL,  # it shows a token, which has no place in a log
+                stderr=log,
                 start_new_session=True,
             )
         command = [sys.executable, "-m", "vidintel", "token", "--user", "demo", "--org", "demo", "--role", "admin"]
