@@ -3,6 +3,7 @@
 import asyncio
 import os
 import resource
+import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -111,16 +112,17 @@ class SubprocessFrameRenderer:
 
 def _serve(connection: Connection, opener: Opener, limits: RenderLimits) -> None:
     """The child's life: answer until the parent goes, which closes its end of the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     decoder = PyAvVideoDecoder()
-    while True:
-        try:
+    try:
+        while True:
             request = connection.recv()
-        except (EOFError, OSError):
-            return
-        _limit_processor_time(limits.time_s)
-        connection.send(_answer(decoder, opener, request))
+            _limit_processor_time(limits.time_s)
+            connection.send(_answer(decoder, opener, request))
+    except (EOFError, ConnectionError):
+        return
 
 
 def _answer(decoder: PyAvVideoDecoder, opener: Opener, request: _Request) -> bytes | _Refusal:
