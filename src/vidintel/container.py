@@ -32,7 +32,6 @@ from vidintel.infrastructure.storage.local_disk import LocalDiskObjectStorage
 from vidintel.infrastructure.tasks.in_process import QUEUE, DramatiqDoorbell, DramatiqEngine, in_process_broker
 from vidintel.presentation.http.dependencies import HttpServices
 from vidintel.presentation.worker import WorkerServices
-from vidintel.resources import find_resource
 from vidintel.settings import AuthSettings, LimitSettings, Settings, WorkSettings
 
 
@@ -55,15 +54,6 @@ def _objects_dir(settings: Settings) -> Path:
 def open_stored(root: Path, key: str) -> BinaryIO:
     """For the renderer's own process: opens an object without a container around it."""
     return LocalDiskObjectStorage(root, min_free_bytes=0).open(key)
-
-
-def _model_registry(settings: Settings) -> DirectoryModelRegistry:
-    """``analysis.model`` is the name of a model in the registry, or the path of one beside it."""
-    directory = settings.analysis.models_dir or find_resource("models")
-    chosen = Path(settings.analysis.model)
-    if chosen.is_dir():
-        return DirectoryModelRegistry(directory, chosen.resolve().name, extra=(chosen.resolve(),))
-    return DirectoryModelRegistry(directory, settings.analysis.model)
 
 
 def _token_verifier(auth: AuthSettings) -> ClerkTokenVerifier:
@@ -95,7 +85,9 @@ class Container(containers.DeclarativeContainer):
     storage = providers.Singleton(
         LocalDiskObjectStorage, objects_dir, min_free_bytes=settings.provided.storage.min_free_bytes
     )
-    registry = providers.Singleton(_model_registry, settings)
+    registry = providers.Singleton(
+        DirectoryModelRegistry.serving, settings.provided.analysis.model, settings.provided.analysis.models_dir
+    )
     detectors = providers.Singleton(
         LoadedDetectors, registry, cache_dir=providers.Callable(lambda s: s.data_dir / "model-cache", settings)
     )

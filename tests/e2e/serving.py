@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -27,6 +27,7 @@ class ServedSystem:
         self._log_path = data_dir.parent / f"{data_dir.name}.log"
         self._environment = {**os.environ, "VIDINTEL_WORK__SWEEP_S": "0.5", **(environment or {})}
         self._arguments = arguments
+        self._tokens: dict[tuple[str, str | None, str], str] = {}
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -87,6 +88,12 @@ class ServedSystem:
                     yield event
 
     def token(self, user: str = "alice", org: str | None = "acme", role: str = "admin") -> str:
+        """What `vidintel token` prints; one process for each caller."""
+        if (user, org, role) not in self._tokens:
+            self._tokens[user, org, role] = self._new_token(user, org, role)
+        return self._tokens[user, org, role]
+
+    def _new_token(self, user: str, org: str | None, role: str) -> str:
         command = [sys.executable, "-m", "vidintel", "token", "--user", user, "--role", role]
         command += ["--data-dir", str(self.data_dir), *(("--org", org) if org else ())]
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
@@ -97,13 +104,16 @@ class ServedSystem:
 
     def worker_pid(self, after: int = 0) -> int:
         """The process id of the newest worker, once more than ``after`` of them have become ready."""
+        self.wait_until(lambda: len(list(self.events("worker.ready"))) > after)
+        return int(list(self.events("worker.ready"))[-1]["pid"])
+
+    def wait_until(self, holds: Callable[[], bool]) -> None:
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
-            ready = list(self.events("worker.ready"))
-            if len(ready) > after:
-                return int(ready[-1]["pid"])
+            if holds():
+                return
             time.sleep(0.05)
-        raise AssertionError(f"no worker became ready:\n{self.log()[-4000:]}")
+        raise AssertionError(f"it did not come to that:\n{self.log()[-4000:]}")
 
     def kill_worker(self, pid: int) -> None:
         os.kill(pid, signal.SIGKILL)

@@ -158,8 +158,10 @@ def _settings(
 
 
 def _sample_fps(given: str | None) -> float | Literal["native"] | None:
-    if given is None or given == "native":
-        return given
+    if given is None:
+        return None
+    if given == "native":
+        return "native"
     try:
         return float(given)
     except ValueError:

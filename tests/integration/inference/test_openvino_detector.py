@@ -15,8 +15,9 @@ from vidintel.application.ports import Detector, Frame
 from vidintel.domain.errors import ModelUnusable
 from vidintel.infrastructure.inference.detectors import LoadedDetectors
 from vidintel.infrastructure.inference.openvino import OpenVinoDetector
-from vidintel.infrastructure.inference.registry import DirectoryModelRegistry, bundled_models
+from vidintel.infrastructure.inference.registry import DirectoryModelRegistry
 from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
+from vidintel.resources import find_resource
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 OUR_MODEL = "traffic-yolov8n"
@@ -25,7 +26,7 @@ TEST_DATA = Path(os.environ.get("VIDINTEL_TEST_DATA") or REPOSITORY.parent / "sh
 COCO_MODEL = TEST_DATA / "yolov8n_coco_int8_openvino_model"
 
 needs_our_model = pytest.mark.skipif(
-    not (bundled_models() / OUR_MODEL / "model.json").is_file(), reason=f"models/{OUR_MODEL} is not there"
+    not (find_resource("models") / OUR_MODEL / "model.json").is_file(), reason=f"models/{OUR_MODEL} is not there"
 )
 needs_coco_model = pytest.mark.skipif(
     not COCO_MODEL.is_dir(), reason=f"no {COCO_MODEL.name} in VIDINTEL_TEST_DATA or ../shared/data"

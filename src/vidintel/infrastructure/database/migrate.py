@@ -2,8 +2,6 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from importlib.resources import files
-from pathlib import Path
 from threading import Lock
 
 from alembic import command
@@ -55,10 +53,3 @@ def is_up_to_date(url: str) -> bool:
 
 def _revision_of(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
-
-
-def scripts_dir() -> Path:
-    """In an installed package the migrations lie within it, in a checkout beside ``src``."""
-    installed = Path(str(files("vidintel"))) / "_resources" / "alembic"
-    checkout = Path(__file__).parents[4] / "alembic"
-    return installed if installed.is_dir() else checkout

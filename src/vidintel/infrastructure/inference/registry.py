@@ -22,6 +22,7 @@ from pydantic import ValidationError as InvalidFields
 
 from vidintel.application.ports import ModelInfo
 from vidintel.domain.errors import ModelUnusable, UnknownModel
+from vidintel.resources import find_resource
 
 _DESCRIPTOR = "model.json"
 _EXPORT_METADATA = "metadata.yaml"
@@ -83,7 +84,7 @@ class DirectoryModelRegistry:
         For whoever starts the server, never for what a client sends. ``directory`` falls back to the models that ship
         with us. Raises `ModelUnusable` for a path without a usable model.
         """
-        directory = directory or bundled_models()
+        directory = directory or find_resource("models")
         folder = Path(model).expanduser()
         is_listed = (directory / folder.name).is_dir() and folder.name == model
         if is_listed or not (folder.is_dir() or len(folder.parts) > 1):
@@ -129,13 +130,6 @@ class DirectoryModelRegistry:
                 else:
                     found[model.info.name] = model
         return found
-
-
-def bundled_models() -> Path:
-    """The models that ship with us: ``models/`` of a source checkout, else what the wheel brought."""
-    package = Path(__file__).resolve().parents[2]
-    installed = package / "_resources" / "models"
-    return installed if installed.is_dir() else package.parents[1] / "models"
 
 
 def _name_of(folder: Path) -> str:

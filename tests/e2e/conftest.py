@@ -1,0 +1,28 @@
+"""One running system for the journeys that do not disturb it."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.e2e.serving import ServedSystem
+
+
+@pytest.fixture(scope="session")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedSystem]:
+    limits = {"VIDINTEL_LIMITS__MAX_UPLOAD_BYTES": "5000000", "VIDINTEL_LIMITS__MAX_SIDE_PX": "4096"}
+    with ServedSystem(tmp_path_factory.mktemp("served") / "data", limits) as served:
+        yield served
+
+
+@pytest.fixture
+def client(system: ServedSystem) -> Iterator[httpx.Client]:
+    with system.client() as client:
+        yield client
+
+
+@pytest.fixture
+def stranger(system: ServedSystem) -> Iterator[httpx.Client]:
+    """An admin of another tenant."""
+    with system.client(user="mallory", org="others") as client:
+        yield client

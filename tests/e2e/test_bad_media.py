@@ -1,0 +1,136 @@
+"""Files that are no videos, or bad ones: each gets its typed error, and leaves nothing behind."""
+
+import io
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import jwt
+import pytest
+
+from tests.e2e.serving import SAMPLE, ServedSystem, wait_for_job
+from tests.media_files import (
+    PLAIN,
+    even_times,
+    sound_only,
+    video,
+    with_claimed_duration,
+    without_frames,
+    without_index,
+)
+
+
+def send(client: httpx.Client, content: bytes, **fields: str) -> httpx.Response:
+    return client.post("/videos", files={"file": ("clip.mp4", io.BytesIO(content), "video/mp4")}, data=fields)
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "code"),
+    [
+        (b"", 415, "empty_file"),
+        (b"I was a text file all along.\n" * 40, 415, "not_a_video"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(2000), 415, "not_a_video"),
+        (bytes(5_000_001), 413, "payload_too_large"),
+    ],
+    ids=["empty", "text", "picture", "too large"],
+)
+def test_what_can_be_known_at_upload_is_refused_there(
+    system: ServedSystem, client: httpx.Client, content: bytes, status: int, code: str
+) -> None:
+    objects = set((system.data_dir / "objects").rglob("*"))
+    videos = client.get("/videos").json()["items"]
+
+    answer = send(client, content)
+
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert answer.json()["correlation_id"] == answer.headers["x-request-id"]
+    assert set((system.data_dir / "objects").rglob("*")) == objects
+    assert client.get("/videos").json()["items"] == videos
+
+
+CLIP = video(even_times(50), PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("make", "code"),
+    [
+        (lambda: bytes(range(256)) * 40, "not_a_video"),
+        (lambda: without_index(CLIP), "not_a_video"),
+        (lambda: CLIP[:300], "not_a_video"),
+        (sound_only, "no_video_stream"),
+        (lambda: sound_only(cover=True), "no_video_stream"),
+        (without_frames, "no_frames"),
+        (lambda: b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:///etc/hostname\n\x00", "not_a_video"),
+    ],
+    ids=["noise", "no index", "cut in the header", "audio", "audio with cover", "no frames", "playlist"],
+)
+def test_what_only_a_decoder_can_know_is_the_jobs_error(
+    client: httpx.Client, make: Callable[[], bytes], code: str
+) -> None:
+    answer = send(client, make())
+    assert answer.status_code == 202, answer.text
+
+    job = wait_for_job(client, answer.json()["job"]["id"])
+
+    video_now = client.get(f"/videos/{job['video_id']}").json()
+    assert (job["status"], job["error"]["code"]) == ("failed", code)
+    assert (video_now["status"], video_now["error"]["code"]) == ("failed", code)
+    assert client.delete(f"/videos/{job['video_id']}").status_code == 204
+
+
+@pytest.mark.parametrize("hours", [10, 100])
+def test_a_header_that_lies_about_the_duration_is_not_believed(client: httpx.Client, hours: float) -> None:
+    answer = send(client, with_claimed_duration(CLIP, hours))
+
+    job = wait_for_job(client, answer.json()["job"]["id"])
+
+    assert (job["status"], job["error"]) == ("succeeded", None)
+    media = client.get(f"/videos/{job['video_id']}").json()["media"]
+    assert media["duration_s"] == pytest.approx(2.0, abs=0.05)
+
+
+def test_a_truncated_video_gives_the_frames_that_can_be_had(client: httpx.Client) -> None:
+    whole = SAMPLE.read_bytes()
+    answer = send(client, whole[: len(whole) // 2])
+
+    job = wait_for_job(client, answer.json()["job"]["id"])
+
+    assert (job["status"], job["error"]) == ("succeeded", None)
+    assert 0 < job["progress"]["frames_done"] < 100
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "code"),
+    [
+        ({"captured_at": "yesterday"}, 422, "request_invalid"),
+        ({"captured_at": "2999-01-01T00:00:00Z"}, 400, "validation_failed"),
+        ({"spec": "{not json"}, 422, "request_invalid"),
+        ({"spec": '{"sample_fps": -1}'}, 400, "validation_failed"),
+        ({"spec": '{"model": "yolo-from-mars"}'}, 422, "unknown_model"),
+        ({"spec": '{"labels": ["dragon"]}'}, 422, "unknown_label"),
+        ({"title": " "}, 400, "validation_failed"),
+        ({"colour": "red"}, 422, "request_invalid"),
+    ],
+)
+def test_details_that_do_not_fit_are_refused(
+    system: ServedSystem, client: httpx.Client, fields: dict[str, str], status: int, code: str
+) -> None:
+    objects = set((system.data_dir / "objects").rglob("*"))
+
+    answer = send(client, CLIP, **fields)
+
+    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+    assert set((system.data_dir / "objects").rglob("*")) == objects
+
+
+def test_bad_tokens_are_no_entrance(system: ServedSystem) -> None:
+    now = datetime.now(UTC)
+    good = jwt.decode(system.token(), options={"verify_signature": False})
+    key = (system.data_dir / "development-signing-key.pem").read_text()
+    expired = jwt.encode({**good, "exp": now - timedelta(minutes=1)}, key, algorithm="RS256")
+    forged = jwt.encode(good, "x" * 64, algorithm="HS256")
+    unsigned = jwt.encode(good, None, algorithm="none")
+    for token in (expired, forged, unsigned, "garbage", "mt_machine"):
+        answer = httpx.get(f"{system.url}/api/v1/videos", headers={"Authorization": f"Bearer {token}"})
+        assert (answer.status_code, answer.json()["code"]) == (401, "authentication_required")
+    assert httpx.get(f"{system.url}/api/v1/videos").status_code == 401

@@ -1,0 +1,198 @@
+"""The main job: from an uploaded video to answers, over HTTP, with the real model, database and storage."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import cv2
+import httpx
+import numpy as np
+import pytest
+
+from tests.e2e.serving import SAMPLE, ServedSystem, all_detections, upload, wait_for_job
+
+TRUTH = json.loads(SAMPLE.with_name("traffic.truth.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def analysed(system: ServedSystem) -> dict[str, str]:
+    """The sample, analysed: ids of video and job."""
+    with system.client() as client:
+        answer = upload(client, title="Junction", captured_at="2026-05-01T12:00:00+02:00")
+        job = wait_for_job(client, answer["job"]["id"])
+        assert job["status"] == "succeeded", job
+        return {"video": answer["video"]["id"], "job": job["id"]}
+
+
+def test_an_upload_is_answered_with_the_video_and_its_job(client: httpx.Client) -> None:
+    answer = upload(client, description="Seen from above.", spec='{"sample_fps": 1}')
+
+    assert answer["video"]["status"] == "uploaded"
+    assert (answer["video"]["title"], answer["video"]["description"]) == ("traffic.mp4", "Seen from above.")
+    assert answer["job"]["status"] == "queued"
+    assert answer["job"]["spec"]["sample_fps"] == 1
+    assert answer["job"]["model"]["name"] == "traffic-yolov8n"
+    assert wait_for_job(client, answer["job"]["id"])["progress"]["frames_done"] == 20
+
+
+def test_the_video_tells_what_it_is(client: httpx.Client, analysed: dict[str, str]) -> None:
+    video = client.get(f"/videos/{analysed['video']}").json()
+
+    assert (video["status"], video["error"]) == ("completed", None)
+    media = video["media"]
+    assert (media["width"], media["height"], media["frame_count"]) == (640, 360, 500)
+    assert media["duration_s"] == pytest.approx(20.0, abs=0.05)
+    assert video["captured_at"] == "2026-05-01T10:00:00Z"
+
+
+def test_what_is_seen_agrees_with_the_truth(client: httpx.Client, analysed: dict[str, str]) -> None:
+    """Nearly every object that is in full view lies under a detection of its label, at the right time and place."""
+    seen: dict[int, list[dict[str, object]]] = {}
+    for item in all_detections(client, analysed["video"]):
+        seen.setdefault(item["frame"], []).append(item)
+    assert set(seen) <= set(range(0, 500, 5))
+    found = wanted = 0
+    for index in range(0, 500, 5):
+        frame = TRUTH["frames"][index]
+        for truth in frame["objects"]:
+            x1, y1, x2, y2 = truth["box"]
+            if truth["visible"] < 0.9 or min(x1, y1) < 0.02 or max(x2, y2) > 0.98:
+                continue
+            wanted += 1
+            found += any(_overlap(item["box"], truth["box"]) > 0.5 for item in seen.get(index, ()))
+    assert wanted > 500
+    assert found / wanted > 0.9
+
+
+def test_detections_carry_time_of_day_and_can_be_filtered(client: httpx.Client, analysed: dict[str, str]) -> None:
+    everything = all_detections(client, analysed["video"])
+    start = datetime(2026, 5, 1, 10, tzinfo=UTC)
+    for item in everything:
+        assert item["time_s"] == pytest.approx(item["frame"] / 25)
+        expected = start + timedelta(seconds=item["time_s"])
+        assert abs(datetime.fromisoformat(item["captured_at"]) - expected) < timedelta(milliseconds=1)
+        box = item["box"]
+        assert 0 <= box["x1"] < box["x2"] <= 1
+        assert 0 <= box["y1"] < box["y2"] <= 1
+
+    filtered = all_detections(client, analysed["video"], label="car", min_confidence=0.6, from_s=5, to_s=10)
+
+    assert filtered
+    assert filtered == [
+        item for item in everything if item["label"] == "car" and item["confidence"] >= 0.6 and 5 <= item["time_s"] < 10
+    ]
+
+
+def test_pages_are_complete_whatever_their_size(client: httpx.Client, analysed: dict[str, str]) -> None:
+    assert all_detections(client, analysed["video"], limit=37) == all_detections(client, analysed["video"])
+
+
+def test_results_sum_up_the_detections(client: httpx.Client, analysed: dict[str, str]) -> None:
+    everything = all_detections(client, analysed["video"])
+
+    answer = client.get(f"/videos/{analysed['video']}/results").json()
+
+    summary = answer["results"]["summary"]
+    assert answer["job_id"] == analysed["job"]
+    assert summary["frames_analysed"] == 100
+    assert summary["detections"] == len(everything)
+    for label, of_label in summary["labels"].items():
+        times = [item["time_s"] for item in everything if item["label"] == label]
+        assert (of_label["first_seen_s"], of_label["last_seen_s"]) == (min(times), max(times))
+        assert of_label["peak_concurrent"]["count"] == max(times.count(time) for time in times)
+
+
+def test_a_frame_is_served_with_its_boxes(client: httpx.Client, analysed: dict[str, str]) -> None:
+    plain, boxed = (
+        client.get(f"/videos/{analysed['video']}/frames/9.4.jpg", params={"boxes": boxes})
+        for boxes in ("false", "true")
+    )
+
+    assert (plain.status_code, plain.headers["content-type"]) == (200, "image/jpeg")
+    pictures = [cv2.imdecode(np.frombuffer(a.content, np.uint8), cv2.IMREAD_COLOR) for a in (plain, boxed)]
+    assert [picture.shape for picture in pictures] == [(360, 640, 3)] * 2
+    assert np.abs(pictures[0].astype(int) - pictures[1]).max() > 100
+    assert client.get(f"/videos/{analysed['video']}/frames/99.jpg").json()["code"] == "frame_not_found"
+
+
+def test_the_content_can_be_read_back_in_ranges(client: httpx.Client, analysed: dict[str, str]) -> None:
+    path = f"/videos/{analysed['video']}/content"
+    original = SAMPLE.read_bytes()
+
+    assert client.get(path).content == original
+    part = client.get(path, headers={"Range": "bytes=100-199"})
+    assert (part.status_code, part.content) == (206, original[100:200])
+
+
+def test_another_tenant_sees_nothing_at_all(
+    client: httpx.Client, stranger: httpx.Client, analysed: dict[str, str]
+) -> None:
+    video, job = analysed["video"], analysed["job"]
+    answers = [
+        stranger.get(f"/videos/{video}"),
+        stranger.patch(f"/videos/{video}", json={"title": "Mine"}),
+        stranger.delete(f"/videos/{video}"),
+        stranger.get(f"/videos/{video}/content"),
+        stranger.get(f"/videos/{video}/detections"),
+        stranger.get(f"/videos/{video}/detections", params={"job_id": job}),
+        stranger.get(f"/videos/{video}/results"),
+        stranger.get(f"/videos/{video}/frames/1.jpg"),
+        stranger.get(f"/videos/{video}/jobs"),
+        stranger.post(f"/videos/{video}/jobs", json={}),
+        stranger.get(f"/jobs/{job}"),
+        stranger.post(f"/jobs/{job}/cancel"),
+        stranger.post(f"/jobs/{job}/retry"),
+    ]
+
+    assert {answer.status_code for answer in answers} == {404}
+    assert stranger.get("/videos").json()["items"] == []
+    assert client.get(f"/videos/{video}").json()["title"] == "Junction"
+
+
+def test_a_video_is_analysed_again_with_another_spec(client: httpx.Client, analysed: dict[str, str]) -> None:
+    spec = {"sample_fps": 2, "labels": ["person"], "min_confidence": 0.5}
+    answer = client.post(f"/videos/{analysed['video']}/jobs", json=spec)
+    assert answer.status_code == 202, answer.text
+    job = wait_for_job(client, answer.json()["id"])
+
+    assert job["progress"]["frames_done"] == 40
+    items = all_detections(client, analysed["video"], job_id=job["id"])
+    assert {item["label"] for item in items} == {"person"}
+    assert min(item["confidence"] for item in items) >= 0.5
+    assert all_detections(client, analysed["video"], job_id=analysed["job"])
+
+
+def test_deleting_a_video_leaves_no_file_and_no_answer(system: ServedSystem, client: httpx.Client) -> None:
+    before = _files(system.data_dir / "objects")
+    answer = upload(client)
+    video_id = answer["video"]["id"]
+    wait_for_job(client, answer["job"]["id"])
+
+    assert client.delete(f"/videos/{video_id}").status_code == 204
+
+    assert client.get(f"/videos/{video_id}").status_code == 404
+    assert client.get(f"/jobs/{answer['job']['id']}").status_code == 404
+    system.wait_until(lambda: _files(system.data_dir / "objects") <= before)
+
+
+def test_roles_are_kept_apart(system: ServedSystem, analysed: dict[str, str]) -> None:
+    with system.client(user="vera", role="viewer") as viewer, system.client(user="ed", role="editor") as editor:
+        assert viewer.get(f"/videos/{analysed['video']}").status_code == 200
+        with SAMPLE.open("rb") as content:
+            assert viewer.post("/videos", files={"file": content}).json()["code"] == "permission_denied"
+        assert editor.delete(f"/videos/{analysed['video']}").status_code == 403
+        assert editor.patch(f"/videos/{analysed['video']}", json={"description": "Edited."}).status_code == 200
+
+
+def _overlap(box: object, truth: list[float]) -> float:
+    assert isinstance(box, dict)
+    width = min(box["x2"], truth[2]) - max(box["x1"], truth[0])
+    height = min(box["y2"], truth[3]) - max(box["y1"], truth[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    areas = (box["x2"] - box["x1"]) * (box["y2"] - box["y1"]) + (truth[2] - truth[0]) * (truth[3] - truth[1])
+    return float(width * height / (areas - width * height))
+
+
+def _files(folder: Path) -> set[Path]:
+    return {path for path in folder.rglob("*") if path.is_file()}

@@ -1,0 +1,77 @@
+"""Starting, stopping, crashing and starting again: what was accepted is finished."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.serving import ServedSystem, all_detections, upload, wait_for_job
+
+NATIVE = json.dumps({"sample_fps": "native"})
+SLOW = {"VIDINTEL_WORK__CONCURRENCY": "1", "VIDINTEL_ANALYSIS__SEGMENT_S": "1"}
+
+
+@pytest.mark.slow
+def test_a_system_that_is_killed_and_started_again_finishes_what_it_accepted(tmp_path: Path) -> None:
+    system = ServedSystem(tmp_path / "data", SLOW)
+    system.start()
+    with system.client() as client:
+        accepted = [upload(client, spec=NATIVE) for _ in range(2)]
+    system.kill()
+
+    with system, system.client() as client:
+        for answer in accepted:
+            assert wait_for_job(client, answer["job"]["id"])["status"] == "succeeded"
+        first, second = (all_detections(client, answer["video"]["id"]) for answer in accepted)
+    assert first == second
+
+
+@pytest.mark.slow
+def test_a_second_serve_on_the_same_folder_is_refused_and_sigterm_hands_work_back(tmp_path: Path) -> None:
+    system = ServedSystem(tmp_path / "data", SLOW)
+    with system, system.client() as client:
+        system.worker_pid()
+        answer = upload(client, spec=NATIVE)
+        second = subprocess.run(
+            [sys.executable, "-m", "vidintel", "serve", "--data-dir", str(system.data_dir), "--port", "0"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert second.returncode == 1
+        assert "in use" in second.stderr
+        assert "Traceback" not in second.stderr
+        assert system.stop() == 0
+    with system, system.client() as client:
+        job = wait_for_job(client, answer["job"]["id"])
+        assert job["status"] == "succeeded"
+        assert len(all_detections(client, answer["video"]["id"])) > 500
+
+
+@pytest.mark.slow
+def test_cancelling_takes_effect_within_two_seconds(tmp_path: Path) -> None:
+    with ServedSystem(tmp_path / "data", {"VIDINTEL_WORK__CONCURRENCY": "1"}) as system, system.client() as client:
+        system.worker_pid()
+        answer = upload(client, spec=NATIVE)
+        job_id = answer["job"]["id"]
+        system.wait_until(lambda: client.get(f"/jobs/{job_id}").json()["progress"]["frames_done"] > 0)
+
+        assert client.post(f"/jobs/{job_id}/cancel").json()["status"] == "cancelled"
+        cancelled_at = time.monotonic()
+        system.wait_until(lambda: bool(stopped(system)))
+
+        # The heartbeat is a second; the margin is for a busy machine, the promise is two seconds.
+        assert time.monotonic() - cancelled_at < 5
+        assert client.get(f"/videos/{answer['video']['id']}").json()["status"] == "uploaded"
+        assert client.post(f"/jobs/{job_id}/cancel").json()["code"] == "invalid_transition"
+        assert client.post(f"/jobs/{job_id}/retry").json()["code"] == "invalid_transition"
+        again = client.post(f"/videos/{answer['video']['id']}/jobs", json={"sample_fps": 1}).json()
+        assert wait_for_job(client, again["id"])["status"] == "succeeded"
+
+
+def stopped(system: ServedSystem) -> list[object]:
+    return [event for event in system.events("task.skipped") if event["task"] == "run_segment"]
