@@ -129,7 +129,7 @@ def test_bad_tokens_are_no_entrance(system: ServedSystem) -> None:
     key = (system.data_dir / "development-signing-key.pem").read_text()
     expired = jwt.encode({**good, "exp": now - timedelta(minutes=1)}, key, algorithm="RS256")
     forged = jwt.encode(good, "x" * 64, algorithm="HS256")
-    unsigned = jwt.encode(good, None, algorithm="none")
+    unsigned = jwt.encode(good, "", algorithm="none")
     for token in (expired, forged, unsigned, "garbage", "mt_machine"):
         answer = httpx.get(f"{system.url}/api/v1/videos", headers={"Authorization": f"Bearer {token}"})
         assert (answer.status_code, answer.json()["code"]) == (401, "authentication_required")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.e2e.serving import SAMPLE, ServedSystem, all_detections, upload, wait_for_job
+from vidintel.application.ports import Image
 
 TRUTH = json.loads(SAMPLE.with_name("traffic.truth.json").read_text())
 
@@ -109,7 +110,7 @@ def test_a_frame_is_served_with_its_boxes(client: httpx.Client, analysed: dict[s
     )
 
     assert (plain.status_code, plain.headers["content-type"]) == (200, "image/jpeg")
-    pictures = [cv2.imdecode(np.frombuffer(a.content, np.uint8), cv2.IMREAD_COLOR) for a in (plain, boxed)]
+    pictures = [_decoded(answer.content) for answer in (plain, boxed)]
     assert [picture.shape for picture in pictures] == [(360, 640, 3)] * 2
     assert np.abs(pictures[0].astype(int) - pictures[1]).max() > 100
     assert client.get(f"/videos/{analysed['video']}/frames/99.jpg").json()["code"] == "frame_not_found"
@@ -192,6 +193,12 @@ def _overlap(box: object, truth: list[float]) -> float:
         return 0.0
     areas = (box["x2"] - box["x1"]) * (box["y2"] - box["y1"]) + (truth[2] - truth[0]) * (truth[3] - truth[1])
     return float(width * height / (areas - width * height))
+
+
+def _decoded(jpeg: bytes) -> Image:
+    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    return picture.astype(np.uint8)
 
 
 def _files(folder: Path) -> set[Path]:

@@ -244,6 +244,13 @@ def test_a_folder_out_of_reach_says_where_its_data_is(launchers: ExitStack, serv
     assert start().home == first.home
 
 
+def test_data_that_went_missing_is_not_replaced_by_an_empty_database(server_dir: Path) -> None:
+    (server_dir / "moved-to").write_text(f"{server_dir / 'gone'}\n")
+
+    with pytest.raises(EmbeddedPostgresError, match="which is gone"):
+        EmbeddedPostgres(server_dir).start()
+
+
 @pytest.mark.skipif(not AS_ROOT, reason="only root starts the server as somebody else")
 def test_binaries_out_of_reach_are_copied(server_dir: Path, tmp_path: Path) -> None:
     found = Binaries.find(None)

@@ -8,8 +8,9 @@ from alembic.script import ScriptDirectory
 
 from tests.postgres import administer
 from vidintel.infrastructure.database import migrate
+from vidintel.resources import find_resource
 
-REVISIONS = [script.revision for script in ScriptDirectory(str(migrate.scripts_dir())).walk_revisions()][::-1]
+REVISIONS = [script.revision for script in ScriptDirectory(str(find_resource("alembic"))).walk_revisions()][::-1]
 
 
 def tables_of(url: str) -> set[str]:
@@ -57,10 +58,10 @@ def test_processes_that_migrate_at_once_wait_for_each_other(empty_database_url: 
 
 
 def test_migrations_are_named_by_date() -> None:
-    files = sorted(path.name for path in (migrate.scripts_dir() / "versions").glob("*.py"))
+    files = sorted(path.name for path in (find_resource("alembic") / "versions").glob("*.py"))
     assert files
     assert all(name[:8].isdigit() and name[8] == "_" for name in files)
 
 
 def test_the_migrations_are_found_in_a_checkout() -> None:
-    assert migrate.scripts_dir() == Path(__file__).parents[3] / "alembic"
+    assert find_resource("alembic") == Path(__file__).parents[3] / "alembic"

@@ -16,6 +16,12 @@ from vidintel.infrastructure.database import cursors
 from vidintel.infrastructure.database.tables import detections
 
 _STREAM_ROWS = 2_000
+_BOX = ("x1", "y1", "x2", "y2")
+_COPIED = (
+    *("job_id", "segment_id", "tenant_id", "video_id", "frame", "time_s", "position", "label", "confidence"),
+    *_BOX,
+)
+_READ = tuple(detections.c[name] for name in ("frame", "position", "time_s", "label", "confidence", *_BOX, "track_id"))
 
 
 class SqlDetectionRepository:
@@ -38,7 +44,7 @@ class SqlDetectionRepository:
     ) -> tuple[Sequence[DetectionRow], str | None]:
         if filter_.label is not None and "\x00" in filter_.label:
             return [], None  # PostgreSQL cannot even be asked for it
-        query = select(detections).where(_is(tenant_id, job_id), *_matches(filter_))
+        query = select(*_READ).where(_is(tenant_id, job_id), *_matches(filter_))
         if page.cursor is not None:
             after = cursors.decode_position(page.cursor)
             query = query.where(tuple_(detections.c.frame, detections.c.position) > after)
@@ -49,16 +55,17 @@ class SqlDetectionRepository:
         return [_to_detection_row(row) for row in shown], more
 
     async def stream(self, job_id: JobId) -> AsyncIterator[FrameDetections]:
-        query = select(detections).where(detections.c.job_id == job_id)
+        query = select(*_READ).where(detections.c.job_id == job_id)
         query = query.order_by(detections.c.frame, detections.c.position)
         rows = await self._session.stream(query, execution_options={"yield_per": _STREAM_ROWS})
         frame: list[Row[Any]] = []
         try:
-            async for row in rows:
-                if frame and row.frame != frame[0].frame:
-                    yield _to_frame(frame)
-                    frame = []
-                frame.append(row)
+            async for block in rows.partitions():
+                for row in block:
+                    if frame and row.frame != frame[0].frame:
+                        yield _to_frame(frame)
+                        frame = []
+                    frame.append(row)
         finally:
             await rows.close()
         if frame:
@@ -71,7 +78,7 @@ class SqlDetectionRepository:
         near = union_all(before, after).subquery()
         distance = func.abs(near.c.time_s - literal(time_s))
         nearest = select(near.c.frame).order_by(distance, near.c.time_s).limit(1).scalar_subquery()
-        query = select(detections).where(_is(tenant_id, job_id), detections.c.frame == nearest)
+        query = select(*_READ).where(_is(tenant_id, job_id), detections.c.frame == nearest)
         rows = (await self._session.execute(query.order_by(detections.c.position))).all()
         return _to_frame(rows) if rows else None
 
@@ -91,37 +98,12 @@ def _matches(filter_: DetectionFilter) -> Iterator[ColumnElement[bool]]:
         yield detections.c.time_s < filter_.to_s
 
 
-_COPIED = (
-    "job_id",
-    "segment_id",
-    "tenant_id",
-    "video_id",
-    "frame",
-    "time_s",
-    "position",
-    "label",
-    "confidence",
-    "x1",
-    "y1",
-    "x2",
-    "y2",
-)
-
-
 def _to_records(segment: Segment, video_id: VideoId, frames: Iterable[FrameDetections]) -> Iterator[tuple[object, ...]]:
     owner = (segment.job_id, segment.id, segment.tenant_id.value, video_id)
     for frame in frames:
         for position, seen in enumerate(frame.detections):
-            box = seen.box
-            yield (
-                *owner,
-                frame.frame,
-                frame.time_s,
-                position,
-                seen.label,
-                seen.confidence,
-                *((box.x1, box.y1, box.x2, box.y2)),
-            )
+            box = (seen.box.x1, seen.box.y1, seen.box.x2, seen.box.y2)
+            yield (*owner, frame.frame, frame.time_s, position, seen.label, seen.confidence, *box)
 
 
 def _to_box(row: Row[Any]) -> BoundingBox:

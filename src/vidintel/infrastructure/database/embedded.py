@@ -135,13 +135,18 @@ class EmbeddedPostgres:
         moved_to = self._data_dir / "moved-to"
         if moved_to.exists():
             self._home = Path(moved_to.read_text().strip())
+            if not self._home.is_dir():
+                raise EmbeddedPostgresError(
+                    f"The database was kept in {self._home}, which is gone. Bring it back, or remove {moved_to} to "
+                    "begin with an empty one."
+                )
         elif not self._account.can_enter(self._data_dir):
             digest = hashlib.sha256(os.fsencode(self._data_dir)).hexdigest()[:12]
             self._home = self._elsewhere / f"postgres-{digest}"
-            moved_to.write_text(f"{self._home}\n")
-        if self._home != self._data_dir:
             self._home.mkdir(parents=True, exist_ok=True)
             self._home.chmod(0o755)
+            moved_to.write_text(f"{self._home}\n")
+        if self._home != self._data_dir:
             self._lock(self._home)
             _log.warning("postgres.moved", data_dir=str(self._data_dir), home=str(self._home), reason="out of reach")
         if not self._account.can_enter(self._home):

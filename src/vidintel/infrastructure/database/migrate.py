@@ -11,11 +11,13 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, NullPool
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from vidintel.resources import find_resource
+
 
 def configuration(url: str) -> Config:
     """Alembic's configuration for the database at ``url`` (``postgresql+asyncpg://…``)."""
     config = Config()
-    config.set_main_option("script_location", str(scripts_dir()).replace("%", "%%"))
+    config.set_main_option("script_location", str(find_resource("alembic")).replace("%", "%%"))
     config.attributes["url"] = url
     return config
 
@@ -33,7 +35,7 @@ def upgrade(url: str) -> None:
 
 def head_revision() -> str | None:
     """The newest revision that this code knows."""
-    return ScriptDirectory(str(scripts_dir())).get_current_head()
+    return ScriptDirectory(str(find_resource("alembic"))).get_current_head()
 
 
 async def current_revision(url: str) -> str | None:
