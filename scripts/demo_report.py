@@ -12,9 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from rich.table import Table
 
-# Okabe and Ito's palette: told apart with every common kind of colour vision. Line styles help in black and white.
+# Okabe and Ito's palette: told apart with every common kind of colour vision.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-_STYLES = ("-", "--", "-.", ":", "-", "--")
 _MOST_BINS = 400
 
 
@@ -59,46 +58,46 @@ def summary_table(summary: Mapping[str, Any], title: str) -> Table:
 def timeline_of(detections: Iterable[Mapping[str, Any]], *, duration_s: float, sample_fps: float) -> Timeline:
     """The timeline of a video, from its detections as the API gives them.
 
-    ``sample_fps`` is how many frames were analysed per second of video: no bin is shorter than the time between two.
+    ``sample_fps`` is how many frames were analysed per second of video: those nearest to ``k / sample_fps`` seconds.
+    A bin holds a whole number of them, so that none is empty only because of how frames and bins happen to meet.
     """
-    step_s = max(1.0 / sample_fps, duration_s / _MOST_BINS)
-    bins = max(1, math.ceil(duration_s / step_s))
+    samples = max(1, math.ceil(duration_s * sample_fps))
+    per_bin = math.ceil(samples / _MOST_BINS)
+    bins = math.ceil(samples / per_bin)
     in_frame: Counter[tuple[str, int]] = Counter()
     bin_of_frame: dict[int, int] = {}
     totals: Counter[str] = Counter()
     for detection in detections:
         label, frame = detection["label"], detection["frame"]
         in_frame[label, frame] += 1
-        # Half a microsecond: frames lie on the edges of bins, and their times are rounded.
-        bin_of_frame[frame] = min(bins - 1, int((detection["time_s"] + 5e-7) / step_s))
+        bin_of_frame[frame] = min(bins - 1, round(detection["time_s"] * sample_fps) // per_bin)
         totals[label] += 1
     peaks: dict[str, list[int]] = defaultdict(lambda: [0] * bins)
     for (label, frame), count in in_frame.items():
         peaks[label][bin_of_frame[frame]] = max(peaks[label][bin_of_frame[frame]], count)
     ranked = sorted(totals, key=lambda label: (-totals[label], label))
     shown, left_out = ranked[: len(_COLOURS)], ranked[len(_COLOURS) :]
-    return Timeline(step_s, {label: peaks[label] for label in shown}, tuple(left_out))
+    return Timeline(per_bin / sample_fps, {label: peaks[label] for label in shown}, tuple(left_out))
 
 
 def plot_timeline(timeline: Timeline, title: str, path: Path) -> None:
-    """Draw the timeline as PNG, 1600 × 700 pixels."""
+    """Draw the timeline as PNG, 1600 × 700 pixels: a row for each label, so that none hides another."""
     figure = Figure(figsize=(10, 4.375), dpi=160, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    for (label, counts), colour, style in zip(timeline.counts.items(), _COLOURS, _STYLES, strict=False):
+    rows = figure.subplots(max(1, len(timeline.counts)), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (label, counts), colour in zip(rows, timeline.counts.items(), _COLOURS, strict=False):
         edges = [index * timeline.step_s for index in range(len(counts) + 1)]
-        axes.stairs(counts, edges, label=label, color=colour, linestyle=style, linewidth=1.8, baseline=None)
-    axes.set_title(title, loc="left", fontsize=12)
-    axes.set_xlabel("seconds of video")
-    axes.set_ylabel("objects at once")
-    axes.set_xlim(left=0)
-    axes.set_ylim(bottom=0)
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(visible=True, alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    if timeline.counts:
-        legend_title = f"and {len(timeline.left_out)} more, not shown" if timeline.left_out else None
-        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, title=legend_title)
-    else:
-        axes.text(0.5, 0.5, "nothing was seen", transform=axes.transAxes, ha="center", va="center")
+        axes.stairs(counts, edges, fill=True, color=colour, alpha=0.35)
+        axes.stairs(counts, edges, color=colour, linewidth=1.2)
+        axes.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=11)
+        axes.set_ylim(0, max(counts) * 1.1)
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
+        axes.grid(visible=True, alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    if not timeline.counts:
+        rows[0].text(0.5, 0.5, "nothing was seen", transform=rows[0].transAxes, ha="center", va="center")
+    rows[0].set_title(f"{title}: objects at once", loc="left", fontsize=12)
+    rows[-1].set_xlim(left=0)
+    left_out = f"   (left out, as seen less: {', '.join(timeline.left_out)})" if timeline.left_out else ""
+    rows[-1].set_xlabel(f"seconds of video{left_out}")
     figure.savefig(path)

@@ -58,10 +58,13 @@ def test_a_bin_tells_the_most_at_once_in_one_frame() -> None:
     assert timeline == Timeline(0.2, {"car": [2, 0, 1, 0, 0], "person": [0, 0, 1, 0, 0]})
 
 
-def test_frames_on_the_edge_of_a_bin_belong_to_the_bin_they_begin() -> None:
-    every_frame = [detection("car", index, round(index / 30, 6)) for index in range(30)]
+@pytest.mark.parametrize("frame_rate", [25.0, 30.0, 30000 / 1001])
+@pytest.mark.parametrize("sample_fps", [5.0, 7.0, 24.0])
+def test_an_object_that_is_always_there_leaves_no_gap(frame_rate: float, sample_fps: float) -> None:
+    nearest = [round(index / sample_fps * frame_rate) for index in range(int(10 * sample_fps))]
+    seen = [detection("car", frame, round(frame / frame_rate, 6)) for frame in nearest]
 
-    assert timeline_of(every_frame, duration_s=1.0, sample_fps=30.0).counts["car"] == [1] * 30
+    assert set(timeline_of(seen, duration_s=10.0, sample_fps=sample_fps).counts["car"]) == {1}
 
 
 def test_a_long_video_gets_no_more_bins_than_can_be_drawn() -> None:
