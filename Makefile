@@ -20,11 +20,11 @@ help: ## list the targets
 
 .PHONY: demo
 demo: $(VENV)/.installed ## analyse the sample clip through the API: demo-out/ (VIDEO=file, MODEL=name-or-path)
-	@$(BIN)/python -m scripts.demo --video "$(VIDEO)" --model "$(MODEL)"
+	@exec $(BIN)/python -m scripts.demo --video "$(VIDEO)" --model "$(MODEL)"
 
 .PHONY: run
 run: $(VENV)/.installed ## serve everything on this machine, on :8000 (PORT=, MODEL=name-or-path)
-	@$(BIN)/vidintel serve --port "$(PORT)" $(if $(MODEL),--model "$(MODEL)")
+	@exec $(BIN)/vidintel serve --port "$(PORT)" $(if $(MODEL),--model "$(MODEL)")
 
 .PHONY: test
 test: $(VENV)/.installed-dev ## run all tests, against real servers; nothing is skipped
