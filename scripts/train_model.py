@@ -2,9 +2,9 @@
 
     python -m scripts.train_model --work DIR --out models/traffic-yolov8n
 
-Seeds of training and held-out scenes never meet. The last weights are kept (no choice by held-out results), exported
-to OpenVINO with FP16 weights and a dynamic input, and measured on the held-out scenes. What it needs is listed in
-scripts/requirements-train.txt.
+Two stages: mosaics first, then whole pictures of fresh scenes. Seeds of training and held-out scenes never meet. The
+last weights are kept (no choice by held-out results), exported to OpenVINO with FP16 weights and a dynamic input, and
+measured on the held-out scenes. What it needs is listed in scripts/requirements-train.txt.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import shutil
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,22 +23,28 @@ import yaml
 
 from scripts.synthetic_traffic import LABELS, write_dataset
 
-TRAIN_SEEDS = range(100_000, 100_550)
+
+@dataclass(frozen=True)
+class Stage:
+    """One training run on scenes of its own; `settings` go to ultralytics on top of `TRAINING`."""
+
+    name: str
+    seeds: range
+    epochs: int
+    settings: dict[str, Any]
+
+
 HELD_OUT_SEEDS = range(900_000, 900_080)
 IMAGES_PER_SCENE = 2
 IMAGE_SIZE = 320
-EPOCHS = 22
 TRAINING: dict[str, Any] = {
     "optimizer": "AdamW",
-    "lr0": 0.002,
     "lrf": 0.02,
     "cos_lr": True,
     "warmup_epochs": 1.0,
     "batch": 16,
     "seed": 0,
     "deterministic": True,
-    "mosaic": 1.0,
-    "close_mosaic": 5,
     "scale": 0.3,
     "translate": 0.1,
     "degrees": 0.0,
@@ -52,6 +59,10 @@ TRAINING: dict[str, Any] = {
     "val": False,
     "plots": False,
 }
+STAGES = (
+    Stage("mosaic", range(100_000, 100_550), 22, {"lr0": 0.002, "mosaic": 1.0, "close_mosaic": 5}),
+    Stage("whole", range(100_550, 101_100), 16, {"lr0": 0.0012, "mosaic": 0.0, "rect": True, "warmup_bias_lr": 0.0}),
+)
 MODEL_NAME = "traffic-yolov8n"
 DESCRIPTION = "YOLOv8n for cars, trucks and people seen from above, trained from scratch on synthetic scenes"
 
@@ -61,38 +72,48 @@ def prepare_environment(work: Path) -> None:
     os.environ.update(YOLO_AUTOINSTALL="false", YOLO_OFFLINE="true", YOLO_CONFIG_DIR=str(work))
 
 
-def build_dataset(root: Path) -> Path:
-    """Draw training and held-out images below `root` in parallel; returns the path of its `data.yaml`."""
-    shutil.rmtree(root, ignore_errors=True)
-    jobs = []
+def draw_images(root: Path, split: str, seeds: range) -> Path:
+    """Draw the images and labels of a split below `root`, in parallel; returns the path of its description.
+
+    The description names the split as training data and `val` as held-out data.
+    """
+    for kind in ("images", "labels"):
+        shutil.rmtree(root / kind / split, ignore_errors=True)
     with ProcessPoolExecutor() as pool:
-        for split, seeds in (("train", TRAIN_SEEDS), ("val", HELD_OUT_SEEDS)):
-            for start in range(seeds.start, seeds.stop, 10):
-                part = range(start, min(start + 10, seeds.stop))
-                jobs.append(pool.submit(write_dataset, root, split, part, IMAGES_PER_SCENE))
-        for job in jobs:
-            job.result()
-    description = root / "data.yaml"
-    content = {
-        "path": str(root.resolve()),
-        "train": "images/train",
-        "val": "images/val",
-        "names": dict(enumerate(LABELS)),
-    }
+        parts = [range(start, min(start + 10, seeds.stop)) for start in range(seeds.start, seeds.stop, 10)]
+        jobs = [pool.submit(write_dataset, root, split, part, IMAGES_PER_SCENE) for part in parts]
+        images = sum(job.result() for job in jobs)
+    print(f"{split}: {images} images")
+    content = {"path": str(root), "train": f"images/{split}", "val": "images/val", "names": dict(enumerate(LABELS))}
+    description = root / f"{split}.yaml"
     description.write_text(yaml.safe_dump(content, sort_keys=False))
     return description
 
 
-def train(data: Path, work: Path, epochs: int) -> Path:
-    """Train from `yolov8n.yaml`; returns the path of the last weights."""
+def train(stage: Stage, start: Path | None, work: Path) -> Path:
+    """Train one stage from the weights `start`, or from scratch; returns the path of its last weights.
+
+    A stage whose weights already lie in the work folder is not trained again.
+    """
     from ultralytics import YOLO
 
-    model = YOLO("yolov8n.yaml")
-    model.train(
-        data=str(data), epochs=epochs, imgsz=IMAGE_SIZE, device="cpu", project=str(work), name="run", exist_ok=True,
-        pretrained=False, **TRAINING,
-    )  # fmt: skip
-    return work / "run" / "weights" / "last.pt"
+    weights = work / f"{stage.name}.pt"
+    if weights.exists():
+        return weights
+    data = draw_images(work / "data", stage.name, stage.seeds)
+    YOLO(start or "yolov8n.yaml").train(
+        data=str(data),
+        epochs=stage.epochs,
+        imgsz=IMAGE_SIZE,
+        device="cpu",
+        project=str(work),
+        name=stage.name,
+        exist_ok=True,
+        pretrained=start is not None,
+        **TRAINING,
+        **stage.settings,
+    )
+    return Path(shutil.copy(work / stage.name / "weights" / "last.pt", weights))
 
 
 def export(weights: Path, out: Path, *, half: bool) -> Path:
@@ -130,13 +151,26 @@ def write_descriptor(out: Path) -> None:
 
 
 def measure(model: Path, data: Path, work: Path) -> dict[str, dict[str, float]]:
-    """Held-out mAP50 and mAP50-95 of all classes and of each; `model` is a .pt file or the folder of an export."""
+    """Held-out mAP50 and mAP50-95 of all classes and of each; `model` is a .pt file or the folder of an export.
+
+    Pictures are letterboxed to the square input size.
+    """
     from ultralytics import YOLO
 
-    box = YOLO(model, task="detect").val(
-        data=str(data), imgsz=IMAGE_SIZE, batch=1, device="cpu", workers=0, plots=False, verbose=False,
-        project=str(work), name="val", exist_ok=True,
-    ).box  # fmt: skip
+    validation = YOLO(model, task="detect").val(
+        data=str(data),
+        imgsz=IMAGE_SIZE,
+        rect=False,
+        batch=1,
+        device="cpu",
+        workers=0,
+        plots=False,
+        verbose=False,
+        project=str(work),
+        name="val",
+        exist_ok=True,
+    )
+    box = validation.box
     results = {"all": {"mAP50": float(box.map50), "mAP50-95": float(box.map)}}
     for place, label in enumerate(box.ap_class_index):
         results[LABELS[label]] = {"mAP50": float(box.ap50[place]), "mAP50-95": float(box.ap[place])}
@@ -148,7 +182,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--work", type=Path, required=True, help="folder for the data set and the run")
     parser.add_argument("--out", type=Path, default=Path("models") / MODEL_NAME)
-    parser.add_argument("--epochs", type=int, default=EPOCHS)
     given = parser.parse_args()
     work = given.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
@@ -156,23 +189,21 @@ def main() -> None:
     from scripts.torchvision_cpu import make_importable
 
     make_importable()
-    started = time.monotonic()
-    data = build_dataset(work / "data")
-    drawn = time.monotonic()
-    weights = train(data, work, given.epochs)
-    trained = time.monotonic()
+    held_out = draw_images(work / "data", "val", HELD_OUT_SEEDS)
+    report: dict[str, Any] = {"seconds": {}}
+    weights: Path | None = None
+    for stage in STAGES:
+        started = time.monotonic()
+        weights = train(stage, weights, work)
+        report["seconds"][stage.name] = round(time.monotonic() - started)
+    assert weights is not None
     export(weights, given.out, half=True)
     write_descriptor(given.out)
     # ultralytics takes a folder for an OpenVINO model by the end of its name
     whole = export(weights, work / "fp32_openvino_model", half=False)
-    shutil.copytree(given.out, work / "fp16_openvino_model", dirs_exist_ok=True)
-    report = {
-        "seconds": {"drawing": round(drawn - started), "training": round(trained - drawn)},
-        "images": {split: len(list((work / "data" / "images" / split).iterdir())) for split in ("train", "val")},
-        "torch_fp32": measure(weights, data, work),
-        "openvino_fp32": measure(whole, data, work),
-        "openvino_fp16": measure(work / "fp16_openvino_model", data, work),
-    }
+    half = Path(shutil.copytree(given.out, work / "fp16_openvino_model", dirs_exist_ok=True))
+    for name, model in (("torch_fp32", weights), ("openvino_fp32", whole), ("openvino_fp16", half)):
+        report[name] = measure(model, held_out, work)
     (work / "report.json").write_text(json.dumps(report, indent=2) + "\n")
     json.dump(report, sys.stdout, indent=2)
 
