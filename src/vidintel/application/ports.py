@@ -23,6 +23,7 @@ from vidintel.domain.analysis import (
 )
 from vidintel.domain.detection import BoundingBox, FrameDetections
 from vidintel.domain.identity import Principal, TenantId
+from vidintel.domain.tracking import TrackedFrame
 from vidintel.domain.video import MediaInfo, StoredContent, Video, VideoId, VideoStatus
 
 Image = NDArray[np.uint8]
@@ -431,6 +432,33 @@ class Detector(Protocol):
     ) -> Iterator[FrameDetections]:
         """One `FrameDetections` per frame, in order. Reads ahead a bounded number of frames, so that decoding and
         inference overlap. Confidences and suppression as Ultralytics defines them for YOLOv8."""
+        ...
+
+
+class Tracker(Protocol):
+    """Says which detections of one video are the same object. One per video; not thread-safe."""
+
+    @property
+    def memory_s(self) -> float:
+        """A track that was not seen for longer than this many seconds never comes back."""
+        ...
+
+    def update(self, frame: FrameDetections) -> Sequence[TrackedFrame]:
+        """Take the next frame in presentation order; returns the frames that are decided now, in order.
+
+        Frames without detections may be left out. Decisions lag behind by a bounded time. Track ids count from 1 in
+        order of first appearance; a detection that belongs to no track, or repeats another, has ``None``.
+        """
+        ...
+
+    def finish(self) -> Sequence[TrackedFrame]:
+        """The frames still undecided when the video has ended."""
+        ...
+
+
+class TrackerFactory(Protocol):
+    def __call__(self, frame_interval_s: float) -> Tracker:
+        """A tracker for one video, whose analysed frames usually lie ``frame_interval_s`` seconds apart."""
         ...
 
 

@@ -53,7 +53,8 @@ class Point:
 
     def towards(self, other: "Point", share: float) -> "Point":
         """The point at ``share`` (0..1) of the way to ``other``."""
-        return Point(self.x + (other.x - self.x) * share, self.y + (other.y - self.y) * share)
+        # this form never leaves the picture by rounding
+        return Point(self.x * (1 - share) + other.x * share, self.y * (1 - share) + other.y * share)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,228 @@
+"""Measures tracks and counts on held-out synthetic scenes, through the shipped detector and tracker.
+
+    python -m scripts.evaluate_tracking --scenes 40 --density 0.5 --out tracking.json
+
+What counts as true. An object is *recognisable* in a frame when at least half of it lies inside the picture and at
+least 60 % of that is uncovered. One recognisable for `MUST_S` seconds or more must be counted; one that never reaches
+`MAY_S` must not; those between are left out of the comparison, and so are the tracks that lie on them. A scene is exact
+when each object that must be counted has one track with its label and there are no others; its crossings are exact when
+every line's counts by label and direction are those of the true boxes.
+"""
+
+import argparse
+import json
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from scripts.synthetic_traffic import Scene, TruthObject, generate_scene
+from vidintel.application.ports import Detector, Frame
+from vidintel.domain.analytics import CrossingsFold, LineCount, MinimumTrack
+from vidintel.domain.detection import BoundingBox, FrameDetections
+from vidintel.domain.geometry import Line, Point
+from vidintel.domain.tracking import LiveTracks, Track, TrackBuilder, TrackPoint, points_of
+from vidintel.infrastructure.inference.detectors import LoadedDetectors
+from vidintel.infrastructure.inference.registry import DirectoryModelRegistry
+from vidintel.infrastructure.tracking import MotionTracker
+
+FIRST_SEED = 920_000
+MUST_S, MAY_S = 1.0, 0.3
+MINIMUM = MinimumTrack()
+RATES = (5, 25)
+LINES = (
+    Line("across", Point(0.5, 1.0), Point(0.5, 0.0)),
+    Line("along", Point(0.0, 0.5), Point(1.0, 0.5)),
+    Line("diagonal", Point(0.1, 0.9), Point(0.9, 0.1)),
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One scene at one rate; `errors` counts what went wrong, by kind."""
+
+    objects: int
+    errors: Counter[str]
+    crossings_exact: bool
+    crossings_off: int
+    crossings: int
+    identified: int
+    true_boxes: int
+    tracked_boxes: int
+
+
+def detect(scene: Scene, detector: Detector) -> list[FrameDetections]:
+    """All frames of a scene through the detector, down to the confidence that the tracker wants."""
+    fps = scene.parameters.fps
+    frames = (Frame(index, index / fps, image) for index, image in enumerate(scene.frames()))
+    return list(detector.detect(frames, min_confidence=0.1, iou_threshold=0.7))
+
+
+def is_recognisable(one: TruthObject) -> bool:
+    return one.inside >= 0.5 and one.visible >= 0.6 * one.inside
+
+
+def evaluate(scene: Scene, frames: list[FrameDetections], rate: int) -> Outcome:
+    """Track every n-th frame, so that `rate` are analysed a second, and compare with the truth."""
+    step = scene.parameters.fps // rate
+    tracks, points = follow(frames[::step], 1 / rate)
+    labels = {one.track_id: one.label for objects in scene.truth for one in objects}
+    seconds = Counter(one.track_id for objects in scene.truth for one in objects if is_recognisable(one))
+    must = {track_id for track_id in labels if seconds[track_id] >= MUST_S * scene.parameters.fps}
+    may = {track_id for track_id in labels.keys() - must if seconds[track_id] >= MAY_S * scene.parameters.fps}
+    lies_on = {track.track_id: object_under(points[track.track_id], scene) for track in tracks}
+    compared = [track for track in tracks if MINIMUM.counts(track) and lies_on[track.track_id] not in may]
+    errors: Counter[str] = Counter()
+    found = Counter(lies_on[track.track_id] for track in compared)
+    for track_id in must:
+        errors["missed"] += found[track_id] == 0
+        errors["split"] += max(found[track_id] - 1, 0)
+    for track in compared:
+        under = lies_on[track.track_id]
+        errors["false"] += under not in must
+        errors["label"] += under in must and labels[under] != track.label
+    true_crossings = crossings({track_id: true_points(scene, track_id) for track_id in must})
+    seen_crossings = crossings({track.track_id: points[track.track_id] for track in compared})
+    differences = Counter(true_crossings)
+    differences.subtract(seen_crossings)
+    off = sum(abs(count) for count in differences.values())
+    return Outcome(
+        len(must), +errors, off == 0, off, sum(true_crossings.values()), *identity(scene, compared, points, step, must)
+    )
+
+
+def follow(frames: list[FrameDetections], interval_s: float) -> tuple[list[Track], dict[int, list[TrackPoint]]]:
+    """Tracks, and the points of each."""
+    tracker = MotionTracker(interval_s)
+    live = LiveTracks(tracker.memory_s)
+    tracks: list[Track] = []
+    points: dict[int, list[TrackPoint]] = defaultdict(list)
+    tracked = [decided for frame in frames for decided in tracker.update(frame)]
+    for decided in [*tracked, *tracker.finish()]:
+        tracks += live.add(decided)
+        for track_id, point in points_of(decided):
+            points[track_id].append(point)
+    return [*tracks, *live.close()], points
+
+
+def object_under(points: list[TrackPoint], scene: Scene) -> int:
+    """The object that most of a track's boxes lie on, 0 for none."""
+    votes: Counter[int] = Counter()
+    for point in points:
+        overlaps = [(point.box.iou(BoundingBox(*one.box)), one.track_id) for one in scene.truth[point.frame]]
+        overlap, track_id = max(overlaps, default=(0.0, 0))
+        votes[track_id if overlap > 0.3 else 0] += 1
+    return votes.most_common(1)[0][0]
+
+
+def true_points(scene: Scene, track_id: int) -> list[TrackPoint]:
+    return [
+        TrackPoint(index, index / scene.parameters.fps, BoundingBox(*one.box), 1.0, one.label)
+        for index, objects in enumerate(scene.truth)
+        for one in objects
+        if one.track_id == track_id and one.inside >= 0.2
+    ]
+
+
+def crossings(tracks: dict[int, list[TrackPoint]]) -> Counter[tuple[str, str, str]]:
+    """Crossings by line, label and direction."""
+    fold = CrossingsFold(LINES, MINIMUM)
+    for track_id, points in tracks.items():
+        for point in points:
+            fold.add(track_id, point)
+        fold.finish(_track(track_id, points))
+    counted: Counter[tuple[str, str, str]] = Counter()
+    for count in fold.result():
+        counted.update(_directions(count))
+    return counted
+
+
+def identity(
+    scene: Scene, tracks: list[Track], points: dict[int, list[TrackPoint]], step: int, must: set[int]
+) -> tuple[int, int, int]:
+    """Identity true positives, true boxes and tracked boxes (Ristani et al. 2016; overlap of 0.5) for IDF1.
+
+    True boxes are those of objects that must be counted, while they are recognisable; a box on anything else that is
+    true is left out.
+    """
+    together: Counter[tuple[int, int]] = Counter()
+    true_boxes: Counter[int] = Counter()
+    tracked_boxes: Counter[int] = Counter()
+    by_frame: dict[int, list[tuple[int, BoundingBox]]] = defaultdict(list)
+    for track in tracks:
+        for point in points[track.track_id]:
+            by_frame[point.frame].append((track.track_id, point.box))
+    for index in range(0, len(scene.truth), step):
+        wanted = {one.track_id for one in scene.truth[index] if one.track_id in must and is_recognisable(one)}
+        true_boxes.update(wanted)
+        for track_id, box in by_frame[index]:
+            over = {one.track_id: box.iou(BoundingBox(*one.box)) for one in scene.truth[index]}
+            on = {true_id for true_id, overlap in over.items() if overlap >= 0.5}
+            if on - wanted and not on & wanted:
+                continue
+            tracked_boxes[track_id] += 1
+            together.update((true_id, track_id) for true_id in on & wanted)
+    rows, columns = sorted(true_boxes), sorted(tracked_boxes)
+    matrix = np.array([[together[row, column] for column in columns] for row in rows]).reshape(len(rows), len(columns))
+    chosen = linear_sum_assignment(matrix, maximize=True)
+    return int(matrix[chosen].sum()), true_boxes.total(), tracked_boxes.total()
+
+
+def summarise(outcomes: list[Outcome]) -> dict[str, object]:
+    errors: Counter[str] = sum((outcome.errors for outcome in outcomes), Counter())
+    boxes = sum(outcome.true_boxes + outcome.tracked_boxes for outcome in outcomes)
+    return {
+        "scenes": len(outcomes),
+        "objects": sum(outcome.objects for outcome in outcomes),
+        "scenes_exact_unique": sum(not outcome.errors for outcome in outcomes) / len(outcomes),
+        "scenes_exact_crossings": sum(outcome.crossings_exact for outcome in outcomes) / len(outcomes),
+        "objects_wrong": dict(sorted(errors.items())),
+        "crossings": sum(outcome.crossings for outcome in outcomes),
+        "crossings_wrong": sum(outcome.crossings_off for outcome in outcomes),
+        "idf1": round(2 * sum(outcome.identified for outcome in outcomes) / boxes, 4),
+    }
+
+
+def _track(track_id: int, points: list[TrackPoint]) -> Track:
+    builder = TrackBuilder(track_id, points[0])
+    for point in points[1:]:
+        builder.add(point)
+    return builder.build()
+
+
+def _directions(count: LineCount) -> dict[tuple[str, str, str], int]:
+    return {(count.line, count.label, "forward"): count.forward, (count.line, count.label, "backward"): count.backward}
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--scenes", type=int, default=40)
+    parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
+    parser.add_argument("--density", type=float, action="append", help="may be given several times; default 0.5")
+    parser.add_argument("--models", type=Path, default=Path("models"))
+    parser.add_argument("--model", default="traffic-yolov8n")
+    parser.add_argument("--out", type=Path, help="write the figures here as JSON")
+    given = parser.parse_args()
+    detector = LoadedDetectors(DirectoryModelRegistry(given.models, given.model)).get(given.model)
+    densities: list[float] = given.density or [0.5]
+    outcomes: dict[tuple[float, int], list[Outcome]] = defaultdict(list)
+    for density, seed in product(densities, range(given.first_seed, given.first_seed + given.scenes)):
+        scene = generate_scene(seed, density=density)
+        frames = detect(scene, detector)
+        for rate in RATES:
+            outcome = evaluate(scene, frames, rate)
+            outcomes[density, rate].append(outcome)
+            print(density, seed, rate, outcome.objects, dict(outcome.errors), outcome.crossings_off, flush=True)
+    report = [{"density": key[0], "frames_per_s": key[1], **summarise(found)} for key, found in outcomes.items()]
+    for row in report:
+        print(json.dumps(row))
+    if given.out:
+        given.out.write_text(json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,236 @@
+"""Tracklets: detections that surely belong together. Gaps are left to `vidintel.infrastructure.tracking`.
+
+Everything is in seconds and in shares of the box, so that the same settings serve any frame rate. Boxes are arrays
+``(n, 4)``, xyxy, 0..1 of the picture. Association follows ByteTrack (Zhang et al. 2022): confident detections first,
+the doubtful ones for what is left; similarity is the buffered IoU of C-BIoU (Yang et al. 2023).
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingSettings:
+    """How objects are followed. Times are seconds, confidences and overlaps 0..1, distances box sizes.
+
+    Settings in seconds are stretched where frames lie further apart than they allow for.
+    """
+
+    start_confidence: float = 0.6
+    """A detection this sure may begin a track."""
+    sure_confidence: float = 0.4
+    """A detection this sure is matched first."""
+    doubtful_confidence: float = 0.1
+    """A detection less sure than this is left out; one above may only prolong a track."""
+    duplicate_cover: float = 0.6
+    """A detection of which this share lies in a surer one is the same object."""
+    sure_similarity: float = 0.3
+    doubtful_similarity: float = 0.4
+    young_buffer: float = 0.5
+    """By how much boxes are enlarged on each side while the speed is not known (less than 3 sightings)."""
+    settled_buffer: float = 0.1
+    motion_window_s: float = 1.2
+    """Motion is estimated over this time."""
+    coast_s: float = 0.5
+    """A tracklet not seen for longer has ended."""
+    min_visible: float = 0.25
+    """A tracklet with less than this share of its predicted box in the picture has left."""
+    confirm_s: float = 1.0
+    """A tracklet is observed this long before it is decided which earlier one it continues."""
+    max_gap_s: float = 6.0
+    """The longest time an object may be hidden and still be the same."""
+    gap_reach: float = 1.1
+    """How far from where it is expected an object may reappear."""
+    gap_reach_per_s: float = 0.25
+    """The same, for each second that it was hidden."""
+    speed_change: float = 0.4
+    """By how much (sizes a second) its speed may have changed meanwhile."""
+    speed_change_share: float = 0.35
+    """The same, as a share of its speed."""
+
+
+class Sighting(NamedTuple):
+    """A detection of one frame: its box (4,), confidence, and place in the frame."""
+
+    box: Floats
+    confidence: float
+    place: int
+
+
+class Motion(NamedTuple):
+    """How a tracklet moved at one of its ends: centre (2,), velocity (2,) a second, size (2,); over ``span_s``."""
+
+    time_s: float
+    centre: Floats
+    velocity: Floats
+    size: Floats
+    span_s: float
+
+
+class Tracklet:
+    """An unbroken run of sightings, remembered at its two ends only."""
+
+    def __init__(self, time_s: float, box: Floats, horizon_s: float) -> None:
+        self.first_s = self.last_s = time_s
+        self.count = 0
+        self._horizon_s = horizon_s
+        self._head: list[tuple[float, Floats]] = []
+        self._tail: deque[tuple[float, Floats]] = deque()
+        self.add(time_s, box)
+
+    def add(self, time_s: float, box: Floats) -> None:
+        self.last_s = time_s
+        self.count += 1
+        if time_s - self.first_s <= self._horizon_s:
+            self._head.append((time_s, box))
+        self._tail.append((time_s, box))
+        while len(self._tail) > 3 and self._tail[0][0] < time_s - self._horizon_s:
+            self._tail.popleft()
+
+    def predict(self, time_s: float, window_s: float) -> Floats:
+        """The box expected at ``time_s``, which may reach out of the picture."""
+        recent = [point for point in self._tail if point[0] >= self.last_s - window_s - 1e-6]
+        if len(recent) < 3:
+            recent = list(self._tail)[-3:]
+        position, velocity = _fit(recent, self.last_s)
+        # half way between the fit and the last sighting: smooth, yet quick to follow a change of speed
+        return (position + recent[-1][1]) / 2 + velocity * (time_s - self.last_s)
+
+    def first_motion(self) -> Motion:
+        return _motion(self._head, self.first_s)
+
+    def last_motion(self) -> Motion:
+        return _motion(list(self._tail), self.last_s)
+
+
+class Association:
+    """Extends tracklets by the detections of one frame after another."""
+
+    def __init__(self, settings: TrackingSettings, frame_interval_s: float) -> None:
+        self._settings = settings
+        self._interval_s = frame_interval_s
+        self._window_s = max(settings.motion_window_s, 3 * frame_interval_s)
+        self.coast_s = max(settings.coast_s, 1.5 * frame_interval_s)
+        self.live: list[Tracklet] = []
+
+    def advance(self, time_s: float) -> None:
+        """Drop the tracklets that ended or left the picture before ``time_s``."""
+        self.live = [
+            tracklet
+            for tracklet in self.live
+            if time_s - tracklet.last_s <= self.coast_s
+            and _visible(tracklet.predict(time_s, self._window_s)) >= self._settings.min_visible
+        ]
+
+    def add(self, time_s: float, sightings: Sequence[Sighting]) -> list[tuple[Sighting, Tracklet]]:
+        """Match the detections of one frame; returns those that belong to a tracklet, new ones included."""
+        settings = self._settings
+        distinct = _without_duplicates(sightings, settings.duplicate_cover)
+        sure = [sighting for sighting in distinct if sighting.confidence >= settings.sure_confidence]
+        doubtful = [sighting for sighting in distinct if sighting.confidence < settings.sure_confidence]
+        matched = self._match(time_s, self.live, sure, settings.sure_similarity)
+        taken = {id(tracklet) for _, tracklet in matched}
+        unseen = [tracklet for tracklet in self.live if id(tracklet) not in taken]
+        again = self._match(time_s, unseen, doubtful, settings.doubtful_similarity)
+        known = {sighting.place for sighting, _ in matched}
+        for sighting, tracklet in (*matched, *again):
+            tracklet.add(time_s, sighting.box)
+        started = [
+            (sighting, Tracklet(time_s, sighting.box, self._window_s))
+            for sighting in sure
+            if sighting.place not in known and sighting.confidence >= settings.start_confidence
+        ]
+        self.live += [tracklet for _, tracklet in started]
+        return [*matched, *again, *started]
+
+    def _match(
+        self, time_s: float, tracklets: Sequence[Tracklet], sightings: Sequence[Sighting], least: float
+    ) -> list[tuple[Sighting, Tracklet]]:
+        if not tracklets or not sightings:
+            return []
+        expected = np.array([self._expected(tracklet, time_s) for tracklet in tracklets])
+        buffers = np.array([self._buffer(tracklet, time_s) for tracklet in tracklets])
+        similarity = buffered_iou(expected, np.array([sighting.box for sighting in sightings]), buffers)
+        rows, columns = linear_sum_assignment(similarity, maximize=True)
+        return [
+            (sightings[column], tracklets[row])
+            for row, column in zip(rows, columns, strict=True)
+            if similarity[row, column] >= least
+        ]
+
+    def _expected(self, tracklet: Tracklet, time_s: float) -> Floats:
+        return np.clip(tracklet.predict(time_s, self._window_s), 0.0, 1.0)
+
+    def _buffer(self, tracklet: Tracklet, time_s: float) -> float:
+        base = self._settings.young_buffer if tracklet.count < 3 else self._settings.settled_buffer
+        return base + 0.2 * max(0.0, time_s - tracklet.last_s - self._interval_s)
+
+
+def buffered_iou(boxes: Floats, others: Floats, buffers: Floats) -> Floats:
+    """IoU of each of ``boxes`` (n, 4) with each of ``others`` (m, 4), enlarged by ``buffers`` (n,) sizes a side."""
+    share = buffers[:, None, None]
+    size, other_size = (boxes[:, 2:] - boxes[:, :2])[:, None], (others[:, 2:] - others[:, :2])[None]
+    low = np.maximum(boxes[:, None, :2] - size * share, others[None, :, :2] - other_size * share)
+    high = np.minimum(boxes[:, None, 2:] + size * share, others[None, :, 2:] + other_size * share)
+    common = np.clip(high - low, 0.0, None).prod(axis=2)
+    areas = (size.prod(axis=2) + other_size.prod(axis=2)) * (1 + 2 * buffers[:, None]) ** 2
+    return np.asarray(common / np.maximum(areas - common, 1e-12), np.float64)
+
+
+def _without_duplicates(sightings: Sequence[Sighting], cover: float) -> list[Sighting]:
+    kept: list[Sighting] = []
+    for sighting in sorted(sightings, key=lambda one: (-one.confidence, one.place)):
+        if not any(_cover(sighting.box, other.box) > cover for other in kept):
+            kept.append(sighting)
+    return kept
+
+
+def _cover(box: Floats, other: Floats) -> float:
+    """The common area as a share of the smaller box."""
+    width = min(box[2], other[2]) - max(box[0], other[0])
+    height = min(box[3], other[3]) - max(box[1], other[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    smaller = min((box[2] - box[0]) * (box[3] - box[1]), (other[2] - other[0]) * (other[3] - other[1]))
+    return float(width * height / smaller)
+
+
+def _visible(box: Floats) -> float:
+    """The share of a box that lies in the picture; 0 for one that shrank to nothing."""
+    size = box[2:] - box[:2]
+    if (size <= 0).any():
+        return 0.0
+    inside = np.clip(np.minimum(box[2:], 1.0) - np.maximum(box[:2], 0.0), 0.0, None)
+    return float(inside.prod() / size.prod())
+
+
+def _fit(points: Sequence[tuple[float, Floats]], time_s: float) -> tuple[Floats, Floats]:
+    """Least-squares line through ``points``: value at ``time_s`` and change a second."""
+    times = np.array([time for time, _ in points])
+    values = np.array([value for _, value in points])
+    apart = times - times.mean()
+    spread = float(apart @ apart)
+    slope = apart @ values / spread if spread > 0 else np.zeros(values.shape[1])
+    return values.mean(axis=0) + slope * (time_s - times.mean()), slope
+
+
+def _motion(points: Sequence[tuple[float, Floats]], time_s: float) -> Motion:
+    boxes = np.array([box for _, box in points])
+    sizes = boxes[:, 2:] - boxes[:, :2]
+    # boxes cut by an edge or a cover have their centre in the wrong place
+    whole = (sizes >= 0.8 * np.median(sizes, axis=0)).all(axis=1)
+    if whole.sum() < 3:
+        whole[:] = True
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    times = [time for time, _ in points]
+    fitted = [(time, centre) for time, centre, is_whole in zip(times, centres, whole, strict=True) if is_whole]
+    centre, velocity = _fit(fitted, time_s)
+    return Motion(time_s, centre, velocity, np.maximum(np.median(sizes[whole], axis=0), 1e-3), times[-1] - times[0])

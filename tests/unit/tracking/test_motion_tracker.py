@@ -1,0 +1,76 @@
+"""`MotionTracker` keeps the contract, and what is its own beyond it."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.contracts.tracker_contract import Mover, TrackerContract, scene
+from vidintel.application.ports import TrackerFactory
+from vidintel.domain.detection import Detection, FrameDetections
+from vidintel.infrastructure.tracking import MotionTracker
+
+
+class TestMotionTracker(TrackerContract):
+    @pytest.fixture
+    def new_tracker(self) -> TrackerFactory:
+        return MotionTracker
+
+    @pytest.mark.parametrize("fps", [5, 25])
+    def test_objects_that_pass_each_other_keep_their_tracks(self, new_tracker: TrackerFactory, fps: float) -> None:
+        movers: list[Mover] = [("person", 0.2, 0.48, 0.1, 0.0), ("person", 0.8, 0.52, -0.1, 0.0)]
+
+        tracked = self.follow(new_tracker, scene(movers, fps), fps)
+
+        by_object = [[frame.track_ids[place] for frame in tracked] for place in (0, 1)]
+        assert [{one for one in ids if one is not None} for ids in by_object] == [{1}, {2}]
+
+    def test_a_second_box_on_the_same_object_is_no_second_track(self, new_tracker: TrackerFactory) -> None:
+        frames = [
+            FrameDetections(
+                frame.frame,
+                frame.time_s,
+                tuple(twin for one in frame.detections for twin in (one, Detection("truck", 0.7, one.box))),
+            )
+            for frame in scene([("car", 0.1, 0.5, 0.12, 0.0)], 5)
+        ]
+
+        assert set(self.tracks(self.follow(new_tracker, frames, 5))) == {1}
+
+    def test_one_that_comes_the_other_way_is_not_the_one_that_left(self, new_tracker: TrackerFactory) -> None:
+        frames = scene([("car", 0.6, 0.5, 0.2, 0.0), ("car", 1.4, 0.5, -0.2, 0.0)], 5)
+
+        assert set(self.tracks(self.follow(new_tracker, frames, 5))) == {1, 2}
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(
+        st.lists(
+            st.tuples(st.sampled_from(["car", "person"]), st.integers(1, 9), st.integers(1, 9), st.integers(0, 10)),
+            max_size=4,
+        ),
+        max_size=25,
+    )
+)
+def test_whatever_is_seen_each_frame_comes_back_and_no_track_is_twice_in_one(
+    seen: list[list[tuple[str, int, int, int]]],
+) -> None:
+    tracker = MotionTracker(0.2)
+    frames = []
+    for index, listed in enumerate(seen):
+        boxes = scene([(label, x / 10, y / 10, 0.0, 0.0) for label, x, y, _ in listed], 1, seconds=1)[0].detections
+        detections = tuple(
+            Detection(one.label, confidence / 10, one.box) for one, (*_, confidence) in zip(boxes, listed, strict=True)
+        )
+        frames.append(FrameDetections(index, index / 5, detections))
+
+    tracked = [decided for frame in frames for decided in tracker.update(frame)]
+    tracked += tracker.finish()
+
+    assert [one.frame for one in tracked] == frames
+    first_seen: dict[int, None] = {}
+    for one in tracked:
+        ids = [track_id for track_id in one.track_ids if track_id is not None]
+        assert len(set(ids)) == len(ids)
+        first_seen.update(dict.fromkeys(ids))
+    assert list(first_seen) == list(range(1, len(first_seen) + 1))
