@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -49,16 +50,24 @@ def in_database(server_url: str, name: str) -> str:
     return make_url(server_url).set(database=name).render_as_string(hide_password=False)
 
 
-@pytest.fixture
-def server_dir() -> Iterator[Path]:
+@contextmanager
+def new_server_dir() -> Iterator[Path]:
     """An empty folder that an embedded server can use in place even when root runs the tests.
 
     pytest's own are closed to the account that the server runs under then.
     """
     folder = Path(tempfile.mkdtemp(prefix="vidintel-test-"))
     folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def server_dir() -> Iterator[Path]:
+    with new_server_dir() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -69,14 +78,9 @@ def postgres_server(request: pytest.FixtureRequest) -> Iterator[str]:
         request.config.stash[_SERVER_USED] = f"{_version(url)} at VIDINTEL_TEST_DATABASE_URL"
         yield url
         return
-    folder = Path(tempfile.mkdtemp(prefix="vidintel-test-"))
-    folder.chmod(0o755)
-    try:
-        with EmbeddedPostgres(folder, durable=False) as server:
-            request.config.stash[_SERVER_USED] = f"{_version(server.url)}, embedded"
-            yield server.url
-    finally:
-        shutil.rmtree(folder)
+    with new_server_dir() as folder, EmbeddedPostgres(folder, durable=False) as server:
+        request.config.stash[_SERVER_USED] = f"{_version(server.url)}, embedded"
+        yield server.url
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,13 @@ import httpx
 import pytest
 
 from tests.e2e.serving import ServedSystem
+from tests.postgres import new_server_dir
 
 
 @pytest.fixture(scope="session")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedSystem]:
+def system() -> Iterator[ServedSystem]:
     limits = {"VIDINTEL_LIMITS__MAX_UPLOAD_BYTES": "5000000", "VIDINTEL_LIMITS__MAX_SIDE_PX": "4096"}
-    with ServedSystem(tmp_path_factory.mktemp("served") / "data", limits) as served:
+    with new_server_dir() as folder, ServedSystem(folder / "data", limits) as served:
         yield served
 
 

@@ -21,9 +21,9 @@ SPEC = json.dumps({"sample_fps": "native"})
 
 
 @pytest.mark.slow
-def test_twenty_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
+def test_twenty_kills_at_random_moments_change_nothing(server_dir: Path) -> None:
     dice = random.Random(20)
-    with ServedSystem(tmp_path / "data", IMPATIENT) as system, system.client() as client:
+    with ServedSystem(server_dir / "data", IMPATIENT) as system, system.client() as client:
         undisturbed = upload(client, spec=SPEC)
         video_id = undisturbed["video"]["id"]
         assert wait_for_job(client, undisturbed["job"]["id"])["status"] == "succeeded"

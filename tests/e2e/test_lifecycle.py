@@ -15,8 +15,8 @@ SLOW = {"VIDINTEL_WORK__CONCURRENCY": "1", "VIDINTEL_ANALYSIS__SEGMENT_S": "1"}
 
 
 @pytest.mark.slow
-def test_a_system_that_is_killed_and_started_again_finishes_what_it_accepted(tmp_path: Path) -> None:
-    system = ServedSystem(tmp_path / "data", SLOW)
+def test_a_system_that_is_killed_and_started_again_finishes_what_it_accepted(server_dir: Path) -> None:
+    system = ServedSystem(server_dir / "data", SLOW)
     system.start()
     with system.client() as client:
         accepted = [upload(client, spec=NATIVE) for _ in range(2)]
@@ -30,8 +30,8 @@ def test_a_system_that_is_killed_and_started_again_finishes_what_it_accepted(tmp
 
 
 @pytest.mark.slow
-def test_a_second_serve_on_the_same_folder_is_refused_and_sigterm_hands_work_back(tmp_path: Path) -> None:
-    system = ServedSystem(tmp_path / "data", SLOW)
+def test_a_second_serve_on_the_same_folder_is_refused_and_sigterm_hands_work_back(server_dir: Path) -> None:
+    system = ServedSystem(server_dir / "data", SLOW)
     with system, system.client() as client:
         system.worker_pid()
         answer = upload(client, spec=NATIVE)
@@ -53,8 +53,8 @@ def test_a_second_serve_on_the_same_folder_is_refused_and_sigterm_hands_work_bac
 
 
 @pytest.mark.slow
-def test_cancelling_takes_effect_within_two_seconds(tmp_path: Path) -> None:
-    with ServedSystem(tmp_path / "data", {"VIDINTEL_WORK__CONCURRENCY": "1"}) as system, system.client() as client:
+def test_cancelling_takes_effect_within_two_seconds(server_dir: Path) -> None:
+    with ServedSystem(server_dir / "data", {"VIDINTEL_WORK__CONCURRENCY": "1"}) as system, system.client() as client:
         system.worker_pid()
         answer = upload(client, spec=NATIVE)
         job_id = answer["job"]["id"]
