@@ -24,6 +24,7 @@ from vidintel.domain.identity import TenantId, UserId
 from vidintel.domain.video import (
     Failure,
     MediaInfo,
+    MediaWarning,
     SourceKind,
     StoredContent,
     Video,
@@ -141,6 +142,7 @@ def make_span(index: int = 0, *, last: bool = False) -> SegmentSpan:
         first_frame=index * 300,
         frame_count=300,
         sample_count=20,
+        seekable=index % 2 == 0,
     )
 
 
@@ -165,7 +167,8 @@ def make_segment(
         return segment
     token = segment.claim(owner, now, LEASE)
     if status is SegmentStatus.DONE:
-        segment.complete(token, segment.span.sample_count, now)
+        warnings = [MediaWarning("corrupt_frames", "3 frames are broken.", segment.span.start_s)]
+        segment.complete(token, segment.span.sample_count, now, warnings)
     elif status is SegmentStatus.DEAD:
         segment.bury(token, FAILURE, now)
     return segment

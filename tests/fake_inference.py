@@ -1,7 +1,7 @@
 """A decoder of made-up videos and a detector of made-up objects, for tests of use cases: quick, and exactly known."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import groupby
 from typing import BinaryIO
@@ -19,7 +19,7 @@ from vidintel.domain.errors import (
     UnknownLabel,
     UnknownModel,
 )
-from vidintel.domain.video import MediaInfo
+from vidintel.domain.video import MediaInfo, MediaWarning
 
 _TICKS = 90_000
 FAKE_MODEL = ModelInfo(
@@ -71,7 +71,14 @@ class FakeVideoDecoder:
         media = MediaInfo("fake", "fake", side, side, 0, duration_s, len(times) / duration_s, len(times))
         return MediaPlan(media, spans)
 
-    def frames(self, content: BinaryIO, span: SegmentSpan, *, sample_fps: float | None) -> Iterator[Frame]:
+    def frames(
+        self,
+        content: BinaryIO,
+        span: SegmentSpan,
+        *,
+        sample_fps: float | None,
+        warn: Callable[[MediaWarning], None] | None = None,
+    ) -> Iterator[Frame]:
         times, _, side = _parse(content)
         for index in sorted(_chosen(times, sample_fps)):
             if span.first_frame <= index < span.first_frame + span.frame_count:

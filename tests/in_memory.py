@@ -26,7 +26,7 @@ from vidintel.domain.errors import (
     VideoNotFound,
 )
 from vidintel.domain.identity import TenantId
-from vidintel.domain.video import Video, VideoId
+from vidintel.domain.video import MediaWarning, Video, VideoId
 from vidintel.infrastructure.database import cursors
 
 Key = TypeVar("Key")
@@ -241,6 +241,11 @@ class Segments:
 
     async def count(self, job_id: JobId) -> int:
         return len(self._tables.segments.where(lambda each: each.job_id == job_id))
+
+    async def warnings(self, job_id: JobId) -> Sequence[MediaWarning]:
+        found = self._tables.segments.where(lambda each: each.job_id == job_id)
+        by_index = sorted(found, key=lambda segment: segment.span.index)
+        return [warning for segment in by_index for warning in segment.warnings]
 
     async def extend_lease(self, segment_id: SegmentId, token: int, due_at: datetime, frames_done: int) -> bool:
         segment = self._tables.segments.get(segment_id)

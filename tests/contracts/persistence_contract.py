@@ -371,6 +371,19 @@ class SegmentContract:
         assert state_of(reloaded) == state_of(locked)
         assert (reloaded.failure, reloaded.work.attempts) == (FAILURE, 1)
 
+    async def test_the_warnings_of_a_job_come_by_segment(self, unit_of_work: UnitOfWorkFactory) -> None:
+        video = make_video()
+        job = make_job(video=video, status=JobStatus.RUNNING)
+        segments = [make_segment(job=job, index=index, status=SegmentStatus.DONE) for index in range(3)]
+        await keep(unit_of_work, video, job, *reversed(segments), make_segment(job=job, index=3))
+
+        async with unit_of_work() as uow:
+            found = await uow.segments.warnings(job.id)
+            assert await uow.segments.warnings(JobId(uuid4())) == []
+
+        assert [warning.at_s for warning in found] == [0.0, 10.0, 20.0]
+        assert tuple(found[:1]) == segments[0].warnings
+
     async def test_a_segment_that_is_gone_cannot_be_saved(self, unit_of_work: UnitOfWorkFactory) -> None:
         async with unit_of_work() as uow:
             assert await uow.segments.get_for_work(SegmentId(uuid4())) is None

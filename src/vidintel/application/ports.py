@@ -1,6 +1,6 @@
 """Everything the use cases need from outside, as protocols. Adapters live in ``vidintel.infrastructure``."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,7 +24,7 @@ from vidintel.domain.analysis import (
 from vidintel.domain.detection import BoundingBox, FrameDetections
 from vidintel.domain.identity import Principal, TenantId
 from vidintel.domain.tracking import TrackedFrame
-from vidintel.domain.video import MediaInfo, StoredContent, Video, VideoId, VideoStatus
+from vidintel.domain.video import MediaInfo, MediaWarning, StoredContent, Video, VideoId, VideoStatus
 
 Image = NDArray[np.uint8]
 """A picture: height × width × 3, BGR, 0..255."""
@@ -231,6 +231,10 @@ class SegmentRepository(Protocol):
 
     async def count(self, job_id: JobId) -> int: ...
 
+    async def warnings(self, job_id: JobId) -> Sequence[MediaWarning]:
+        """The warnings of all of the job's segments, by index of the segment."""
+        ...
+
     async def extend_lease(self, segment_id: SegmentId, token: int, due_at: datetime, frames_done: int) -> bool:
         """Heartbeat with progress: ``False`` when the token is not the holder's any more."""
         ...
@@ -376,10 +380,11 @@ class MediaLimits:
 
 @dataclass(frozen=True, slots=True)
 class MediaPlan:
-    """What probing found, and how to cut the video."""
+    """What probing found, how to cut the video, and what is wrong with it as a whole."""
 
     media: MediaInfo
     segments: tuple[SegmentSpan, ...]
+    warnings: tuple[MediaWarning, ...] = ()
 
 
 class VideoDecoder(Protocol):
@@ -393,8 +398,18 @@ class VideoDecoder(Protocol):
         """
         ...
 
-    def frames(self, content: BinaryIO, span: SegmentSpan, *, sample_fps: float | None) -> Iterator[Frame]:
-        """The frames of ``span`` to be analysed, in presentation order. Raises `UnreadableVideo`."""
+    def frames(
+        self,
+        content: BinaryIO,
+        span: SegmentSpan,
+        *,
+        sample_fps: float | None,
+        warn: Callable[[MediaWarning], None] | None = None,
+    ) -> Iterator[Frame]:
+        """The frames of ``span`` to be analysed, in presentation order; those that are broken are left out.
+
+        ``warn`` is called for what is wrong, while the frames are read. Raises `UnreadableVideo`.
+        """
         ...
 
 

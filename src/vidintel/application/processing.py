@@ -5,7 +5,7 @@ They return ``Err(LeaseLost)`` when there is nothing for them to do (any more), 
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from uuid import uuid4
@@ -33,7 +33,7 @@ from vidintel.domain.errors import (
     UnreadableVideo,
     UnsupportedMedia,
 )
-from vidintel.domain.video import Failure, StoredContent, Video, VideoStatus
+from vidintel.domain.video import Failure, MediaWarning, StoredContent, Video, VideoStatus, WarningSummary
 from vidintel.domain.work import RetryPolicy
 
 _PERMANENT = (BusinessRuleViolation, UnsupportedMedia)
@@ -102,7 +102,13 @@ class PlanJob:
                 await uow.videos.save(video)
                 await uow.segments.add_all(
                     [
-                        Segment.cut(segment_id=SegmentId(uuid4()), job=job, span=span, now=now)
+                        Segment.cut(
+                            segment_id=SegmentId(uuid4()),
+                            job=job,
+                            span=span,
+                            now=now,
+                            warnings=media_plan.warnings if span.index == 0 else (),
+                        )
                         for span in media_plan.segments
                     ]
                 )
@@ -147,12 +153,14 @@ class RunSegment:
                 await uow.commit()
                 return held
 
+        warnings: list[MediaWarning] = []
+
         def analyse() -> list[FrameDetections]:
-            return self._analyse(video, job, segment, hold)
+            return self._analyse(video, job, segment, hold, warnings.append)
 
         try:
             frames = await run_held(hold, asyncio.to_thread(analyse), extend, heartbeat_s=self._rules.heartbeat_s)
-            return await self._complete(job, segment, token, frames, hold.frames_done)
+            return await self._complete(job, segment, token, frames, hold.frames_done, warnings)
         except LeaseLost:
             raise
         except (Leaving, asyncio.CancelledError):
@@ -165,7 +173,14 @@ class RunSegment:
             await self._give_up(job, segment, token, error)
             raise
 
-    def _analyse(self, video: Video, job: AnalysisJob, segment: Segment, hold: Hold) -> list[FrameDetections]:
+    def _analyse(
+        self,
+        video: Video,
+        job: AnalysisJob,
+        segment: Segment,
+        hold: Hold,
+        warn: Callable[[MediaWarning], None],
+    ) -> list[FrameDetections]:
         detector = self._detectors.get(job.model.name)
         if detector.info.ref != job.model:
             # The registry's model was exchanged between request and run: what was promised cannot be kept.
@@ -174,7 +189,7 @@ class RunSegment:
             )
         seen: list[FrameDetections] = []
         with self._storage.open(_content_of(video).key) as stream:
-            frames = self._decoder.frames(stream, segment.span, sample_fps=job.spec.sample_fps)
+            frames = self._decoder.frames(stream, segment.span, sample_fps=job.spec.sample_fps, warn=warn)
             for frame in detector.detect(
                 frames,
                 min_confidence=job.spec.min_confidence,
@@ -201,13 +216,19 @@ class RunSegment:
             return video, job, segment, token
 
     async def _complete(
-        self, claimed: AnalysisJob, held: Segment, token: int, frames: list[FrameDetections], frames_done: int
+        self,
+        claimed: AnalysisJob,
+        held: Segment,
+        token: int,
+        frames: list[FrameDetections],
+        frames_done: int,
+        warnings: list[MediaWarning],
     ) -> int:
         now = self._clock.now()
         async with self._uow() as uow:
             job = await _locked_running_job(uow, held)
             segment = await _locked_segment(uow, held)
-            segment.complete(token, frames_done, now)
+            segment.complete(token, frames_done, now, warnings)
             await uow.segments.save(segment)
             stored = await uow.detections.add_all(segment, claimed.video_id, frames)
             if await uow.segments.count_unfinished(job.id) == 0:
@@ -262,13 +283,14 @@ class FinishJob:
             async for frame in uow.detections.stream(claimed.id):
                 fold.add(frame)
             progress = await uow.jobs.progress(claimed.tenant_id, claimed.id)
+            warnings = WarningSummary.of(await uow.segments.warnings(claimed.id))
         summary = fold.result(progress.frames_done)
         now = self._clock.now()
         async with self._uow() as uow:
             video, job = await lock_video_and_job(uow, claimed)
             job.succeed(token, now)
             video.complete(now)
-            await uow.results.put(job, "summary", asdict(summary))
+            await uow.results.put(job, "summary", asdict(summary) | {"warnings": [asdict(each) for each in warnings]})
             await uow.jobs.save(job)
             await uow.videos.save(video)
             await uow.commit()

@@ -1,7 +1,7 @@
 """One analysis of one video: what was asked for, the job that does it, and the segments it is cut into."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -10,7 +10,7 @@ from uuid import UUID
 
 from vidintel.domain.errors import InvalidTransition, LeaseLost, ValidationError
 from vidintel.domain.identity import TenantId, UserId
-from vidintel.domain.video import Failure, VideoId
+from vidintel.domain.video import Failure, MediaWarning, VideoId
 from vidintel.domain.work import RetryPolicy, Work
 
 JobId = NewType("JobId", UUID)
@@ -236,6 +236,10 @@ class AnalysisJob:
         self._status = target
 
 
+WARNINGS_MAX = 20
+"""How many warnings a segment keeps, so that a file broken all over stays small."""
+
+
 class SegmentStatus(StrEnum):
     PENDING = "pending"
     RUNNING = "running"
@@ -256,7 +260,8 @@ class SegmentSpan:
     """A cut of the video: the frames with ``start_s <= time < end_s`` (seconds; ``end_s`` ``None`` for the last one).
 
     ``first_frame`` is the index, in the whole video, of the first frame in it. ``frame_count`` says how many frames
-    it holds, ``sample_count`` how many of them are to be analysed.
+    it holds, ``sample_count`` how many of them are to be analysed. It is not ``seekable`` when the video's timestamps
+    do not lead to it: such a cut has to be read from the video's beginning.
     """
 
     index: int
@@ -265,6 +270,7 @@ class SegmentSpan:
     first_frame: int
     frame_count: int
     sample_count: int
+    seekable: bool = True
 
 
 @dataclass(eq=False, kw_only=True, slots=True)
@@ -279,10 +285,27 @@ class Segment:
     _status: SegmentStatus = SegmentStatus.PENDING
     _frames_done: int = 0
     _failure: Failure | None = None
+    _warnings: tuple[MediaWarning, ...] = ()
 
     @classmethod
-    def cut(cls, *, segment_id: SegmentId, job: AnalysisJob, span: SegmentSpan, now: datetime) -> "Segment":
-        return cls(id=segment_id, job_id=job.id, tenant_id=job.tenant_id, span=span, _work=Work(due_at=now))
+    def cut(
+        cls,
+        *,
+        segment_id: SegmentId,
+        job: AnalysisJob,
+        span: SegmentSpan,
+        now: datetime,
+        warnings: Sequence[MediaWarning] = (),
+    ) -> "Segment":
+        """``warnings`` are those about the video as a whole; the first segment keeps them."""
+        return cls(
+            id=segment_id,
+            job_id=job.id,
+            tenant_id=job.tenant_id,
+            span=span,
+            _work=Work(due_at=now),
+            _warnings=tuple(warnings[:WARNINGS_MAX]),
+        )
 
     @property
     def status(self) -> SegmentStatus:
@@ -302,6 +325,11 @@ class Segment:
         """Why the last attempt ended badly."""
         return self._failure
 
+    @property
+    def warnings(self) -> tuple[MediaWarning, ...]:
+        """What was wrong with the video here; at most `WARNINGS_MAX`."""
+        return self._warnings
+
     def claim(self, owner: str, now: datetime, lease: timedelta) -> int:
         """``pending`` → ``running``; returns the fencing token. Raises `LeaseLost` when it is not waiting."""
         if self._status is not SegmentStatus.PENDING:
@@ -311,10 +339,11 @@ class Segment:
         self._frames_done = 0
         return self._work.token
 
-    def complete(self, token: int, frames: int, now: datetime) -> None:
+    def complete(self, token: int, frames: int, now: datetime, warnings: Sequence[MediaWarning] = ()) -> None:
         self._work.require(token)
         self._move_to(SegmentStatus.DONE)
         self._frames_done = frames
+        self._warnings = (*self._warnings, *warnings)[:WARNINGS_MAX]
         self._failure = None
         self._work = self._work.freed(now)
 

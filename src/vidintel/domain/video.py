@@ -1,6 +1,6 @@
 """A video that was accepted, and the states it goes through."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -78,6 +78,41 @@ class MediaInfo:
     duration_s: float
     frame_rate: float
     frame_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class MediaWarning:
+    """What is wrong with a video that can be read nevertheless: a stable code, a sentence, and where (seconds)."""
+
+    code: str
+    detail: str
+    at_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WarningSummary:
+    """All warnings of one code: how many there were, the detail of the first and the earliest place (seconds)."""
+
+    code: str
+    detail: str
+    count: int
+    first_at_s: float | None
+
+    @classmethod
+    def of(cls, warnings: Iterable[MediaWarning]) -> tuple["WarningSummary", ...]:
+        """One for each code, in the order in which the codes appear."""
+        by_code: dict[str, list[MediaWarning]] = {}
+        for warning in warnings:
+            by_code.setdefault(warning.code, []).append(warning)
+        return tuple(
+            cls(
+                code,
+                same[0].detail,
+                len(same),
+                min((each.at_s for each in same if each.at_s is not None), default=None),
+            )
+            for code, same in by_code.items()
+        )
 
 
 @dataclass(frozen=True, slots=True)

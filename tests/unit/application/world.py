@@ -18,7 +18,7 @@ from vidintel.domain.analysis import AnalysisJob, JobId, JobStage, Segment, Segm
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
 from vidintel.domain.errors import DomainError, UnknownModel
 from vidintel.domain.identity import Principal, Role, TenantId, UserId
-from vidintel.domain.video import MediaInfo, Video
+from vidintel.domain.video import MediaInfo, MediaWarning, Video
 from vidintel.domain.work import RetryPolicy
 
 T = TypeVar("T")
@@ -58,13 +58,24 @@ class ScriptedMedia:
     on_frame: Callable[[int], None] = lambda _: None
     model: ModelInfo = MODEL
     plans: int = 0
+    warnings: tuple[MediaWarning, ...] = ()
 
     def plan(self, content: BinaryIO, *, segment_s: float, sample_fps: float | None, limits: MediaLimits) -> MediaPlan:
         self.plans += 1
         self.on_plan()
-        return MediaPlan(MEDIA, SPANS)
+        return MediaPlan(MEDIA, SPANS, self.warnings)
 
-    def frames(self, content: BinaryIO, span: SegmentSpan, *, sample_fps: float | None) -> Iterator[Frame]:
+    def frames(
+        self,
+        content: BinaryIO,
+        span: SegmentSpan,
+        *,
+        sample_fps: float | None,
+        warn: Callable[[MediaWarning], None] | None = None,
+    ) -> Iterator[Frame]:
+        for warning in self.warnings:
+            assert warn is not None
+            warn(warning)
         for number in range(span.sample_count):
             index = span.first_frame + number * 5
             yield Frame(index, index / 25.0, None)  # type: ignore[arg-type]  # nobody looks at the picture

@@ -1,6 +1,7 @@
 """Segments in PostgreSQL."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from vidintel.domain.analysis import JobId, Segment, SegmentId, SegmentSpan, SegmentStatus
 from vidintel.domain.errors import LeaseLost
 from vidintel.domain.identity import TenantId
+from vidintel.domain.video import MediaWarning
 from vidintel.infrastructure.database.mapping import failure_to_entity, failure_to_row, work_to_entity, work_to_row
 from vidintel.infrastructure.database.tables import segments
 
@@ -48,6 +50,11 @@ class SqlSegmentRepository:
     async def count(self, job_id: JobId) -> int:
         return (await self._session.execute(select(func.count()).where(segments.c.job_id == job_id))).scalar_one()
 
+    async def warnings(self, job_id: JobId) -> Sequence[MediaWarning]:
+        has_some = and_(segments.c.job_id == job_id, segments.c.warnings != [])
+        query = select(segments.c.warnings).where(has_some).order_by(segments.c.ordinal)
+        return [_warning(each) for row in await self._session.execute(query) for each in row.warnings]
+
     async def extend_lease(self, segment_id: SegmentId, token: int, due_at: datetime, frames_done: int) -> bool:
         held = and_(segments.c.id == segment_id, segments.c.token == token, segments.c.owner.is_not(None))
         extended = await self._session.execute(
@@ -83,8 +90,10 @@ def _to_row(segment: Segment) -> dict[str, object]:
         "first_frame": span.first_frame,
         "frame_count": span.frame_count,
         "sample_count": span.sample_count,
+        "seekable": span.seekable,
         "status": segment.status.value,
         "frames_done": segment.frames_done,
+        "warnings": [asdict(warning) for warning in segment.warnings],
         **failure_to_row(segment.failure),
         **work_to_row(segment.work),
     }
@@ -102,9 +111,15 @@ def _to_entity(row: Row[Any]) -> Segment:
             first_frame=row.first_frame,
             frame_count=row.frame_count,
             sample_count=row.sample_count,
+            seekable=row.seekable,
         ),
         _work=work_to_entity(row),
         _status=SegmentStatus(row.status),
         _frames_done=row.frames_done,
         _failure=failure_to_entity(row),
+        _warnings=tuple(_warning(each) for each in row.warnings),
     )
+
+
+def _warning(stored: dict[str, Any]) -> MediaWarning:
+    return MediaWarning(stored["code"], stored["detail"], stored["at_s"])

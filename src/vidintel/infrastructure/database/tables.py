@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -135,8 +136,10 @@ segments = Table(
     Column("first_frame", Integer, nullable=False),
     Column("frame_count", Integer, nullable=False),
     Column("sample_count", Integer, nullable=False),
+    Column("seekable", Boolean, nullable=False),
     Column("status", Text, nullable=False),
     Column("frames_done", Integer, nullable=False),
+    Column("warnings", JSONB, nullable=False),
     *_failure_columns(),
     *_work_columns(),
     _one_of("status", SegmentStatus),

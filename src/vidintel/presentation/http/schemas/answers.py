@@ -76,7 +76,10 @@ class DetectionList(Body):
 
 
 class ResultsBody(Body):
-    """What a job found, by kind: ``summary`` says per label how many, when first and last, and how many at once."""
+    """What a job found, by kind: ``summary`` says per label how many, when first and last, and how many at once.
+
+    Its ``warnings`` say what was wrong with the video: each with a ``code``, a ``detail``, how often, and where first.
+    """
 
     video_id: UUID
     job_id: UUID
