@@ -18,7 +18,7 @@ from vidintel.domain.errors import (
     StorageError,
     UnreadableVideo,
 )
-from vidintel.domain.video import VideoStatus
+from vidintel.domain.video import MediaWarning, VideoStatus
 
 
 async def states(world: World, job: AnalysisJob) -> tuple[VideoStatus, JobStatus, list[SegmentStatus]]:
@@ -42,6 +42,26 @@ async def test_a_job_goes_from_queued_to_succeeded() -> None:
         progress = await uow.jobs.progress(job.tenant_id, job.id)
     assert (summary["frames_analysed"], summary["detections"]) == (20, 10)
     assert (progress.frames_done, progress.frames_total, progress.segments_done) == (20, 20, 2)
+
+
+async def test_warnings_are_summed_up_by_code_in_the_summary() -> None:
+    world = World()
+    world.media.warnings = (
+        MediaWarning("corrupt_frames", "2 frames are broken.", 3.0),
+        *(MediaWarning("truncated", "The file ends early.", at_s) for at_s in range(50)),
+    )
+    job = (await world.registered()).job.job
+
+    await world.work_off()
+
+    async with world.database.unit_of_work() as uow:
+        summary = (await uow.results.of_job(job.tenant_id, job.id))["summary"]
+    assert [len(segment.warnings) for segment in await world.segments()] == [20, 20]
+    # The first segment keeps those of the plan: 20 already.
+    assert summary["warnings"] == [
+        {"code": "corrupt_frames", "detail": "2 frames are broken.", "count": 2, "first_at_s": 3.0},
+        {"code": "truncated", "detail": "The file ends early.", "count": 38, "first_at_s": 0},
+    ]
 
 
 async def test_a_doubled_message_changes_nothing() -> None:

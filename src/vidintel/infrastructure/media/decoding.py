@@ -5,7 +5,7 @@ Each segment begins at a keyframe and its ends lie half-way between neighbouring
 a keyframe and shown before it, fall into the segment that holds their time.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import dropwhile, tee
 from typing import BinaryIO
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from vidintel.application.ports import Frame, Image, MediaLimits, MediaPlan
 from vidintel.domain.analysis import SegmentSpan
 from vidintel.domain.errors import DurationExceeded, FrameNotFound, NoFrames, UnreadableVideo
-from vidintel.domain.video import MediaInfo
+from vidintel.domain.video import MediaInfo, MediaWarning
 from vidintel.infrastructure.media.pictures import Orientation, displayed_size, upright
 from vidintel.infrastructure.media.probe import OpenedVideo, VideoPacket, check_size, is_shown, open_video
 from vidintel.infrastructure.media.sampling import SampleGrid, choose
@@ -57,7 +57,14 @@ class PyAvVideoDecoder:
             )
             return MediaPlan(media, segments.spans())
 
-    def frames(self, content: BinaryIO, span: SegmentSpan, *, sample_fps: float | None) -> Iterator[Frame]:
+    def frames(
+        self,
+        content: BinaryIO,
+        span: SegmentSpan,
+        *,
+        sample_fps: float | None,
+        warn: Callable[[MediaWarning], None] | None = None,
+    ) -> Iterator[Frame]:
         """See `VideoDecoder.frames`. Reads the segment's packets twice: to know its frames, then to decode them."""
         instants, can_seek = _instants(content, span)
         with open_video(content) as video:
