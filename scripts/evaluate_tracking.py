@@ -6,7 +6,9 @@ What counts as true. An object is *recognisable* in a frame when at least half o
 least 60 % of that is uncovered. One recognisable for `MUST_S` seconds or more must be counted; one that never reaches
 `MAY_S` must not; those between are left out of the comparison, and so are the tracks that lie on them. A scene is exact
 when each object that must be counted has one track with its label and there are no others; its crossings are exact when
-every line's counts by label and direction are those of the true boxes.
+every line's counts by label and direction are those of the true boxes, followed from the first to the last frame in
+which the object is recognisable. The lines are three gates across the scene's main direction of travel, which
+end a little before the picture's edge, where an object is cut off on one side of the line or the other.
 """
 
 import argparse
@@ -33,11 +35,8 @@ FIRST_SEED = 920_000
 MUST_S, MAY_S = 1.0, 0.3
 MINIMUM = MinimumTrack()
 RATES = (5, 25)
-LINES = (
-    Line("across", Point(0.5, 1.0), Point(0.5, 0.0)),
-    Line("along", Point(0.0, 0.5), Point(1.0, 0.5)),
-    Line("diagonal", Point(0.1, 0.9), Point(0.9, 0.1)),
-)
+GATES = (0.35, 0.5, 0.65)
+EDGE = 0.08
 
 
 @dataclass(frozen=True)
@@ -84,8 +83,10 @@ def evaluate(scene: Scene, frames: list[FrameDetections], rate: int) -> Outcome:
         under = lies_on[track.track_id]
         errors["false"] += under not in must
         errors["label"] += under in must and labels[under] != track.label
-    true_crossings = crossings({track_id: true_points(scene, track_id) for track_id in must})
-    seen_crossings = crossings({track.track_id: points[track.track_id] for track in compared})
+    truth = {track_id: true_points(scene, track_id) for track_id in must}
+    lines = gates(truth)
+    true_crossings = crossings(lines, truth)
+    seen_crossings = crossings(lines, {track.track_id: points[track.track_id] for track in compared})
     differences = Counter(true_crossings)
     differences.subtract(seen_crossings)
     off = sum(abs(count) for count in differences.values())
@@ -119,17 +120,45 @@ def object_under(points: list[TrackPoint], scene: Scene) -> int:
 
 
 def true_points(scene: Scene, track_id: int) -> list[TrackPoint]:
+    """The boxes of an object from the first frame to the last in which it is recognisable, covered ones included."""
+    found = [(index, one) for index, objects in enumerate(scene.truth) for one in objects if one.track_id == track_id]
+    clear = [index for index, one in found if is_recognisable(one)]
     return [
         TrackPoint(index, index / scene.parameters.fps, BoundingBox(*one.box), 1.0, one.label)
-        for index, objects in enumerate(scene.truth)
-        for one in objects
-        if one.track_id == track_id and one.inside >= 0.2
+        for index, one in found
+        if clear[0] <= index <= clear[-1]
     ]
 
 
-def crossings(tracks: dict[int, list[TrackPoint]]) -> Counter[tuple[str, str, str]]:
+def gates(truth: dict[int, list[TrackPoint]]) -> list[Line]:
+    """Lines across the mean axis of travel, to near the picture's edges."""
+    ways = [_place(points[-1]) - _place(points[0]) for points in truth.values()]
+    # doubling the angle makes there and back the same axis
+    axis = sum((way**2 / (abs(way) or 1.0) for way in ways), 0j) ** 0.5
+    axis = axis / abs(axis) if axis else complex(1)
+    found = []
+    for place in GATES:
+        centre, across = complex(0.5, 0.5) + (place - 0.5) * axis, axis * 1j
+        reaches = [
+            max(step / 1000 for step in range(1000) if _is_well_inside(centre + sign * across * step / 1000))
+            for sign in (-1, 1)
+        ]
+        start, end = centre - across * reaches[0], centre + across * reaches[1]
+        found.append(Line(f"gate at {place:.0%}", Point(start.real, start.imag), Point(end.real, end.imag)))
+    return found
+
+
+def _place(point: TrackPoint) -> complex:
+    return complex(point.anchor.x, point.anchor.y)
+
+
+def _is_well_inside(place: complex) -> bool:
+    return EDGE <= place.real <= 1 - EDGE and EDGE <= place.imag <= 1 - EDGE
+
+
+def crossings(lines: list[Line], tracks: dict[int, list[TrackPoint]]) -> Counter[tuple[str, str, str]]:
     """Crossings by line, label and direction."""
-    fold = CrossingsFold(LINES, MINIMUM)
+    fold = CrossingsFold(lines, MINIMUM)
     for track_id, points in tracks.items():
         for point in points:
             fold.add(track_id, point)

@@ -129,7 +129,7 @@ class IntervalsFold:
 class MinimumTrack:
     """How long a track must be to count: ``seconds`` from first to last sight, **and** seen in ``points`` frames."""
 
-    seconds: float = 0.4
+    seconds: float = 0.5
     points: int = 2
 
     def __post_init__(self) -> None:
