@@ -27,7 +27,7 @@ run: $(VENV)/.installed ## serve everything on this machine, on :8000 (PORT=, MO
 	@exec $(BIN)/vidintel serve --port "$(PORT)" $(if $(MODEL),--model "$(MODEL)")
 
 .PHONY: test
-test: $(VENV)/.installed-dev ## run all tests, against real servers; nothing is skipped
+test: $(VENV)/.installed-dev ## run all tests, against real servers
 	REQUIRE_REAL_SERVICES=1 $(BIN)/python -m pytest
 
 .PHONY: test-unit

@@ -30,6 +30,7 @@ from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
 from vidintel.infrastructure.media.rendering import SubprocessFrameRenderer
 from vidintel.infrastructure.storage.local_disk import LocalDiskObjectStorage
 from vidintel.infrastructure.tasks.in_process import QUEUE, DramatiqDoorbell, DramatiqEngine, in_process_broker
+from vidintel.presentation.failure import CannotRun
 from vidintel.presentation.http.dependencies import HttpServices
 from vidintel.presentation.worker import WorkerServices
 from vidintel.settings import AuthSettings, LimitSettings, Settings, WorkSettings
@@ -58,15 +59,11 @@ def open_stored(root: Path, key: str) -> BinaryIO:
 
 def _token_verifier(auth: AuthSettings) -> ClerkTokenVerifier:
     if auth.jwt_key is None or auth.issuer is None:
-        raise SettingsMissing(
+        raise CannotRun(
             "Set VIDINTEL_AUTH__JWT_KEY and VIDINTEL_AUTH__ISSUER to your Clerk instance's public key and URL, "
             "or run `vidintel serve` for a development issuer."
         )
     return ClerkTokenVerifier(auth.jwt_key.get_secret_value(), auth.issuer, auth.authorized_parties)
-
-
-class SettingsMissing(Exception):
-    """A setting that this process cannot do without was not given."""
 
 
 class Container(containers.DeclarativeContainer):

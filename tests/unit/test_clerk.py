@@ -168,26 +168,28 @@ def test_a_token_with_a_fault_is_refused(make: Callable[[], str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("made", "tenant", "role"),
+    ("make", "tenant", "role"),
     [
-        (claims(), "org_acme", Role.ADMIN),
-        (claims(o={"id": "org_acme", "rol": "editor"}), "org_acme", Role.EDITOR),
-        (claims(o={"id": "org_acme", "rol": "member"}), "org_acme", Role.EDITOR),
-        (claims(o={"id": "org_acme", "rol": "viewer"}), "org_acme", Role.VIEWER),
-        (claims(o={"id": "org_acme", "rol": "org:viewer"}), "org_acme", Role.VIEWER),
-        (claims(o=ABSENT), "user_alice", Role.ADMIN),
-        (claims(o=None), "user_alice", Role.ADMIN),
-        (claims(o=ABSENT, org_id="org_other", org_role="org:admin"), "user_alice", Role.ADMIN),
-        (version_1(), "user_alice", Role.ADMIN),
-        (version_1(org_id=None, org_role=None), "user_alice", Role.ADMIN),
-        (version_1(org_id="org_acme", org_role="org:admin"), "org_acme", Role.ADMIN),
-        (version_1(org_id="org_acme", org_role="org:editor"), "org_acme", Role.EDITOR),
-        (version_1(org_id="org_acme", org_role="org:member"), "org_acme", Role.EDITOR),
-        (version_1(org_id="org_acme", org_role="admin"), "org_acme", Role.ADMIN),
+        (lambda: claims(), "org_acme", Role.ADMIN),
+        (lambda: claims(o={"id": "org_acme", "rol": "editor"}), "org_acme", Role.EDITOR),
+        (lambda: claims(o={"id": "org_acme", "rol": "member"}), "org_acme", Role.EDITOR),
+        (lambda: claims(o={"id": "org_acme", "rol": "viewer"}), "org_acme", Role.VIEWER),
+        (lambda: claims(o={"id": "org_acme", "rol": "org:viewer"}), "org_acme", Role.VIEWER),
+        (lambda: claims(o=ABSENT), "user_alice", Role.ADMIN),
+        (lambda: claims(o=None), "user_alice", Role.ADMIN),
+        (lambda: claims(o=ABSENT, org_id="org_other", org_role="org:admin"), "user_alice", Role.ADMIN),
+        (lambda: version_1(), "user_alice", Role.ADMIN),
+        (lambda: version_1(org_id=None, org_role=None), "user_alice", Role.ADMIN),
+        (lambda: version_1(org_id="org_acme", org_role="org:admin"), "org_acme", Role.ADMIN),
+        (lambda: version_1(org_id="org_acme", org_role="org:editor"), "org_acme", Role.EDITOR),
+        (lambda: version_1(org_id="org_acme", org_role="org:member"), "org_acme", Role.EDITOR),
+        (lambda: version_1(org_id="org_acme", org_role="admin"), "org_acme", Role.ADMIN),
     ],
 )
-def test_both_versions_of_organisation_claims_give_tenant_and_role(made: Claims, tenant: str, role: Role) -> None:
-    assert verifier().verify(signed(made)) == Principal(UserId("user_alice"), TenantId(tenant), role)
+def test_both_versions_of_organisation_claims_give_tenant_and_role(
+    make: Callable[[], Claims], tenant: str, role: Role
+) -> None:
+    assert verifier().verify(signed(make())) == Principal(UserId("user_alice"), TenantId(tenant), role)
 
 
 @pytest.mark.parametrize("party", ["https://evil.example", ABSENT])

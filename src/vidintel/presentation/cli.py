@@ -1,25 +1,25 @@
-"""``vidintel …``."""
+"""``vidintel …``.
+
+Each command imports what it runs: printing a token must not wait for the neural network's runtime to load, and
+`vidintel doctor` has to run on an installation in which something cannot be imported.
+"""
 
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
 import typer
-from dependency_injector import providers
 from pydantic import ValidationError as SettingsInvalid
 from rich.console import Console
 from rich.table import Table
 
-from vidintel.application.specs import SpecRequest
-from vidintel.container import Container, SettingsMissing
 from vidintel.domain.errors import DomainError
 from vidintel.domain.identity import Role
-from vidintel.infrastructure.database.embedded import EmbeddedPostgresError
-from vidintel.presentation import doctor as doctor_checks
-from vidintel.presentation import entry
-from vidintel.presentation.analyze import analyze_file, render_summary, summary_json
+from vidintel.presentation.failure import CannotRun
 from vidintel.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+_HELP = "Video intelligence: upload a video, ask what was seen and when."
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=_HELP)
+)
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where the embedded database and the objects lie.")]
 Port = Annotated[int | None, typer.Option("--port", min=0, max=65535)]
@@ -30,6 +30,8 @@ Model = Annotated[str | None, typer.Option("--model", help="Name of a model, or 
 @app.command()
 def serve(data_dir: DataDir = None, host: Host = None, port: Port = None, model: Model = None) -> None:
     """Run everything on this machine: database, worker and API, with a development token."""
+    from vidintel.presentation import entry
+
     settings = _settings(data_dir=data_dir, host=host, port=port, model=model)
     entry.run_serve(settings, notify=entry.show_serving(Console()))
 
@@ -37,6 +39,8 @@ def serve(data_dir: DataDir = None, host: Host = None, port: Port = None, model:
 @app.command()
 def api(host: Host = None, port: Port = None, data_dir: DataDir = None, model: Model = None) -> None:
     """Run the API alone, on VIDINTEL_DATABASE__URL and VIDINTEL_AUTH__*."""
+    from vidintel.presentation import entry
+
     entry.run_api(_settings(data_dir=data_dir, host=host, port=port, model=model))
 
 
@@ -50,12 +54,16 @@ def worker(
     with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
 ) -> None:
     """Run one worker process, on VIDINTEL_DATABASE__URL."""
+    from vidintel.presentation import entry
+
     entry.run_worker(_settings(data_dir=data_dir, model=model), name=name, with_parent=with_parent)
 
 
 @app.command()
 def migrate(data_dir: DataDir = None) -> None:
     """Bring the database to the newest schema."""
+    from vidintel.presentation import entry
+
     entry.migrate_database(_settings(data_dir=data_dir))
     Console().print("The database is up to date.")
 
@@ -68,8 +76,11 @@ def token(
     data_dir: DataDir = None,
 ) -> None:
     """Print a development token, good for the `serve` on the same data directory."""
+    from vidintel.infrastructure.development_identity import DevelopmentTokenIssuer
+
     settings = _settings(data_dir=data_dir)
-    typer.echo(entry.issue_token(settings.data_dir, user, org, role))
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    typer.echo(DevelopmentTokenIssuer(settings.data_dir).issue(user, org, role))
 
 
 @app.command()
@@ -82,6 +93,12 @@ def analyze(
     data_dir: DataDir = None,
 ) -> None:
     """Analyse a file here and now, without server or database."""
+    from dependency_injector import providers
+
+    from vidintel.application.specs import SpecRequest
+    from vidintel.container import Container
+    from vidintel.presentation.analyze import analyze_file, render_summary, summary_json
+
     settings = _settings(data_dir=data_dir, model=model)
     container = Container(settings=providers.Object(settings), database_url=providers.Object(""))
     console = Console(stderr=True)
@@ -104,8 +121,10 @@ def analyze(
 @app.command()
 def models(model: Model = None) -> None:
     """List the models that can be run."""
-    container = Container(settings=providers.Object(_settings(model=model)), database_url=providers.Object(""))
-    registry = container.registry()
+    from vidintel.infrastructure.inference.registry import DirectoryModelRegistry
+
+    analysis = _settings(model=model).analysis
+    registry = DirectoryModelRegistry.serving(analysis.model, analysis.models_dir)
     table = Table()
     for column in ("name", "version", "runtime", "input", "labels", "licence"):
         table.add_column(column)
@@ -119,15 +138,17 @@ def models(model: Model = None) -> None:
 @app.command()
 def doctor(data_dir: DataDir = None, port: Port = None, model: Model = None) -> None:
     """Check what is installed, reachable and writable, and say how to mend what is not."""
+    from vidintel.presentation.doctor import run_doctor
+
     settings = _settings(data_dir=data_dir, port=port, model=model)
-    raise typer.Exit(doctor_checks.run_doctor(settings, Console()))
+    raise typer.Exit(run_doctor(settings, Console()))
 
 
 def main() -> None:
     """Entry point: errors that a person can act on are one line, not a stack trace."""
     try:
         app()
-    except (DomainError, entry.UsageError, SettingsMissing, EmbeddedPostgresError) as error:
+    except (DomainError, CannotRun) as error:
         _fail(str(error))
     except SettingsInvalid as error:
         _fail("\n".join(f"{'__'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False)))

@@ -1,4 +1,7 @@
-"""``vidintel doctor``: is everything here that we need, and what to do when it is not."""
+"""``vidintel doctor``: is everything here that we need, and what to do when it is not.
+
+Packages with native code are imported only while they are checked: one that is broken is a finding, not the end.
+"""
 
 import asyncio
 import os
@@ -13,18 +16,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryFile
 
-import av
-from dependency_injector import providers
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from sqlalchemy import text
 
 from vidintel.application.ports import ModelRegistry
-from vidintel.container import Container
 from vidintel.domain.errors import DomainError
-from vidintel.infrastructure.database.engine import create_engine
 from vidintel.infrastructure.database.postgres_binaries import Binaries, EmbeddedPostgresError
+from vidintel.infrastructure.inference.registry import DirectoryModelRegistry
 from vidintel.settings import DatabaseSettings, Settings
 
 _OLDEST_PYTHON = (3, 11)
@@ -84,8 +83,8 @@ def _checks(settings: Settings) -> Iterator[Check]:
     if settings.storage.root is not None:
         yield check_folder("object storage", settings.storage.root, settings.storage.min_free_bytes)
     yield check_port(settings.http.host, settings.http.port)
-    container = Container(settings=providers.Object(settings), database_url=providers.Object(""))
-    yield check_models(container.registry)
+    analysis = settings.analysis
+    yield check_models(lambda: DirectoryModelRegistry.serving(analysis.model, analysis.models_dir))
     yield check_machine(processors(), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
 
 
@@ -119,14 +118,11 @@ def check_package(
 
 def available_decoders() -> frozenset[str]:
     """Those of the codecs we promise to read that PyAV can decode here."""
-    found = set()
-    for name in _CODECS:
-        try:
-            av.Codec(name, "r")
-        except av.codec.codec.UnknownCodecError:
-            continue
-        found.add(name)
-    return frozenset(found)
+    try:
+        from av.codec import codecs_available
+    except (ImportError, OSError):
+        return frozenset()
+    return frozenset(_CODECS) & codecs_available
 
 
 def check_codecs(found: Collection[str]) -> Check:
@@ -162,6 +158,10 @@ def check_database(ask: Callable[[], Awaitable[str]], *, timeout_s: float = _CON
 
 
 async def server_version(url: str, settings: DatabaseSettings) -> str:
+    from sqlalchemy import text
+
+    from vidintel.infrastructure.database.engine import create_engine
+
     engine = create_engine(url, settings)
     try:
         async with engine.connect() as connection:

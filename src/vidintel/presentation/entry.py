@@ -6,7 +6,6 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Never
 
@@ -17,10 +16,11 @@ from rich.console import Console
 
 from vidintel.container import Container
 from vidintel.domain.identity import Role
-from vidintel.infrastructure.database.embedded import EmbeddedPostgres
+from vidintel.infrastructure.database.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from vidintel.infrastructure.database.migrate import upgrade
 from vidintel.infrastructure.development_identity import DevelopmentTokenIssuer
 from vidintel.infrastructure.logging import configure_logging
+from vidintel.presentation.failure import CannotRun
 from vidintel.presentation.http.app import create_app
 from vidintel.presentation.supervisor import WorkerSupervisor
 from vidintel.presentation.worker import WorkerProcess
@@ -30,17 +30,13 @@ _WORKER_NAME = "serve"
 _GRACE_S = 10.0
 
 
-class UsageError(Exception):
-    """The command cannot run like this; the message says what to do."""
-
-
 def run_serve(settings: Settings, *, notify: Callable[[str, str], None]) -> None:
     """Database, migrations, one supervised worker and the API, until a signal.
 
     ``notify`` is given the URL and a development token once the API is about to listen.
     """
     if settings.auth.jwt_key is not None:
-        raise UsageError(
+        raise CannotRun(
             "`vidintel serve` issues development tokens and must not run beside Clerk keys. "
             "Unset VIDINTEL_AUTH__*, or run `vidintel api` and `vidintel worker`."
         )
@@ -113,7 +109,7 @@ def _bound(settings: Settings) -> Iterator[socket.socket]:
     try:
         listener = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        raise UsageError(
+        raise CannotRun(
             f"Cannot listen on {host}:{port} ({error.strerror}). Choose another --port or --host."
         ) from error
     with listener:
@@ -147,7 +143,10 @@ def _database(settings: Settings) -> Iterator[str]:
         yield settings.database.url.get_secret_value()
         return
     server = EmbeddedPostgres(settings.data_dir / "postgres")
-    url = server.start()
+    try:
+        url = server.start()
+    except EmbeddedPostgresError as error:
+        raise CannotRun(str(error)) from error
     try:
         yield url
     finally:
@@ -156,7 +155,7 @@ def _database(settings: Settings) -> Iterator[str]:
 
 def _configured_url(settings: Settings) -> str:
     if settings.database.url is None:
-        raise UsageError("Set VIDINTEL_DATABASE__URL to postgresql+asyncpg://…, or run `vidintel serve`.")
+        raise CannotRun("Set VIDINTEL_DATABASE__URL to postgresql+asyncpg://…, or run `vidintel serve`.")
     return settings.database.url.get_secret_value()
 
 
@@ -179,12 +178,6 @@ def migrate_database(settings: Settings) -> None:
     """Bring the configured database, or the embedded one, to the newest schema."""
     with _database(settings) as url:
         upgrade(url)
-
-
-def issue_token(data_dir: Path, user: str, org: str | None, role: Role) -> str:
-    """A development token for the `serve` that uses ``data_dir``."""
-    data_dir.mkdir(parents=True, exist_ok=True)
-    return DevelopmentTokenIssuer(data_dir).issue(user, org, role)
 
 
 def show_serving(console: Console) -> Callable[[str, str], None]:
