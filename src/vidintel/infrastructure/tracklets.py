@@ -26,7 +26,7 @@ class TrackingSettings:
 
     start_confidence: float = 0.6
     """A detection this sure may begin a track."""
-    sure_confidence: float = 0.4
+    sure_confidence: float = 0.5
     """A detection this sure is matched first."""
     doubtful_confidence: float = 0.1
     """A detection less sure than this is left out; one above may only prolong a track."""
