@@ -19,7 +19,6 @@ from vidintel.settings import Settings
 
 _HELP = "Video intelligence: upload a video, ask what was seen and when."
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=_HELP)
-)
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where the embedded database and the objects lie.")]
 Port = Annotated[int | None, typer.Option("--port", min=0, max=65535)]
