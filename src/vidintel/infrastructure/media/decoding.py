@@ -1,12 +1,13 @@
 """`PyAvVideoDecoder`: what is in a video and how to cut it, its frames to analyse, and the frame shown at a time.
 
-Each segment begins at a keyframe and its ends lie half-way between neighbouring frames. So the first keyframe after
-``start_s`` is where decoding has to begin, however badly a container seeks, and leading pictures, which are coded after
-a keyframe and shown before it, fall into the segment that holds their time.
+The ends of a segment lie half-way between neighbouring frames. It begins at a keyframe, unless keyframes are so rare
+that it would hold too many frames: then decoding begins at the keyframe before, and what comes too early is dropped.
+Leading pictures, which are coded after a keyframe and shown before it, fall into the segment that holds their time.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import dropwhile, tee
+from dataclasses import dataclass, replace
+from itertools import dropwhile, islice, takewhile, tee
 from typing import BinaryIO
 
 import numpy as np
@@ -17,18 +18,33 @@ from vidintel.application.ports import Frame, Image, MediaLimits, MediaPlan
 from vidintel.domain.analysis import SegmentSpan
 from vidintel.domain.errors import DurationExceeded, FrameNotFound, NoFrames, UnreadableVideo
 from vidintel.domain.video import MediaInfo, MediaWarning
-from vidintel.infrastructure.media.pictures import Orientation, displayed_size, upright
+from vidintel.infrastructure.media.faults import (
+    CORRUPT_FRAMES,
+    RESOLUTION_CHANGED,
+    TIMESTAMPS_REPAIRED,
+    TRUNCATED,
+    Faults,
+)
+from vidintel.infrastructure.media.pictures import Orientation, Screen, displayed_size
 from vidintel.infrastructure.media.probe import OpenedVideo, VideoPacket, check_size, is_shown, open_video
 from vidintel.infrastructure.media.sampling import SampleGrid, choose
-from vidintel.infrastructure.media.timeline import REORDER_WINDOW, Cut, Picture, Timeline, in_presentation_order
+from vidintel.infrastructure.media.timeline import Cut, Picture, Timeline, in_presentation_order
 
-_SEEK_MARGIN_S = 1.0
+_SEEK_MARGINS_S = (1.0, 16.0, 128.0)
+_SAMPLES_MAX = 5_000
+_CUT_SHORT_S, _CUT_SHORT_SHARE = 0.5, 0.01
 _SHOWN_MARGINS_S = (0.0, 2.0, 20.0)
 _SHOWN_TOLERANCE_S = 0.0005
 
 
 class PyAvVideoDecoder:
-    """Implements `VideoDecoder` with FFmpeg's libraries. Stateless: one instance serves any number of threads."""
+    """Implements `VideoDecoder` with FFmpeg's libraries. Stateless: one instance serves any number of threads.
+
+    A segment has at most ``samples_max`` frames to analyse, so that its results fit into memory.
+    """
+
+    def __init__(self, samples_max: int = _SAMPLES_MAX) -> None:
+        self._samples_max = samples_max
 
     def plan(self, content: BinaryIO, *, segment_s: float, sample_fps: float | None, limits: MediaLimits) -> MediaPlan:
         """See `VideoDecoder.plan`. One pass over the packets; memory grows with the number of segments only."""
@@ -42,7 +58,7 @@ class PyAvVideoDecoder:
             grid = None if sample_fps is None else SampleGrid.of(timeline, sample_fps)
             pictures, again = tee(_limited(in_presentation_order(video.pictures()), timeline, limits))
             chosen = choose((picture.instant for picture in again), grid, Cut(None, None))
-            segments = _Segments(timeline, segment_s)
+            segments = _Segments(timeline, segment_s, self._samples_max)
             for picture, is_taken in zip(pictures, chosen, strict=True):
                 segments.add(picture, is_taken=is_taken)
             media = MediaInfo(
@@ -55,7 +71,9 @@ class PyAvVideoDecoder:
                 frame_rate=segments.frame_rate,
                 frame_count=segments.frame_count,
             )
-            return MediaPlan(media, segments.spans())
+            _note_if_cut_short(video, segments)
+            seekable = timeline.stamped and TIMESTAMPS_REPAIRED not in video.faults
+            return MediaPlan(media, segments.spans(seekable=seekable), video.faults.warnings())
 
     def frames(
         self,
@@ -66,25 +84,32 @@ class PyAvVideoDecoder:
         warn: Callable[[MediaWarning], None] | None = None,
     ) -> Iterator[Frame]:
         """See `VideoDecoder.frames`. Reads the segment's packets twice: to know its frames, then to decode them."""
-        instants, can_seek = _instants(content, span)
+        entry, faults = _Entry.to(content, span), Faults()
         with open_video(content) as video:
             timeline = video.timeline
-            cut = Cut.of(span, timeline)
             grid = None if sample_fps is None else SampleGrid.of(timeline, sample_fps)
-            chosen = np.fromiter(choose((int(each) for each in instants), grid, cut), dtype=np.bool_)
-            wanted = np.flatnonzero(chosen)
-            if not wanted.size:
+            instants = entry.instants
+            chosen = choose((int(each) for each in instants), grid, Cut.of(span, timeline))
+            missing = np.fromiter(chosen, dtype=np.bool_, count=instants.size)
+            if not missing.any():
                 return
-            final, following = int(wanted[-1]), 0
-            packets = _packets_from(video, span, can_seek=can_seek)
+            final, following = int(np.flatnonzero(missing)[-1]), 0
+            screen = _screen_of(video)
+            packets = islice(_packets_from(video, span, entry.margin_s), entry.skipped, None)
             for instant, frame in video.decode(packets):
                 place = int(np.searchsorted(instants, instant))
-                if place >= following and place < instants.size and instants[place] == instant and chosen[place]:
-                    following = place + 1
-                    image = upright(frame, video.stream.sample_aspect_ratio)
-                    yield Frame(span.first_frame + place, timeline.seconds(instant), image)
+                if place >= following and place < instants.size and instants[place] == instant and missing[place]:
+                    following, missing[place] = place + 1, False
+                    yield Frame(span.first_frame + place, timeline.seconds(instant), screen.show(frame))
+                    _look_at(frame, video, timeline.seconds(instant), faults)
                 if place >= final:
-                    return
+                    break
+            if missing.any():
+                lost = np.flatnonzero(missing)
+                faults.note(CORRUPT_FRAMES, timeline.seconds(int(instants[lost[0]])), lost.size)
+            if warn is not None:
+                for warning in faults.warnings():
+                    warn(warning)
 
     def picture_at(self, content: BinaryIO, time_s: float) -> Image:
         """The picture that a player shows at ``time_s``: the last one not after it, or else the first of all.
@@ -98,15 +123,16 @@ class PyAvVideoDecoder:
                     video.seek(time_s - margin)
                 frame = _shown_at(video, time_s, from_beginning=margin is None)
                 if frame is not None:
-                    return upright(frame, video.stream.sample_aspect_ratio)
+                    return _screen_of(video).show(frame)
         raise UnreadableVideo("No frame of the video can be decoded.")
 
 
 class _Segments:
     """Cuts the pictures, given in presentation order, into spans, and counts them."""
 
-    def __init__(self, timeline: Timeline, segment_s: float) -> None:
+    def __init__(self, timeline: Timeline, segment_s: float, samples_max: int) -> None:
         self._timeline = timeline
+        self._samples_max = samples_max
         self._span_length = max(1, timeline.length(segment_s))
         self._done: list[SegmentSpan] = []
         self._first: Picture | None = None
@@ -120,7 +146,7 @@ class _Segments:
         if self._first is None or self._last is None:
             self._first, self._cut_at = picture, picture.instant
             self._start_s = min(0.0, self._timeline.seconds(picture.instant))
-        elif picture.is_keyframe and picture.instant >= self._cut_at + self._span_length:
+        elif self._is_full(picture):
             boundary = self._timeline.seconds((self._last.instant + picture.instant) // 2)
             self._done.append(self._span(boundary))
             self._start_s, self._cut_at, self._frames, self._samples = boundary, picture.instant, 0, 0
@@ -128,8 +154,12 @@ class _Segments:
         self._frames += 1
         self._samples += is_taken
 
-    def spans(self) -> tuple[SegmentSpan, ...]:
-        return (*self._done, self._span(None))
+    def spans(self, *, seekable: bool) -> tuple[SegmentSpan, ...]:
+        return tuple(replace(span, seekable=seekable) for span in (*self._done, self._span(None)))
+
+    def _is_full(self, following: Picture) -> bool:
+        is_long_enough = following.instant >= self._cut_at + self._span_length
+        return (following.is_keyframe and is_long_enough) or self._samples >= self._samples_max
 
     @property
     def frame_count(self) -> int:
@@ -143,11 +173,15 @@ class _Segments:
         return self._timeline.seconds(self._last.instant + self._last.length)
 
     @property
-    def frame_rate(self) -> float:
-        """Pictures per second, on average, between the first and the end."""
+    def length_s(self) -> float:
         if self._first is None:
             raise NoFrames
-        return self.frame_count / (self.end_s - self._timeline.seconds(self._first.instant))
+        return self.end_s - self._timeline.seconds(self._first.instant)
+
+    @property
+    def frame_rate(self) -> float:
+        """Pictures per second, on average, between the first and the end."""
+        return self.frame_count / self.length_s
 
     def _span(self, end_s: float | None) -> SegmentSpan:
         before = sum(span.frame_count for span in self._done)
@@ -165,6 +199,18 @@ def _size(video: OpenedVideo, orientation: Orientation) -> tuple[int, int]:
     return displayed_size(stream.width, stream.height, stream.sample_aspect_ratio, orientation)
 
 
+def _screen_of(video: OpenedVideo) -> Screen:
+    stream = video.stream
+    return Screen(stream.width, stream.height, stream.sample_aspect_ratio)
+
+
+def _look_at(frame: VideoFrame, video: OpenedVideo, time_s: float, faults: Faults) -> None:
+    if frame.is_corrupt:
+        faults.note(CORRUPT_FRAMES, time_s)
+    if (frame.width, frame.height) != (video.stream.width, video.stream.height):
+        faults.note(RESOLUTION_CHANGED, time_s)
+
+
 def _orientation_of_first_frame(video: OpenedVideo) -> Orientation:
     """Proves that there is a frame. Raises `NoFrames` without packets, `UnreadableVideo` when none can be decoded."""
     packets, again = tee(video.packets())
@@ -174,6 +220,16 @@ def _orientation_of_first_frame(video: OpenedVideo) -> Orientation:
     for _, frame in video.decode(packets):
         return Orientation.of(frame)
     raise UnreadableVideo("No frame of the video can be decoded.")
+
+
+def _note_if_cut_short(video: OpenedVideo, segments: _Segments) -> None:
+    """Compare what came with what the header promised for this stream, where it did."""
+    stream = video.stream
+    if stream.duration is None or stream.time_base is None:
+        return
+    promised_s = float(stream.duration * stream.time_base)
+    if segments.length_s < promised_s - max(_CUT_SHORT_S, _CUT_SHORT_SHARE * promised_s):
+        video.faults.note(TRUNCATED, segments.end_s)
 
 
 def _limited(pictures: Iterable[Picture], timeline: Timeline, limits: MediaLimits) -> Iterator[Picture]:
@@ -186,45 +242,50 @@ def _limited(pictures: Iterable[Picture], timeline: Timeline, limits: MediaLimit
         yield picture
 
 
-def _instants(content: BinaryIO, span: SegmentSpan) -> tuple[NDArray[np.int64], bool]:
-    """The instants of the span's frames, in order, and whether seeking finds all of them."""
-    for can_seek in (True, False):
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """The instants of a span's frames, in order, and where decoding them begins: ``skipped`` packets after the keyframe
+    found by seeking ``margin_s`` before the span, or after the beginning of the video (``None``)."""
+
+    instants: NDArray[np.int64]
+    margin_s: float | None
+    skipped: int
+
+    @classmethod
+    def to(cls, content: BinaryIO, span: SegmentSpan) -> "_Entry":
+        for margin_s in _SEEK_MARGINS_S if span.seekable and span.first_frame else ():
+            entry = cls._scanned(content, span, margin_s)
+            if entry is not None and entry.instants.size == span.frame_count:
+                return entry
+        return cls._scanned(content, span, None) or cls(np.empty(0, dtype=np.int64), None, 0)
+
+    @classmethod
+    def _scanned(cls, content: BinaryIO, span: SegmentSpan, margin_s: float | None) -> "_Entry | None":
+        """``None`` when no keyframe comes before the span's frames."""
         with open_video(content) as video:
             cut = Cut.of(span, video.timeline)
-            packets = _packets_from(video, span, can_seek=can_seek)
-            instants = np.unique(np.fromiter(_instants_within(video, packets, cut), dtype=np.int64))
-            if instants.size == span.frame_count:
-                return instants, can_seek
-    return instants, False
+            keyframe, entry = None if margin_s is not None else 0, None
+
+            def shown() -> Iterator[Picture]:
+                nonlocal keyframe, entry
+                for place, packet in enumerate(_packets_from(video, span, margin_s)):
+                    picture = video.picture(packet)
+                    if picture.is_keyframe:
+                        keyframe = place
+                    if is_shown(packet):
+                        if entry is None and cut.is_after_start(picture.instant):
+                            entry = keyframe
+                        yield picture
+
+            within = takewhile(cut.is_before_end, (picture.instant for picture in in_presentation_order(shown())))
+            instants = np.fromiter(filter(cut.is_after_start, within), dtype=np.int64)
+            return None if entry is None else cls(instants, margin_s, entry if span.first_frame else 0)
 
 
-def _instants_within(video: OpenedVideo, packets: Iterable[VideoPacket], cut: Cut) -> Iterator[int]:
-    beyond = 0
-    for packet in packets:
-        if not is_shown(packet):
-            continue
-        instant = video.picture(packet).instant
-        if not cut.is_before_end(instant):
-            beyond += 1
-            if beyond > REORDER_WINDOW:
-                return
-        elif cut.is_after_start(instant):
-            yield instant
-
-
-def _packets_from(video: OpenedVideo, span: SegmentSpan, *, can_seek: bool) -> Iterator[VideoPacket]:
-    """Packets from the keyframe that begins ``span`` on. What an edit list hides before the first frame is decoded."""
-    cut = Cut.of(span, video.timeline)
-    if cut.after is None:
-        return video.packets()
-    if can_seek:
-        video.seek(span.start_s - _SEEK_MARGIN_S)
-
-    def is_too_early(packet: VideoPacket) -> bool:
-        picture = video.picture(packet)
-        return not (is_shown(packet) and picture.is_keyframe and cut.is_after_start(picture.instant))
-
-    return dropwhile(is_too_early, video.packets())
+def _packets_from(video: OpenedVideo, span: SegmentSpan, margin_s: float | None) -> Iterator[VideoPacket]:
+    if margin_s is not None:
+        video.seek(span.start_s - margin_s)
+    return video.packets()
 
 
 def _shown_at(video: OpenedVideo, time_s: float, *, from_beginning: bool) -> VideoFrame | None:

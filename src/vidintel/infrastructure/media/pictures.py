@@ -10,6 +10,12 @@ from av.sidedata.sidedata import SideData
 from av.video.frame import VideoFrame
 
 from vidintel.application.ports import Image
+from vidintel.infrastructure.media.deinterlacing import Deinterlacer, combed_blocks, without_combs
+from vidintel.infrastructure.media.tone_mapping import ColourSpace, ToneMapping
+
+# Without a word about its matrix, a picture of high definition is taken as BT.709, and a smaller one as BT.601.
+_UNSPECIFIED, _BT709 = 2, 1
+_HD_WIDTH, _HD_HEIGHT = 1280, 720
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +59,47 @@ def displayed_size(width: int, height: int, pixel_aspect: Fraction | None, orien
     return (height, width) if orientation.transposed else (width, height)
 
 
-def upright(frame: VideoFrame, pixel_aspect: Fraction | None) -> Image:
-    """The picture as displayed, contiguous. ``pixel_aspect`` is the width of a pixel by its height."""
-    pixels = frame.to_ndarray(format="bgr24", width=_square(frame.width, pixel_aspect), height=frame.height)
-    return np.ascontiguousarray(Orientation.of(frame).apply(np.asarray(pixels, dtype=np.uint8)))
+class Screen:
+    """Shows the frames of one video: upright, in its declared size, without combs, in sRGB.
+
+    ``width`` and ``height`` are those of the stored picture; a frame of another size is scaled to them, as a player
+    keeps its window. ``pixel_aspect`` is the width of a pixel by its height. Not for several threads at once.
+    """
+
+    def __init__(self, width: int, height: int, pixel_aspect: Fraction | None) -> None:
+        self._width, self._height = _square(width, pixel_aspect), height
+        self._mapping: tuple[object, ToneMapping] | None = None
+        self._deinterlacer: tuple[object, Deinterlacer] | None = None
+
+    def show(self, frame: VideoFrame) -> Image:
+        """The picture as displayed, contiguous, BGR."""
+        orientation = Orientation.of(frame)
+        if frame.colorspace == _UNSPECIFIED and (frame.width >= _HD_WIDTH or frame.height >= _HD_HEIGHT):
+            frame.colorspace = _BT709
+        image = self._deinterlaced(frame) if frame.interlaced_frame else self._pixels(frame)
+        return np.ascontiguousarray(orientation.apply(image))
+
+    def _pixels(self, frame: VideoFrame) -> Image:
+        space = ColourSpace.of(frame)
+        if space is not None:
+            frame = self._mapped(frame, space)
+        pixels = frame.to_ndarray(format="bgr24", width=self._width, height=self._height)
+        return np.asarray(pixels, dtype=np.uint8)
+
+    def _deinterlaced(self, frame: VideoFrame) -> Image:
+        blocks = combed_blocks(np.asarray(frame.to_ndarray(format="gray"), dtype=np.uint8))
+        if not blocks.any():
+            return self._pixels(frame)
+        kind = frame.width, frame.height, frame.format.name
+        if self._deinterlacer is None or self._deinterlacer[0] != kind:
+            self._deinterlacer = kind, Deinterlacer(frame)
+        return without_combs(self._pixels(frame), self._pixels(self._deinterlacer[1].first_field(frame)), blocks)
+
+    def _mapped(self, frame: VideoFrame, space: ColourSpace) -> VideoFrame:
+        kind = frame.width, frame.height, space
+        if self._mapping is None or self._mapping[0] != kind:
+            self._mapping = kind, ToneMapping(space, frame.width, frame.height)
+        return self._mapping[1].apply(frame)
 
 
 def _square(width: int, pixel_aspect: Fraction | None) -> int:

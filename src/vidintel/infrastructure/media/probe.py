@@ -6,7 +6,7 @@ hostile upload could point at anything. Nothing but the given file object is eve
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain
 from typing import BinaryIO, NoReturn, TypeAlias
@@ -21,6 +21,7 @@ from av.video.stream import VideoStream
 
 from vidintel.application.ports import MediaLimits
 from vidintel.domain.errors import NotAVideo, NoVideoStream, ResolutionUnsupported, UnreadableVideo
+from vidintel.infrastructure.media.faults import TIMESTAMPS_REPAIRED, TRUNCATED, Faults
 from vidintel.infrastructure.media.timeline import Picture, Timeline
 
 FORMATS = (
@@ -33,7 +34,30 @@ _NOT_A_MOVING_PICTURE = Disposition.attached_pic | Disposition.timed_thumbnails
 _MICROSECONDS = 1_000_000
 _VP8_SHOW_FRAME = 0x10
 _USUAL_RATE = Fraction(25)
+_REWIND_S = Fraction(1, 2)
 _CUT_OFF_MP4 = "The file is an MP4 without its index (moov). It was probably cut off while it was recorded or sent."
+
+
+class _Joints:
+    """Finds where timestamps (ticks) jump back by more than ``rewind``, and moves what follows behind."""
+
+    def __init__(self, rewind: int) -> None:
+        self._rewind = rewind
+        self._offset = 0
+        self._last: int | None = None
+        self._next = 0
+
+    def mend(self, packet: VideoPacket, length: int) -> bool:
+        """Stamp ``packet``, which lasts ``length``, anew; whether the timestamps jump back here."""
+        if packet.dts is None or packet.pts is None:
+            return False
+        jumps_back = self._last is not None and packet.dts + self._offset < self._last - self._rewind
+        if jumps_back:
+            self._offset = self._next - packet.dts
+        if self._offset:
+            packet.pts, packet.dts = packet.pts + self._offset, packet.dts + self._offset
+        self._last, self._next = packet.dts, packet.dts + length
+        return jumps_back
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +67,7 @@ class OpenedVideo:
     container: InputContainer
     stream: VideoStream
     timeline: Timeline
+    faults: Faults = field(default_factory=Faults)
 
     @property
     def usual_length(self) -> int:
@@ -59,21 +84,29 @@ class OpenedVideo:
                 return
 
     def packets(self) -> Iterator[VideoPacket]:
-        """Packets in coding order from here on, all with a timestamp, up to the end or to where the file is broken."""
+        """Packets in coding order from here on, all with a timestamp, up to the end or to where the file is broken.
+
+        Where the timestamps jump back, as in recordings that were joined, what follows is shown after what came before.
+        """
         count, clock = 0, 0
+        joints = _Joints(self.timeline.length(_REWIND_S) // 2)
         try:
             for packet in self.container.demux(self.stream):
                 if not packet.size:
                     continue
+                length = packet.duration or self.usual_length // 2
                 if not self.timeline.stamped:
                     packet.pts = packet.dts = count
-                elif packet.pts is None:
-                    packet.pts = packet.dts if packet.dts is not None else clock
+                else:
+                    if packet.pts is None:
+                        packet.pts = packet.dts if packet.dts is not None else clock
+                    if joints.mend(packet, length):
+                        self.faults.note(TIMESTAMPS_REPAIRED, self.timeline.seconds(2 * packet.pts))
                 assert packet.pts is not None, "set above"
-                count, clock = count + 1, packet.pts + (packet.duration or self.usual_length // 2)
+                count, clock = count + 1, packet.pts + length
                 yield packet
         except FFmpegError:
-            return
+            self.faults.note(TRUNCATED, self.timeline.seconds(2 * clock))
 
     def pictures(self) -> Iterator[Picture]:
         """The pictures to be shown, in coding order."""
