@@ -14,11 +14,13 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 _FIRST_DELAY_S = 0.2
 _LONGEST_DELAY_S = 5.0
-_STEADY_AFTER_S = 30.0
+# A worker that lived this long had started well: a video killed it, and the next attempt need not wait. One that
+# cannot even start is tried again less and less often.
+_STEADY_AFTER_S = 2.0
 
 
 class WorkerSupervisor:
-    """Starts ``vidintel worker`` and starts it again whenever it dies, faster at first, then every few seconds.
+    """Starts ``vidintel worker`` and starts it again whenever it dies; one that cannot start, every few seconds.
 
     The worker's standard input is a pipe from us: when we die in whatever way, it reads its end and leaves.
     """
