@@ -21,6 +21,8 @@ from vidintel.application.ports import Image
 WIDTH, HEIGHT = 160, 64
 _BITS = 10
 _TICKS = 90_000
+_MPEG4_TICKS = 60_000  # MPEG-4 has 16 bits for it
+_RATE = Fraction(25)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class Recipe:
             return {"bf": str(self.b_frames), "preset": "veryfast", "x264-params": every}
         if self.codec == "libx265":
             return {"preset": "ultrafast", "x265-params": f"{every}:bframes={self.b_frames}:log-level=none"}
+        if self.codec == "libsvtav1":
+            return {"preset": "12"}
         return {"auto-alt-ref": "1", "lag-in-frames": "16"} if self.hidden_frames else {}
 
 
@@ -84,7 +88,7 @@ def even_times(count: int, rate: float = 25.0, start_s: float = 0.0) -> list[flo
 
 
 def video(
-    times: Sequence[float], recipe: Recipe = PLAIN, draw: Callable[[int], Image] = numbered, rate: int = 25
+    times: Sequence[float], recipe: Recipe = PLAIN, draw: Callable[[int], Image] = numbered, rate: Fraction = _RATE
 ) -> bytes:
     """A file that shows ``draw(n)`` at ``times[n]`` seconds."""
     target = io.BytesIO()
@@ -95,7 +99,8 @@ def video(
         stream.height, stream.width = first.shape[:2]
         stream.pix_fmt = recipe.pixel_format
         if recipe.codec != "mpeg2video" and recipe.container != "avi":  # those know even frame rates only
-            stream.time_base = stream.codec_context.time_base = Fraction(1, _TICKS)
+            ticks = _MPEG4_TICKS if recipe.codec == "mpeg4" else _TICKS
+            stream.time_base = stream.codec_context.time_base = Fraction(1, ticks)
         stream.gop_size = recipe.keyframe_every
         stream.codec_context.options = recipe.coding
         if recipe.pixel_aspect is not None:

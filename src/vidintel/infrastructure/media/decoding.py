@@ -49,10 +49,11 @@ class PyAvVideoDecoder:
     def plan(self, content: BinaryIO, *, segment_s: float, sample_fps: float | None, limits: MediaLimits) -> MediaPlan:
         """See `VideoDecoder.plan`. One pass over the packets; memory grows with the number of segments only."""
         with open_video(content) as video:
-            check_size(*_size(video, Orientation()), limits)
-            orientation = _orientation_of_first_frame(video)
-            width, height = _size(video, orientation)
+            width, height = _size(video)
             check_size(width, height, limits)
+            orientation = _orientation_of_first_frame(video)
+            if orientation.transposed:
+                width, height = height, width
         with open_video(content) as video:
             timeline = video.timeline
             grid = None if sample_fps is None else SampleGrid.of(timeline, sample_fps)
@@ -93,7 +94,7 @@ class PyAvVideoDecoder:
             missing = np.fromiter(chosen, dtype=np.bool_, count=instants.size)
             if not missing.any():
                 return
-            final, following = int(np.flatnonzero(missing)[-1]), 0
+            final, following = int(instants[np.flatnonzero(missing)[-1]]), 0
             screen = _screen_of(video)
             packets = islice(_packets_from(video, span, entry.margin_s), entry.skipped, None)
             for instant, frame in video.decode(packets):
@@ -101,8 +102,11 @@ class PyAvVideoDecoder:
                 if place >= following and place < instants.size and instants[place] == instant and missing[place]:
                     following, missing[place] = place + 1, False
                     yield Frame(span.first_frame + place, timeline.seconds(instant), screen.show(frame))
-                    _look_at(frame, video, timeline.seconds(instant), faults)
-                if place >= final:
+                    if frame.is_corrupt:
+                        faults.note(CORRUPT_FRAMES, timeline.seconds(instant))
+                    if not screen.fits(frame):
+                        faults.note(RESOLUTION_CHANGED, timeline.seconds(instant))
+                if instant >= final:
                     break
             if missing.any():
                 lost = np.flatnonzero(missing)
@@ -121,9 +125,10 @@ class PyAvVideoDecoder:
             with open_video(content) as video:
                 if margin is not None:
                     video.seek(time_s - margin)
+                screen = _screen_of(video)
                 frame = _shown_at(video, time_s, from_beginning=margin is None)
                 if frame is not None:
-                    return _screen_of(video).show(frame)
+                    return screen.show(frame)
         raise UnreadableVideo("No frame of the video can be decoded.")
 
 
@@ -194,21 +199,16 @@ def _container_name(video: OpenedVideo) -> str:
     return "mp4" if is_mp4 else name
 
 
-def _size(video: OpenedVideo, orientation: Orientation) -> tuple[int, int]:
+def _size(video: OpenedVideo) -> tuple[int, int]:
+    """As displayed, but for the orientation. To be asked for before decoding begins, as `_screen_of`."""
     stream = video.stream
-    return displayed_size(stream.width, stream.height, stream.sample_aspect_ratio, orientation)
+    return displayed_size(stream.width, stream.height, stream.sample_aspect_ratio)
 
 
 def _screen_of(video: OpenedVideo) -> Screen:
+    """To be asked for before decoding begins: the stream tells the size of the last picture from then on."""
     stream = video.stream
     return Screen(stream.width, stream.height, stream.sample_aspect_ratio)
-
-
-def _look_at(frame: VideoFrame, video: OpenedVideo, time_s: float, faults: Faults) -> None:
-    if frame.is_corrupt:
-        faults.note(CORRUPT_FRAMES, time_s)
-    if (frame.width, frame.height) != (video.stream.width, video.stream.height):
-        faults.note(RESOLUTION_CHANGED, time_s)
 
 
 def _orientation_of_first_frame(video: OpenedVideo) -> Orientation:
@@ -254,32 +254,36 @@ class _Entry:
     @classmethod
     def to(cls, content: BinaryIO, span: SegmentSpan) -> "_Entry":
         for margin_s in _SEEK_MARGINS_S if span.seekable and span.first_frame else ():
-            entry = cls._scanned(content, span, margin_s)
-            if entry is not None and entry.instants.size == span.frame_count:
-                return entry
-        return cls._scanned(content, span, None) or cls(np.empty(0, dtype=np.int64), None, 0)
+            instants, keyframe = _scan(content, span, margin_s)
+            if keyframe is not None and instants.size == span.frame_count:
+                return cls(instants, margin_s, keyframe)
+        instants, keyframe = _scan(content, span, None)
+        return cls(instants, None, keyframe or 0)
 
-    @classmethod
-    def _scanned(cls, content: BinaryIO, span: SegmentSpan, margin_s: float | None) -> "_Entry | None":
-        """``None`` when no keyframe comes before the span's frames."""
-        with open_video(content) as video:
-            cut = Cut.of(span, video.timeline)
-            keyframe, entry = None if margin_s is not None else 0, None
 
-            def shown() -> Iterator[Picture]:
-                nonlocal keyframe, entry
-                for place, packet in enumerate(_packets_from(video, span, margin_s)):
-                    picture = video.picture(packet)
-                    if picture.is_keyframe:
-                        keyframe = place
-                    if is_shown(packet):
-                        if entry is None and cut.is_after_start(picture.instant):
-                            entry = keyframe
-                        yield picture
+def _scan(content: BinaryIO, span: SegmentSpan, margin_s: float | None) -> tuple[NDArray[np.int64], int | None]:
+    """The instants of the span's frames, as far as they are found, and which packet is the last keyframe before them.
 
-            within = takewhile(cut.is_before_end, (picture.instant for picture in in_presentation_order(shown())))
-            instants = np.fromiter(filter(cut.is_after_start, within), dtype=np.int64)
-            return None if entry is None else cls(instants, margin_s, entry if span.first_frame else 0)
+    "Before" as they are shown: the first frames may be leading pictures, which need the keyframe before theirs.
+    """
+    with open_video(content) as video:
+        cut = Cut.of(span, video.timeline)
+        keyframes: list[tuple[int, int]] = []
+
+        def shown() -> Iterator[Picture]:
+            for place, packet in enumerate(_packets_from(video, span, margin_s)):
+                picture = video.picture(packet)
+                if picture.is_keyframe:
+                    if not cut.is_after_start(picture.instant):
+                        keyframes.clear()
+                    keyframes.append((place, picture.instant))
+                if is_shown(packet):
+                    yield picture
+
+        within = takewhile(cut.is_before_end, (picture.instant for picture in in_presentation_order(shown())))
+        instants = np.fromiter(filter(cut.is_after_start, within), dtype=np.int64)
+        before = [place for place, instant in keyframes if instant <= instants[0]] if instants.size else []
+        return instants, before[-1] if before else None
 
 
 def _packets_from(video: OpenedVideo, span: SegmentSpan, margin_s: float | None) -> Iterator[VideoPacket]:

@@ -53,10 +53,9 @@ class Orientation:
         return np.asarray(cv2.flip(image, axes), dtype=np.uint8)
 
 
-def displayed_size(width: int, height: int, pixel_aspect: Fraction | None, orientation: Orientation) -> tuple[int, int]:
-    """(width, height) in pixels on a screen, of a stored picture of ``width`` × ``height``."""
-    width = _square(width, pixel_aspect)
-    return (height, width) if orientation.transposed else (width, height)
+def displayed_size(width: int, height: int, pixel_aspect: Fraction | None) -> tuple[int, int]:
+    """(width, height) with square pixels, before it is turned, of a stored picture of ``width`` × ``height``."""
+    return (max(1, round(width * pixel_aspect)) if pixel_aspect else width), height
 
 
 class Screen:
@@ -67,9 +66,14 @@ class Screen:
     """
 
     def __init__(self, width: int, height: int, pixel_aspect: Fraction | None) -> None:
-        self._width, self._height = _square(width, pixel_aspect), height
+        self._stored = width, height
+        self._width, self._height = displayed_size(width, height, pixel_aspect)
         self._mapping: tuple[object, ToneMapping] | None = None
         self._deinterlacer: tuple[object, Deinterlacer] | None = None
+
+    def fits(self, frame: VideoFrame) -> bool:
+        """Whether ``frame`` has the declared size."""
+        return (frame.width, frame.height) == self._stored
 
     def show(self, frame: VideoFrame) -> Image:
         """The picture as displayed, contiguous, BGR."""
@@ -100,7 +104,3 @@ class Screen:
         if self._mapping is None or self._mapping[0] != kind:
             self._mapping = kind, ToneMapping(space, frame.width, frame.height)
         return self._mapping[1].apply(frame)
-
-
-def _square(width: int, pixel_aspect: Fraction | None) -> int:
-    return max(1, round(width * pixel_aspect)) if pixel_aspect else width

@@ -34,6 +34,8 @@ _NOT_A_MOVING_PICTURE = Disposition.attached_pic | Disposition.timed_thumbnails
 _MICROSECONDS = 1_000_000
 _VP8_SHOW_FRAME = 0x10
 _USUAL_RATE = Fraction(25)
+# A picture may be larger than the stream declares, within these bounds.
+_GROWTH_MAX, _PIXELS_MIN = 4, 4096 * 2304
 _REWIND_S = Fraction(1, 2)
 _CUT_OFF_MP4 = "The file is an MP4 without its index (moov). It was probably cut off while it was recorded or sent."
 
@@ -139,8 +141,8 @@ class OpenedVideo:
 
 
 def is_shown(packet: VideoPacket) -> bool:
-    """False for what an edit list cuts away, for a broken packet, and for VP8's invisible reference frames."""
-    if packet.is_discard or packet.is_corrupt:
+    """False for what an edit list cuts away and for VP8's invisible reference frames."""
+    if packet.is_discard:
         return False
     return packet.stream.codec_context.codec.canonical_name != "vp8" or bool(memoryview(packet)[0] & _VP8_SHOW_FRAME)
 
@@ -188,6 +190,7 @@ def _video_stream(container: InputContainer) -> VideoStream:
     # A stream without a known codec has no context, whatever the type stubs say.
     if getattr(stream, "codec_context", None) is None:
         raise UnreadableVideo("The video is coded in a way that we cannot decode.")
+    stream.codec_context.options = {"max_pixels": str(max(_PIXELS_MIN, _GROWTH_MAX * stream.width * stream.height))}
     for other in container.streams:
         if other is not stream:
             other.discard = Discard.all
@@ -200,6 +203,9 @@ def _timeline(container: InputContainer, stream: VideoStream) -> Timeline:
     start = Fraction(container.start_time, _MICROSECONDS)
     if stream.start_time is not None:
         exact = stream.start_time * stream.time_base
+        if _has_an_index(container, stream):
+            # An MP4 begins at 0: what an edit list leaves empty before the first picture is part of it.
+            return Timeline(stream.time_base, min(exact, Fraction(0)), stamped=True)
         # Sound that is primed before 0 does not move the picture; and microseconds are not exact.
         start = exact if abs(exact - start) * _MICROSECONDS <= 1 else min(exact, max(start, Fraction(0)))
     return Timeline(stream.time_base, start, stamped=True)
@@ -207,6 +213,11 @@ def _timeline(container: InputContainer, stream: VideoStream) -> Timeline:
 
 def _is_stamped_in_coding_order(container: InputContainer, stream: VideoStream) -> bool:
     return container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
+
+
+def _has_an_index(container: InputContainer, stream: VideoStream) -> bool:
+    """An MP4 whose timestamps count from its own beginning; those of a fragmented one may come from a broadcast."""
+    return container.format.name.startswith("mov,") and stream.frames > 0
 
 
 def _rate(stream: VideoStream) -> Fraction:

@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 import numpy as np
 from av.filter import Graph
+from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
@@ -79,7 +80,8 @@ class ToneMapping:
 
     def __init__(self, space: ColourSpace, width: int, height: int) -> None:
         self._graph = Graph()
-        source = self._graph.add_buffer(width=width, height=height, format=_FORMAT, time_base=Fraction(1, 25))
+        kind = VideoFormat(_FORMAT, width, height)
+        source = self._graph.add_buffer(width=width, height=height, format=kind, time_base=Fraction(1, 25))
         with TemporaryDirectory() as folder:
             path = Path(folder) / "table.cube"
             path.write_text(_table(space))
