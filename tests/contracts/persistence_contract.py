@@ -21,6 +21,7 @@ from tests.factories import (
 from vidintel.application.ports import JobProgress, Page, UnitOfWorkFactory, VideoFilter
 from vidintel.domain.analysis import AnalysisSpec, JobId, JobStage, JobStatus, SegmentId, SegmentStatus
 from vidintel.domain.errors import JobAlreadyActive, JobNotFound, LeaseLost, ValidationError, VideoNotFound
+from vidintel.domain.geometry import Line, Point, Zone
 from vidintel.domain.identity import TenantId
 from vidintel.domain.video import SourceKind, VideoId, VideoSource, VideoStatus
 from vidintel.domain.work import RetryPolicy
@@ -189,6 +190,14 @@ class JobContract:
         [
             AnalysisSpec(model="m", sample_fps=None),
             AnalysisSpec(model="m", sample_fps=29.97, labels=("car", "lkw"), min_confidence=0.1, iou_threshold=1.0),
+            AnalysisSpec(
+                model="m",
+                lines=(
+                    Line("Süd", Point(0.1, 1 / 3), Point(0.9, 0.7)),
+                    Line("north", Point(0.0, 0.0), Point(1.0, 0.0)),
+                ),
+                zones=(Zone("kerb", (Point(0.1, 0.1), Point(0.2, 0.1), Point(1 / 7, 0.2))),),
+            ),
         ],
     )
     async def test_every_field_of_a_spec_is_read_back(

@@ -6,6 +6,7 @@ from typing import Literal
 from vidintel.application.ports import ModelRegistry
 from vidintel.domain.analysis import AnalysisSpec, ModelRef
 from vidintel.domain.errors import UnknownLabel, ValidationError
+from vidintel.domain.geometry import Line, Zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,8 @@ class SpecRequest:
     labels: tuple[str, ...] | None = None
     min_confidence: float | None = None
     iou_threshold: float | None = None
+    lines: tuple[Line, ...] = ()
+    zones: tuple[Zone, ...] = ()
 
 
 class SpecResolver:
@@ -40,6 +43,8 @@ class SpecResolver:
             labels=labels,
             min_confidence=_or(request.min_confidence, defaults.min_confidence),
             iou_threshold=_or(request.iou_threshold, defaults.iou_threshold),
+            lines=request.lines,
+            zones=request.zones,
         )
         return spec, model.ref
 

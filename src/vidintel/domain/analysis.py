@@ -9,6 +9,7 @@ from typing import NewType
 from uuid import UUID
 
 from vidintel.domain.errors import InvalidTransition, LeaseLost, ValidationError
+from vidintel.domain.geometry import Line, Zone, validate_lines, validate_zones
 from vidintel.domain.identity import TenantId, UserId
 from vidintel.domain.video import Failure, MediaWarning, VideoId
 from vidintel.domain.work import RetryPolicy, Work
@@ -26,7 +27,7 @@ class AnalysisSpec:
 
     ``sample_fps`` is frames analysed per second of video, ``None`` meaning every frame (``native`` on the wire).
     ``labels`` limits what is reported; ``None`` means all that the model knows. ``min_confidence`` and
-    ``iou_threshold`` (of the non-maximum suppression) lie in 0..1.
+    ``iou_threshold`` (of the non-maximum suppression) lie in 0..1. Objects are counted at ``lines`` and in ``zones``.
     """
 
     model: str
@@ -34,6 +35,8 @@ class AnalysisSpec:
     labels: tuple[str, ...] | None = None
     min_confidence: float = 0.25
     iou_threshold: float = 0.7
+    lines: tuple[Line, ...] = ()
+    zones: tuple[Zone, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.model:
@@ -50,6 +53,8 @@ class AnalysisSpec:
                 raise ValidationError(f"{name} lies in 0..1; got {value}.", field=f"spec.{name}")
         if self.labels is not None and not 0 < len(self.labels) <= MAX_LABELS:
             raise ValidationError(f"labels holds 1 to {MAX_LABELS} names, or is left out.", field="spec.labels")
+        validate_lines(self.lines)
+        validate_zones(self.zones)
 
 
 class JobStatus(StrEnum):

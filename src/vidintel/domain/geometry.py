@@ -163,8 +163,8 @@ def validate_zones(zones: Sequence[Zone]) -> None:
 
 
 def _require_name(kind: str, name: str) -> None:
-    if not 0 < len(name) <= NAME_MAX or name != name.strip():
-        raise ValidationError(f"A {kind} needs a name of 1 to {NAME_MAX} characters, without spaces around it.")
+    if not 0 < len(name) <= NAME_MAX or name != name.strip() or not name.isprintable():
+        raise ValidationError(f"A {kind} needs a name of 1 to {NAME_MAX} printable characters, no spaces around it.")
 
 
 def _require_distinct(kind: str, names: Sequence[str], limit: int) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -11,11 +12,14 @@ from hypothesis import strategies as st
 from vidintel.domain.analysis import AnalysisSpec
 from vidintel.domain.detection import BoundingBox, Detection
 from vidintel.domain.errors import AuthorizationError, ValidationError
+from vidintel.domain.geometry import Line, Point, Zone
 from vidintel.domain.identity import PERMISSIONS, Permission, Principal, Role, TenantId, UserId
 from vidintel.domain.video import SourceKind, VideoSource, validate_captured_at, validate_title
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 UNIT = st.floats(0, 1)
+LINE = Line("gate", Point(0, 0.5), Point(1, 0.5))
+ZONE = Zone("kerb", (Point(0.1, 0.1), Point(0.2, 0.1), Point(0.2, 0.3)))
 
 
 @pytest.mark.parametrize(
@@ -40,6 +44,8 @@ UNIT = st.floats(0, 1)
         lambda: AnalysisSpec(model="m", min_confidence=1.1),
         lambda: AnalysisSpec(model="m", iou_threshold=-0.1),
         lambda: AnalysisSpec(model="m", labels=()),
+        lambda: AnalysisSpec(model="m", lines=(LINE, LINE)),
+        lambda: AnalysisSpec(model="m", zones=(ZONE, replace(ZONE, name="same place"))),
         lambda: VideoSource(SourceKind.UPLOAD, ""),
         lambda: VideoSource(SourceKind.UPLOAD, "a\nb.mp4"),
         lambda: validate_title("   "),

@@ -164,6 +164,15 @@ BAD_REQUESTS: list[tuple[str, str, dict[str, object], int, str, tuple[str, ...]]
     ("POST", f"{VIDEO}/jobs", {"json": {"sample_fps": "fast"}}, 422, "request_invalid", ()),
     ("POST", f"{VIDEO}/jobs", {"json": {"min_confidence": "0.5"}}, 422, "request_invalid", ("min_confidence",)),
     ("POST", f"{VIDEO}/jobs", {"json": {"speed": 1}}, 422, "request_invalid", ("speed",)),
+    ("POST", f"{VIDEO}/jobs", {"json": {"lines": [{}] * 101}}, 422, "request_invalid", ("lines",)),
+    (
+        "POST",
+        f"{VIDEO}/jobs",
+        {"json": {"zones": [{"name": "z", "points": [{"x": "1", "y": 0}]}]}},
+        422,
+        "request_invalid",
+        ("zones.0.points.0.x",),
+    ),
     ("POST", f"{VIDEO}/jobs", {"content": b'{"min_confidence": NaN}'}, 422, "request_invalid", ("min_confidence",)),
 ]
 

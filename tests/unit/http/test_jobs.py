@@ -4,13 +4,14 @@ from typing import Any
 
 import pytest
 
-from tests.unit.http.edge import EDITOR, Edge, ago
+from tests.unit.http.edge import EDITOR, Edge, ago, assert_problem
 from tests.unit.http.samples import JOB_ID, NO_PROGRESS, SHA256, VIDEO_ID, job, running
 from vidintel.application.analysis import JobPage
 from vidintel.application.ports import JobProgress, Page
 from vidintel.application.specs import SpecRequest
 from vidintel.application.videos import JobReport
 from vidintel.domain.analysis import AnalysisSpec, JobStage, JobStatus
+from vidintel.domain.geometry import Line, Point, Zone
 from vidintel.domain.video import Failure
 
 URL = f"/api/v1/jobs/{JOB_ID}"
@@ -36,6 +37,8 @@ async def test_a_job_shows_what_it_runs_and_how_far_it_is(edge: Edge) -> None:
             "labels": None,
             "min_confidence": 0.25,
             "iou_threshold": 0.7,
+            "lines": [],
+            "zones": [],
         },
         "model": {"name": "traffic", "version": "1", "sha256": SHA256},
         "progress": {
@@ -125,6 +128,45 @@ async def test_the_jobs_of_a_video_are_listed_without_their_progress(edge: Edge)
     assert response.json()["next_cursor"] is None
 
 
+LINE = {"name": "gate", "start": {"x": 0, "y": 0.5}, "end": {"x": 1, "y": 0.5}}
+ZONE = {"name": "kerb", "points": [{"x": 0.1, "y": 0.1}, {"x": 0.2, "y": 0.1}, {"x": 0.2, "y": 0.3}]}
+A_LINE = Line("gate", Point(0, 0.5), Point(1, 0.5))
+A_ZONE = Zone("kerb", (Point(0.1, 0.1), Point(0.2, 0.1), Point(0.2, 0.3)))
+
+
+async def test_lines_and_zones_are_shown_as_they_were_asked_for(edge: Edge) -> None:
+    spec = AnalysisSpec("traffic", lines=(A_LINE,), zones=(A_ZONE,))
+    edge.answers["get_job"] = JobReport(job(spec=spec), NO_PROGRESS)
+
+    async with edge.client() as client:
+        shown = (await client.get(URL)).json()["spec"]
+
+    assert (shown["lines"], shown["zones"]) == ([LINE], [ZONE])
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ({"lines": [LINE, LINE | {"end": LINE["start"]}]}, "spec.lines.1"),
+        ({"lines": [LINE | {"end": {"x": 1.01, "y": 0.5}}]}, "spec.lines.0"),
+        ({"lines": [LINE | {"name": ""}]}, "spec.lines.0"),
+        ({"lines": [LINE | {"name": "a\x00b"}]}, "spec.lines.0"),
+        ({"zones": [ZONE | {"points": []}]}, "spec.zones.0"),
+        ({"zones": [ZONE | {"points": [{"x": at, "y": at} for at in (0, 0.5, 1)]}]}, "spec.zones.0"),
+        (
+            {"zones": [ZONE | {"points": [{"x": x, "y": y} for x, y in ((0, 0), (1, 1), (1, 0), (0, 1))]}]},
+            "spec.zones.0",
+        ),
+    ],
+)
+async def test_a_line_or_zone_that_is_none_is_refused_by_its_place(
+    edge: Edge, spec: dict[str, Any], field: str
+) -> None:
+    async with edge.client() as client:
+        assert_problem(await client.post(OF_VIDEO, json=spec), 400, "validation_failed", field)
+    assert edge.calls == []
+
+
 @pytest.mark.parametrize(
     ("request_", "wanted"),
     [
@@ -135,6 +177,7 @@ async def test_the_jobs_of_a_video_are_listed_without_their_progress(edge: Edge)
             {"json": {"model": "m", "sample_fps": 2, "labels": ["a", "b"], "min_confidence": 0.5, "iou_threshold": 1}},
             SpecRequest("m", 2.0, ("a", "b"), 0.5, 1.0),
         ),
+        ({"json": {"lines": [LINE], "zones": [ZONE]}}, SpecRequest(lines=(A_LINE,), zones=(A_ZONE,))),
         # What the values may be is for the domain to say.
         ({"json": {"sample_fps": -1, "labels": []}}, SpecRequest(sample_fps=-1.0, labels=())),
     ],

@@ -1,6 +1,7 @@
 """Jobs in PostgreSQL."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from vidintel.application.ports import JobProgress, Page
 from vidintel.domain.analysis import AnalysisJob, AnalysisSpec, JobId, JobStage, JobStatus, ModelRef, SegmentStatus
 from vidintel.domain.errors import JobNotFound
+from vidintel.domain.geometry import Line, Point, Zone
 from vidintel.domain.identity import TenantId, UserId
 from vidintel.domain.video import VideoId
 from vidintel.infrastructure.database import cursors
@@ -111,6 +113,8 @@ def _to_row(job: AnalysisJob) -> dict[str, object]:
         "spec_labels": None if job.spec.labels is None else list(job.spec.labels),
         "spec_min_confidence": job.spec.min_confidence,
         "spec_iou_threshold": job.spec.iou_threshold,
+        "spec_lines": [asdict(line) for line in job.spec.lines],
+        "spec_zones": [asdict(zone) for zone in job.spec.zones],
         "model_name": job.model.name,
         "model_version": job.model.version,
         "model_sha256": job.model.sha256,
@@ -136,6 +140,10 @@ def _to_entity(row: Row[Any]) -> AnalysisJob:
             labels=None if row.spec_labels is None else tuple(row.spec_labels),
             min_confidence=row.spec_min_confidence,
             iou_threshold=row.spec_iou_threshold,
+            lines=tuple(Line(each["name"], Point(**each["start"]), Point(**each["end"])) for each in row.spec_lines),
+            zones=tuple(
+                Zone(each["name"], tuple(Point(**point) for point in each["points"])) for each in row.spec_zones
+            ),
         ),
         model=ModelRef(row.model_name, row.model_version, row.model_sha256),
         created_at=row.created_at,

@@ -105,6 +105,8 @@ jobs = Table(
     Column("spec_labels", ARRAY(Text)),
     Column("spec_min_confidence", Double, nullable=False),
     Column("spec_iou_threshold", Double, nullable=False),
+    Column("spec_lines", JSONB, nullable=False),
+    Column("spec_zones", JSONB, nullable=False),
     Column("model_name", Text, nullable=False),
     Column("model_version", Text, nullable=False),
     Column("model_sha256", Text, nullable=False),

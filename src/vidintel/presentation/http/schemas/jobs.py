@@ -1,7 +1,7 @@
 """Jobs: what to run, how far it is, how it ended."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import ConfigDict, Field
@@ -20,8 +20,7 @@ from vidintel.presentation.http.schemas.common import (
     Timestamp,
     Unit,
 )
-
-StrictNumber: TypeAlias = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+from vidintel.presentation.http.schemas.geometry import LineBody, StrictNumber, ZoneBody
 
 JOB_EXAMPLE: dict[str, Any] = {
     "id": JOB_ID,
@@ -34,6 +33,8 @@ JOB_EXAMPLE: dict[str, Any] = {
         "labels": None,
         "min_confidence": 0.25,
         "iou_threshold": 0.7,
+        "lines": [{"name": "stop line", "start": {"x": 0.1, "y": 0.6}, "end": {"x": 0.9, "y": 0.6}}],
+        "zones": [],
     },
     "model": {"name": "traffic-yolov8n", "version": "1", "sha256": SHA256},
     "progress": {
@@ -56,7 +57,23 @@ class SpecBody(Body):
     """What to run on the video; what is left out gets the server's default."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"sample_fps": 5, "labels": ["car"], "min_confidence": 0.4}]}
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "sample_fps": 5,
+                    "labels": ["car"],
+                    "min_confidence": 0.4,
+                    "lines": [{"name": "stop line", "start": {"x": 0.1, "y": 0.6}, "end": {"x": 0.9, "y": 0.6}}],
+                    "zones": [
+                        {
+                            "name": "crossing",
+                            "points": [{"x": 0.4, "y": 0.4}, {"x": 0.6, "y": 0.4}, {"x": 0.5, "y": 0.7}],
+                        }
+                    ],
+                }
+            ]
+        },
     )
 
     model: Annotated[str, Field(max_length=200)] | None = Field(None, description="One of GET /api/v1/models.")
@@ -68,14 +85,19 @@ class SpecBody(Body):
     )
     min_confidence: StrictNumber | None = Field(None, description="0..1")
     iou_threshold: StrictNumber | None = Field(None, description="Of the non-maximum suppression, 0..1")
+    lines: list[LineBody] = Field([], max_length=100, description="Count what crosses them, by direction; at most 16.")
+    zones: list[ZoneBody] = Field([], max_length=100, description="Count what is in them, and how long; at most 16.")
 
     def request(self) -> SpecRequest:
+        """Raises `ValidationError` for a line or zone that is none."""
         return SpecRequest(
             model=self.model,
             sample_fps=self.sample_fps,
             labels=None if self.labels is None else tuple(self.labels),
             min_confidence=self.min_confidence,
             iou_threshold=self.iou_threshold,
+            lines=tuple(each.line(f"spec.lines.{place}") for place, each in enumerate(self.lines)),
+            zones=tuple(each.zone(f"spec.zones.{place}") for place, each in enumerate(self.zones)),
         )
 
 
@@ -87,6 +109,8 @@ class SpecAnswer(Body):
     labels: list[str] | None
     min_confidence: Unit
     iou_threshold: Unit
+    lines: list[LineBody]
+    zones: list[ZoneBody]
 
     @classmethod
     def of(cls, spec: AnalysisSpec) -> "SpecAnswer":
@@ -96,6 +120,8 @@ class SpecAnswer(Body):
             labels=None if spec.labels is None else list(spec.labels),
             min_confidence=spec.min_confidence,
             iou_threshold=spec.iou_threshold,
+            lines=[LineBody.of(line) for line in spec.lines],
+            zones=[ZoneBody.of(zone) for zone in spec.zones],
         )
 
 

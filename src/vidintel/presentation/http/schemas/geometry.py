@@ -1,0 +1,83 @@
+"""Lines and zones, as clients draw them into the picture."""
+
+from collections.abc import Callable
+from typing import Annotated, TypeAlias, TypeVar
+
+from pydantic import ConfigDict, Field
+
+from vidintel.domain.errors import ValidationError
+from vidintel.domain.geometry import Line, Point, Zone
+from vidintel.presentation.http.schemas.common import Body
+
+T = TypeVar("T")
+StrictNumber: TypeAlias = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+_POINTS = 1000  # what the rule says is for the domain; this only keeps nonsense small
+
+
+class PointBody(Body):
+    """A place in the displayed picture, 0..1 each; origin top left."""
+
+    x: StrictNumber
+    y: StrictNumber
+
+    @classmethod
+    def of(cls, point: Point) -> "PointBody":
+        return cls(x=point.x, y=point.y)
+
+    def point(self) -> Point:
+        return Point(self.x, self.y)
+
+
+class LineBody(Body):
+    """Crossings are counted both ways: `forward` is from the left of start → end to its right."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"name": "stop line", "start": {"x": 0.1, "y": 0.6}, "end": {"x": 0.9, "y": 0.6}}]
+        },
+    )
+
+    name: str
+    start: PointBody
+    end: PointBody
+
+    @classmethod
+    def of(cls, line: Line) -> "LineBody":
+        return cls(name=line.name, start=PointBody.of(line.start), end=PointBody.of(line.end))
+
+    def line(self, field: str) -> Line:
+        """Raises `ValidationError`, which names ``field``."""
+        return _at(field, lambda: Line(self.name, self.start.point(), self.end.point()))
+
+
+class ZoneBody(Body):
+    """A polygon, its corners in order; the last is joined to the first. Zones do not overlap."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"name": "crossing", "points": [{"x": 0.4, "y": 0.4}, {"x": 0.6, "y": 0.4}, {"x": 0.5, "y": 0.7}]}
+            ]
+        },
+    )
+
+    name: str
+    points: Annotated[list[PointBody], Field(max_length=_POINTS)]
+
+    @classmethod
+    def of(cls, zone: Zone) -> "ZoneBody":
+        return cls(name=zone.name, points=[PointBody.of(point) for point in zone.points])
+
+    def zone(self, field: str) -> Zone:
+        """Raises `ValidationError`, which names ``field``."""
+        return _at(field, lambda: Zone(self.name, tuple(point.point() for point in self.points)))
+
+
+def _at(field: str, make: Callable[[], T]) -> T:
+    try:
+        return make()
+    except ValidationError as error:
+        raise ValidationError(error.detail, field=field) from None
