@@ -10,15 +10,16 @@ from typing import Annotated, Literal, NoReturn
 import typer
 from pydantic import ValidationError as SettingsInvalid
 from rich.console import Console
-from rich.table import Table
 
 from vidintel.domain.errors import DomainError
 from vidintel.domain.identity import Role
+from vidintel.presentation import models_command
 from vidintel.presentation.failure import CannotRun
 from vidintel.settings import Settings
 
 _HELP = "Video intelligence: upload a video, ask what was seen and when."
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=_HELP)
+app.add_typer(models_command.app, name="models")
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where the embedded database and the objects lie.")]
 Port = Annotated[int | None, typer.Option("--port", min=0, max=65535)]
@@ -115,23 +116,6 @@ def analyze(
         typer.echo(summary_json(summary))
     else:
         Console().print(render_summary(summary, title=f"{file.name}: {summary.frames_analysed} frames analysed"))
-
-
-@app.command()
-def models(model: Model = None) -> None:
-    """List the models that can be run."""
-    from vidintel.infrastructure.inference.registry import DirectoryModelRegistry
-
-    analysis = _settings(model=model).analysis
-    registry = DirectoryModelRegistry.serving(analysis.model, analysis.models_dir)
-    table = Table()
-    for column in ("name", "version", "runtime", "input", "labels", "licence"):
-        table.add_column(column)
-    for info in registry.list():
-        name = f"{info.name} (default)" if info.name == registry.default_name else info.name
-        labels = ", ".join(info.labels[:6]) + (f" … {len(info.labels)} in all" if len(info.labels) > 6 else "")
-        table.add_row(name, info.version, info.runtime, "×".join(map(str, info.input_size)), labels, info.licence)
-    Console().print(table)
 
 
 @app.command()

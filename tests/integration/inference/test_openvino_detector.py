@@ -109,7 +109,7 @@ def test_a_model_is_loaded_once(our_detectors: LoadedDetectors) -> None:
     assert our_detectors.get(OUR_MODEL) is our_detectors.get(OUR_MODEL)
 
 
-def write_broken(folder: Path, network: str) -> OpenVinoDetector:
+def write_broken(folder: Path, network: str) -> Detector:
     folder.mkdir()
     (folder / "model.xml").write_text(network)
     (folder / "model.bin").write_bytes(b"")

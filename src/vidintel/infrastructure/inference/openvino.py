@@ -21,8 +21,8 @@ from openvino.properties import hint
 
 from vidintel.application.ports import Frame, ModelInfo
 from vidintel.domain.detection import FrameDetections
-from vidintel.domain.errors import ModelUnusable, UnknownLabel
-from vidintel.infrastructure.inference.yolov8 import Letterbox, Suppression, detections_of
+from vidintel.domain.errors import ModelUnusable
+from vidintel.infrastructure.inference.yolov8 import Letterbox, Suppression, class_numbers, detections_of
 
 Precision = Literal["f32", "bf16"]
 _PRECISIONS = {"f32": ov.Type.f32, "bf16": ov.Type.bf16}
@@ -69,22 +69,13 @@ class OpenVinoDetector:
         labels: tuple[str, ...] | None = None,
     ) -> Iterator[FrameDetections]:
         """See `Detector.detect`. Raises `UnknownLabel`; an error of ``frames`` passes through."""
-        suppression = Suppression(min_confidence, iou_threshold, self._classes(labels))
+        suppression = Suppression(min_confidence, iou_threshold, class_numbers(self._info, labels))
         for shape, group in groupby(frames, key=lambda frame: frame.image.shape[:2]):
             letterbox = Letterbox.fit((shape[0], shape[1]), self._info.input_size, tight=self._is_dynamic)
             with _Pipeline(self._compile(letterbox.canvas), letterbox) as pipeline:
                 for frame, output in pipeline.run(group):
                     detections = detections_of(output, letterbox, suppression, self._info.labels)
                     yield FrameDetections(frame.index, frame.time_s, detections)
-
-    def _classes(self, labels: tuple[str, ...] | None) -> NDArray[np.int64] | None:
-        if labels is None:
-            return None
-        known = self._info.labels
-        for label in labels:
-            if label not in known:
-                raise UnknownLabel(label, self._info.name, known)
-        return np.array([index for index, label in enumerate(known) if label in labels], dtype=np.int64)
 
     def _read(self) -> ov.Model:
         try:

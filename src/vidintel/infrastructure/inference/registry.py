@@ -1,27 +1,32 @@
-"""The models that can be run: one folder each, told by a ``model.json`` of ours or by an Ultralytics OpenVINO export.
+"""The models that can be run: one folder each, told by a ``model.json`` of ours or by an Ultralytics OpenVINO export,
+or a bare file of Ultralytics weights.
 
 ``model.json``::
 
     {"name": "…", "version": "…", "runtime": "openvino", "task": "detect", "weights": "model.xml",
      "input_size": [height, width], "labels": ["…"], "licence": "…", "description": "…", "sha256": "<of model.bin>"}
 
-An export holds ``metadata.yaml`` beside one ``*.xml`` and its ``*.bin``; it is named after its folder.
+With ``"runtime": "ultralytics"`` the weights are a ``.pt``, ``.engine`` or ``.torchscript`` file, and the hash is that
+of this file. An export holds ``metadata.yaml`` beside one ``*.xml`` and its ``*.bin``; it is named after its folder. A
+bare file of weights is named after itself.
 """
 
 import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import structlog
 import yaml
-from pydantic import BaseModel, Field, PositiveInt
+from pydantic import BaseModel, Field, PositiveInt, model_validator
 from pydantic import ValidationError as InvalidFields
 
 from vidintel.application.ports import ModelInfo
 from vidintel.domain.errors import ModelUnusable, UnknownModel
+from vidintel.infrastructure.inference.weights import HOW_TO_INSTALL, WEIGHT_SUFFIXES, read_weights, unusable
 from vidintel.resources import find_resource
 
 _DESCRIPTOR = "model.json"
@@ -31,18 +36,25 @@ _log = structlog.get_logger(__name__)
 
 
 class _Descriptor(BaseModel):
-    """What is known of a model. ``sha256`` is that of its ``.bin`` file, ``weights`` names its ``.xml`` file."""
+    """What is known of a model. OpenVINO: ``weights`` names the ``.xml`` file, ``sha256`` is that of the ``.bin``."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
     version: str = Field(min_length=1)
-    runtime: Literal["openvino"] = "openvino"
+    runtime: Literal["openvino", "ultralytics"] = "openvino"
     task: Literal["detect"]
-    weights: str = Field(pattern=r"^[A-Za-z0-9_.-]+\.xml$")
+    weights: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
     input_size: tuple[PositiveInt, PositiveInt]
     labels: tuple[str, ...] = Field(min_length=1)
     licence: str = Field(min_length=1)
     description: str = ""
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+
+    @model_validator(mode="after")
+    def _weights_fit_runtime(self) -> Self:
+        suffixes = (".xml",) if self.runtime == "openvino" else WEIGHT_SUFFIXES
+        if not self.weights.endswith(suffixes):
+            raise ValueError(f"weights of the runtime '{self.runtime}' end in {' or '.join(suffixes)}")
+        return self
 
 
 class _ExportMetadata(BaseModel):
@@ -58,17 +70,18 @@ class _ExportMetadata(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class StoredModel:
-    """A model, and where its network lies (``.xml``, with the weights in a ``.bin`` beside it)."""
+    """A model, and its file: an ``.xml`` with its weights in a ``.bin`` beside it, or Ultralytics weights."""
 
     info: ModelInfo
     network: Path
 
 
 class DirectoryModelRegistry:
-    """Implements `ModelRegistry` over the sub-folders of ``directory`` and the folders named in ``extra``.
+    """Implements `ModelRegistry` over what lies in ``directory`` and the folders and files named in ``extra``.
 
-    A client's name has to be the name of one of them; it is never used as a path. A folder of ``extra`` comes before
-    one of the same name in ``directory``. Files may be added or replaced while it is in use.
+    A client's name has to be the name of one of them; it is never used as a path. What is in ``extra`` comes before one
+    of the same name in ``directory``, and there a folder before a file. Files may be added or replaced while it is in
+    use. Nothing of a model is run here: labels and sizes are read from files.
     """
 
     def __init__(self, directory: Path, default_name: str, extra: tuple[Path, ...] = ()) -> None:
@@ -79,18 +92,19 @@ class DirectoryModelRegistry:
 
     @classmethod
     def serving(cls, model: str, directory: Path | None = None) -> "DirectoryModelRegistry":
-        """A registry whose default is ``model``: a name, or the path of a folder that holds a model.
+        """A registry whose default is ``model``: a name, or the path of a folder that holds a model or of weights.
 
         For whoever starts the server, never for what a client sends. ``directory`` falls back to the models that ship
         with us. Raises `ModelUnusable` for a path without a usable model.
         """
         directory = directory or find_resource("models")
-        folder = Path(model).expanduser()
-        is_listed = (directory / folder.name).is_dir() and folder.name == model
-        if is_listed or not (folder.is_dir() or len(folder.parts) > 1):
-            return cls(directory, model)
-        info = _load(folder.resolve(), {}).info
-        return cls(directory, info.name, (folder.resolve(),))
+        path = Path(model).expanduser()
+        is_weights = path.suffix in WEIGHT_SUFFIXES
+        is_listed = path.name == model and (directory / model).exists()
+        if is_listed or not (path.is_dir() or len(path.parts) > 1 or is_weights):
+            return cls(directory, path.stem if is_weights else model)
+        info = _load(path.resolve(), {}).info
+        return cls(directory, info.name, (path.resolve(),))
 
     @property
     def default_name(self) -> str:
@@ -120,36 +134,40 @@ class DirectoryModelRegistry:
 
     def _all(self) -> dict[str, StoredModel | ModelUnusable]:
         found: dict[str, StoredModel | ModelUnusable] = {}
-        inside = sorted(self._directory.iterdir()) if self._directory.is_dir() else []
-        for folder in (*inside, *self._extra):
-            if folder.is_dir() and not folder.name.startswith("."):
+        inside = sorted(self._directory.iterdir(), key=Path.is_dir) if self._directory.is_dir() else []
+        for path in (*inside, *self._extra):
+            if (path.is_dir() or path.suffix in WEIGHT_SUFFIXES) and not path.name.startswith("."):
                 try:
-                    model = _load(folder, self._hashes)
+                    model = _load(path, self._hashes)
                 except ModelUnusable as error:
-                    found.setdefault(_name_of(folder), error)
+                    found.setdefault(_name_of(path), error)
                 else:
                     found[model.info.name] = model
         return found
 
 
-def _name_of(folder: Path) -> str:
-    return folder.name.removesuffix(_EXPORT_SUFFIX)
+def _name_of(path: Path) -> str:
+    return path.stem if path.suffix in WEIGHT_SUFFIXES else path.name.removesuffix(_EXPORT_SUFFIX)
 
 
-def _load(folder: Path, hashes: dict[tuple[Path, int, int], str]) -> StoredModel:
-    descriptor = _describe(folder)
-    network = folder / descriptor.weights
-    weights = network.with_suffix(".bin")
+def _load(path: Path, hashes: dict[tuple[Path, int, int], str]) -> StoredModel:
+    """The model in the folder, or of the file of weights, ``path``. Raises `ModelUnusable`."""
+    is_bare = path.suffix in WEIGHT_SUFFIXES and not path.is_dir()
+    descriptor = _describe_weights(path) if is_bare else _describe(path)
+    network = path if is_bare else path / descriptor.weights
+    weights = network.with_suffix(".bin") if descriptor.runtime == "openvino" else network
     for file in (network, weights):
         if not file.is_file():
-            raise _unusable(file, "is missing; export or copy the model again")
+            raise unusable(file, "is missing; export or copy the model again")
+    if descriptor.runtime == "ultralytics" and find_spec("ultralytics") is None:
+        raise unusable(network, f"needs Ultralytics, which is not installed: {HOW_TO_INSTALL}")
     status = weights.stat()
     key = (weights, status.st_size, status.st_mtime_ns)
     if key not in hashes:
         with weights.open("rb") as content:
             hashes[key] = hashlib.file_digest(content, "sha256").hexdigest()
     if descriptor.sha256 not in {None, hashes[key]}:
-        raise _unusable(weights, f"is not the file that {_DESCRIPTOR} tells of (its SHA-256 differs); copy it again")
+        raise unusable(weights, f"is not the file that {_DESCRIPTOR} tells of (its SHA-256 differs); copy it again")
     info = ModelInfo(
         name=descriptor.name,
         version=descriptor.version,
@@ -163,28 +181,39 @@ def _load(folder: Path, hashes: dict[tuple[Path, int, int], str]) -> StoredModel
     return StoredModel(info, network)
 
 
+def _describe_weights(file: Path) -> _Descriptor:
+    """Raises `ModelUnusable`."""
+    facts = read_weights(file)
+    try:
+        return _Descriptor(
+            name=file.stem, runtime="ultralytics", task="detect", weights=file.name, **facts.model_dump()
+        )
+    except InvalidFields as error:
+        raise unusable(file, "cannot be named after its file; use letters, digits, '_', '.' and '-' only") from error
+
+
 def _describe(folder: Path) -> _Descriptor:
     """Read what the folder says of its model. Raises `ModelUnusable`."""
     file = next((folder / name for name in (_DESCRIPTOR, _EXPORT_METADATA) if (folder / name).is_file()), None)
     if file is None:
-        raise _unusable(folder, f"holds neither {_DESCRIPTOR} nor an Ultralytics OpenVINO export ({_EXPORT_METADATA})")
+        raise unusable(folder, f"holds neither {_DESCRIPTOR} nor an Ultralytics OpenVINO export ({_EXPORT_METADATA})")
     try:
         if file.name == _DESCRIPTOR:
             return _Descriptor.model_validate(json.loads(file.read_text("utf-8")))
         return _from_export(folder, _ExportMetadata.model_validate(yaml.safe_load(file.read_text("utf-8"))))
     except InvalidFields as error:
         problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise _unusable(file, f"does not describe a detection model ({problems})") from error
+        raise unusable(file, f"does not describe a detection model ({problems})") from error
     except (ValueError, yaml.YAMLError, OSError) as error:
-        raise _unusable(file, "cannot be read; export or copy the model again") from error
+        raise unusable(file, "cannot be read; export or copy the model again") from error
 
 
 def _from_export(folder: Path, metadata: _ExportMetadata) -> _Descriptor:
     networks = sorted(folder.glob("*.xml"))
     if len(networks) != 1:
-        raise _unusable(folder, f"holds {len(networks)} .xml files; an export has exactly one")
+        raise unusable(folder, f"holds {len(networks)} .xml files; an export has exactly one")
     if sorted(metadata.names) != list(range(len(metadata.names))):
-        raise _unusable(folder / _EXPORT_METADATA, "does not number its names from 0 on")
+        raise unusable(folder / _EXPORT_METADATA, "does not number its names from 0 on")
     return _Descriptor.model_validate(
         {
             "name": _name_of(folder),
@@ -197,8 +226,3 @@ def _from_export(folder: Path, metadata: _ExportMetadata) -> _Descriptor:
             "description": metadata.description,
         }
     )
-
-
-def _unusable(path: Path, problem: str) -> ModelUnusable:
-    shown = f"{path.parent.name}/{path.name}"
-    return ModelUnusable(f"The model cannot be used: {shown} {problem}. 'vidintel models' lists what can be run.")

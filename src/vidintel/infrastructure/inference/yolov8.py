@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidintel.application.ports import Image
+from vidintel.application.ports import Image, ModelInfo
 from vidintel.domain.detection import BoundingBox, Detection
+from vidintel.domain.errors import UnknownLabel
 
 STRIDE = 32
 MAX_CANDIDATES = 30_000
@@ -22,12 +23,14 @@ _PAD_VALUE = 114
 
 @dataclass(frozen=True, slots=True)
 class Letterbox:
-    """How a picture is scaled (``gain``) and padded (``left``, ``top``) to the network's input; pixels throughout."""
+    """How a picture is scaled and padded (``left``, ``top``) to the network's input; pixels throughout.
+
+    Sides are scaled to whole pixels, so that height and width may be scaled by slightly different factors.
+    """
 
     picture: tuple[int, int]
     scaled: tuple[int, int]
     canvas: tuple[int, int]
-    gain: float
     left: int
     top: int
 
@@ -45,7 +48,7 @@ class Letterbox:
             spare = [each % STRIDE for each in spare]
         canvas = scaled[0] + spare[0], scaled[1] + spare[1]
         top, left = (round(each / 2 - 0.1) for each in spare)
-        return cls(picture, scaled, canvas, gain, left, top)
+        return cls(picture, scaled, canvas, left, top)
 
     def apply(self, image: Image) -> Image:
         """The padded input: canvas height × canvas width × 3, BGR."""
@@ -60,9 +63,19 @@ class Letterbox:
 
     def on_picture(self, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
         """Boxes (n × 4, ``xyxy``, pixels of the input) on the picture, clipped to it and normalised 0..1."""
-        height, width = self.picture
-        shifted = (boxes - (self.left, self.top, self.left, self.top)) / self.gain
+        height, width = self.scaled
+        shifted = boxes - (self.left, self.top, self.left, self.top)
         return np.clip(shifted / (width, height, width, height), 0.0, 1.0)
+
+
+def class_numbers(info: ModelInfo, labels: Sequence[str] | None) -> NDArray[np.int64] | None:
+    """The numbers of the classes called ``labels``, ``None`` for all. Raises `UnknownLabel`."""
+    if labels is None:
+        return None
+    for label in labels:
+        if label not in info.labels:
+            raise UnknownLabel(label, info.name, info.labels)
+    return np.array([number for number, label in enumerate(info.labels) if label in labels], dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
