@@ -5,6 +5,7 @@ that it would hold too many frames: then decoding begins at the keyframe before,
 Leading pictures, which are coded after a keyframe and shown before it, fall into the segment that holds their time.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import dropwhile, islice, takewhile, tee
@@ -33,6 +34,7 @@ from vidintel.infrastructure.media.timeline import Cut, Picture, Timeline, in_pr
 _SEEK_MARGINS_S = (1.0, 16.0, 128.0)
 _SAMPLES_MAX = 5_000
 _CUT_SHORT_S, _CUT_SHORT_SHARE = 0.5, 0.01
+_CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 _SHOWN_MARGINS_S = (0.0, 2.0, 20.0)
 _SHOWN_TOLERANCE_S = 0.0005
 
@@ -224,11 +226,17 @@ def _orientation_of_first_frame(video: OpenedVideo) -> Orientation:
 
 def _note_if_cut_short(video: OpenedVideo, segments: _Segments) -> None:
     """Compare what came with what the header promised for this stream, where it did."""
-    stream = video.stream
-    if stream.duration is None or stream.time_base is None:
+    stream, came_s = video.stream, segments.length_s
+    if stream.duration is not None and stream.time_base is not None:
+        promised_s = float(stream.duration * stream.time_base)
+    elif (match := _CLOCK.fullmatch(stream.metadata.get("DURATION", ""))) is not None:
+        # Matroska's says when the stream ends, by the file's own clock.
+        hours, minutes, seconds = (float(each) for each in match.groups())
+        promised_s = hours * 3600 + minutes * 60 + seconds
+        came_s = segments.end_s + float(video.timeline.origin)
+    else:
         return
-    promised_s = float(stream.duration * stream.time_base)
-    if segments.length_s < promised_s - max(_CUT_SHORT_S, _CUT_SHORT_SHARE * promised_s):
+    if came_s < promised_s - max(_CUT_SHORT_S, _CUT_SHORT_SHARE * promised_s):
         video.faults.note(TRUNCATED, segments.end_s)
 
 
