@@ -37,7 +37,12 @@ from vidintel.settings import AuthSettings, LimitSettings, Settings, WorkSetting
 
 
 def _work_rules(work: WorkSettings) -> WorkRules:
-    return WorkRules(lease=timedelta(seconds=work.lease_s), heartbeat_s=work.heartbeat_s, retry=_retry(work))
+    return WorkRules(
+        lease=timedelta(seconds=work.lease_s),
+        heartbeat_s=work.heartbeat_s,
+        retry=_retry(work),
+        stall_s=work.stall_s,
+    )
 
 
 def _retry(work: WorkSettings) -> RetryPolicy:
@@ -64,6 +69,11 @@ def _token_verifier(auth: AuthSettings) -> ClerkTokenVerifier:
             "or run `vidintel serve` for a development issuer."
         )
     return ClerkTokenVerifier(auth.jwt_key.get_secret_value(), auth.issuer, auth.authorized_parties)
+
+
+def _die() -> None:
+    """End this process at once: its supervisor starts another, which frees what this one held."""
+    os._exit(os.EX_SOFTWARE)
 
 
 class Container(containers.DeclarativeContainer):
@@ -168,4 +178,5 @@ class Container(containers.DeclarativeContainer):
         reclaim=providers.Factory(ReclaimWork, uow.provider, clock, providers.Callable(_retry, settings.provided.work)),
         collect_garbage=providers.Factory(CollectGarbage, uow.provider, storage, clock),
         settings=settings.provided.work,
+        die=providers.Object(_die),
     )

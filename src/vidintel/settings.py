@@ -46,7 +46,7 @@ class AnalysisSettings(_Group):
 
 
 class WorkSettings(_Group):
-    """How work is handed out, held and tried again. Seconds throughout."""
+    """How work is handed out, held and tried again. Seconds throughout; after ``stall_s`` without a frame it hangs."""
 
     concurrency: int = Field(2, ge=1)
     max_attempts: int = Field(3, ge=1)
@@ -54,6 +54,7 @@ class WorkSettings(_Group):
     retry_cap_s: float = Field(60.0, ge=0)
     lease_s: float = Field(15.0, gt=0)
     heartbeat_s: float = Field(1.0, gt=0)
+    stall_s: float = Field(120.0, gt=0)
     redispatch_s: float = Field(10.0, gt=0)
     poll_s: float = Field(1.0, gt=0)
     sweep_s: float = Field(2.0, gt=0)

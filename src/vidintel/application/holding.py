@@ -18,6 +18,10 @@ class Leaving(Exception):
     """The worker is shutting down; whatever it holds is handed back."""
 
 
+class Stalled(Exception):
+    """A thread made no progress for so long that it never will. It cannot be stopped: its process has to end."""
+
+
 class WorkerIdentity:
     """Who this worker process is (``owner`` of its leases), and whether it was told to leave."""
 
@@ -54,26 +58,40 @@ class Hold:
 
 
 async def run_held(
-    hold: Hold, work: Coroutine[object, object, T], extend: Callable[[], Awaitable[bool]], *, heartbeat_s: float
+    hold: Hold,
+    work: Coroutine[object, object, T],
+    extend: Callable[[], Awaitable[bool]],
+    *,
+    heartbeat_s: float,
+    stall_s: float | None = None,
 ) -> T:
     """Await ``work``, calling ``extend`` every ``heartbeat_s`` seconds meanwhile.
 
     When ``extend`` answers ``False`` the hold is lost: ``work`` notices at its next `Hold.check`. A heartbeat that
     raises is tried again: the lease outlives several of them, and the fencing token guards the write in any case.
+    Raises `Stalled`, without waiting for ``work`` any longer, when `Hold.frames_done` stands still for ``stall_s``.
     """
     task = asyncio.create_task(work)
+    clock = asyncio.get_running_loop()
+    frames_done, moved_at = hold.frames_done, clock.time()
+    stalled = False
     try:
         while True:
             done, _ = await asyncio.wait({task}, timeout=heartbeat_s)
             if done:
                 return await task
+            if hold.frames_done != frames_done:
+                frames_done, moved_at = hold.frames_done, clock.time()
+            elif stall_s is not None and clock.time() - moved_at > stall_s:
+                stalled = True
+                raise Stalled(f"No frame was done for {stall_s:g} s.")
             try:
                 if not await extend():
                     hold.lose()
             except Exception as error:  # noqa: BLE001 - an outage of the database must not kill work under way
                 _log.warning("lease.heartbeat_failed", error=repr(error))
     finally:
-        if not task.done():
+        if not task.done() and not stalled:
             # A thread cannot be killed: it is told to stop, and waited for.
             hold.lose()
             await asyncio.wait({task})

@@ -1,6 +1,6 @@
 """Everything the use cases need from outside, as protocols. Adapters live in ``vidintel.infrastructure``."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,7 +23,7 @@ from vidintel.domain.analysis import (
 )
 from vidintel.domain.detection import BoundingBox, FrameDetections
 from vidintel.domain.identity import Principal, TenantId
-from vidintel.domain.tracking import TrackedFrame
+from vidintel.domain.tracking import Track, TrackedFrame
 from vidintel.domain.video import MediaInfo, MediaWarning, StoredContent, Video, VideoId, VideoStatus
 
 Image = NDArray[np.uint8]
@@ -120,6 +120,16 @@ class DetectionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class TrackFilter:
+    """Tracks seen before ``to_s`` and not gone before ``from_s``, at least ``min_duration_s`` long; all in seconds."""
+
+    label: str | None = None
+    from_s: float | None = None
+    to_s: float | None = None
+    min_duration_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class JobProgress:
     """How far a job is. Frames are analysed frames; the totals are 0 until it is planned."""
 
@@ -156,7 +166,7 @@ class VideoRepository(Protocol):
     async def save(self, video: Video) -> None: ...
 
     async def delete(self, tenant_id: TenantId, video_id: VideoId) -> None:
-        """Remove it with its jobs, segments, detections and results."""
+        """Remove it with its jobs, segments, detections, tracks and results."""
         ...
 
     async def list(self, tenant_id: TenantId, filter_: VideoFilter, page: Page) -> tuple[Sequence[Video], str | None]:
@@ -259,12 +269,35 @@ class DetectionRepository(Protocol):
         """By frame, then by position in the frame. Raises `ValidationError` for a bad cursor."""
         ...
 
-    def stream(self, job_id: JobId) -> AsyncIterator[FrameDetections]:
+    def stream(self, job_id: JobId) -> AsyncGenerator[FrameDetections, None]:
         """All frames with detections of a job in presentation order, in bounded memory."""
         ...
 
-    async def at(self, tenant_id: TenantId, job_id: JobId, time_s: float) -> FrameDetections | None:
-        """The frame nearest to ``time_s`` that has detections."""
+    async def at(
+        self, tenant_id: TenantId, job_id: JobId, time_s: float, *, min_confidence: float = 0.0
+    ) -> TrackedFrame | None:
+        """The frame nearest to ``time_s`` that has detections of ``min_confidence`` or more, with those."""
+        ...
+
+
+class TrackRepository(Protocol):
+    async def stage(self, frames: Iterable[TrackedFrame], tracks: Iterable[Track]) -> None:
+        """Set aside, within this transaction, what `publish` is to write. Nothing is locked or changed yet."""
+        ...
+
+    async def publish(self, job: AnalysisJob) -> None:
+        """Replace the job's tracks by those staged, and tell its detections which they belong to.
+
+        The job's row must be locked. Positions in a staged frame are those of `DetectionRepository.stream`.
+        """
+        ...
+
+    async def get(self, tenant_id: TenantId, job_id: JobId, track_id: int) -> Track | None: ...
+
+    async def list(
+        self, tenant_id: TenantId, job_id: JobId, filter_: TrackFilter, page: Page
+    ) -> tuple[Sequence[Track], str | None]:
+        """By id, which is the order of first appearance. Raises `ValidationError` for a bad cursor."""
         ...
 
 
@@ -312,6 +345,8 @@ class UnitOfWork(Protocol):
     def segments(self) -> SegmentRepository: ...
     @property
     def detections(self) -> DetectionRepository: ...
+    @property
+    def tracks(self) -> TrackRepository: ...
     @property
     def results(self) -> ResultRepository: ...
     @property
@@ -497,8 +532,8 @@ class Detectors(Protocol):
 
 
 class FrameRenderer(Protocol):
-    async def jpeg(self, key: str, time_s: float, detections: FrameDetections | None) -> bytes:
-        """The frame shown at ``time_s`` as JPEG, with ``detections`` drawn on it.
+    async def jpeg(self, key: str, time_s: float, seen: TrackedFrame | None) -> bytes:
+        """The frame shown at ``time_s`` as JPEG, with what was ``seen`` drawn on it.
 
         Decoding happens in another process, which a hostile file may kill. Raises `FrameNotFound`, `UnreadableVideo`.
         """

@@ -41,11 +41,12 @@ _PERMANENT = (BusinessRuleViolation, UnsupportedMedia)
 
 @dataclass(frozen=True, slots=True)
 class WorkRules:
-    """How work is held and tried again."""
+    """How work is held and tried again. A segment without progress for ``stall_s`` seconds is given up."""
 
     lease: timedelta
     heartbeat_s: float
     retry: RetryPolicy
+    stall_s: float
 
 
 class PlanJob:
@@ -159,7 +160,13 @@ class RunSegment:
             return self._analyse(video, job, segment, hold, warnings.append)
 
         try:
-            frames = await run_held(hold, asyncio.to_thread(analyse), extend, heartbeat_s=self._rules.heartbeat_s)
+            frames = await run_held(
+                hold,
+                asyncio.to_thread(analyse),
+                extend,
+                heartbeat_s=self._rules.heartbeat_s,
+                stall_s=self._rules.stall_s,
+            )
             return await self._complete(job, segment, token, frames, hold.frames_done, warnings)
         except LeaseLost:
             raise
@@ -330,7 +337,13 @@ class _StageHolder:
                 return held
 
         try:
-            await run_held(Hold(self._worker), work, extend, heartbeat_s=self._rules.heartbeat_s)
+            await run_held(
+                Hold(self._worker),
+                work,
+                extend,
+                heartbeat_s=self._rules.heartbeat_s,
+                stall_s=self._rules.stall_s if job.stage is JobStage.PLAN else None,
+            )
         except LeaseLost:
             raise
         except (Leaving, asyncio.CancelledError):

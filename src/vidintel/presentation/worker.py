@@ -13,7 +13,7 @@ import dramatiq
 import structlog
 
 from vidintel.application.dispatching import CollectGarbage, DispatchWork, ReclaimWork
-from vidintel.application.holding import Leaving, WorkerIdentity
+from vidintel.application.holding import Leaving, Stalled, WorkerIdentity
 from vidintel.application.ports import WorkBell
 from vidintel.application.processing import FinishJob, PlanJob, RunSegment
 from vidintel.application.result import Err, Ok, Result
@@ -36,7 +36,10 @@ class TaskEngine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WorkerServices:
-    """All that a worker process needs. ``answered`` tells the doorbell that a message's handling has ended."""
+    """All that a worker process needs.
+
+    ``answered`` tells the doorbell that a message's handling has ended; ``die`` ends the process without ado.
+    """
 
     identity: WorkerIdentity
     broker: dramatiq.Broker
@@ -51,6 +54,7 @@ class WorkerServices:
     reclaim: ReclaimWork
     collect_garbage: CollectGarbage
     settings: WorkSettings
+    die: Callable[[], None]
 
 
 class WorkerProcess:
@@ -147,6 +151,11 @@ class WorkerProcess:
             result = await use_case()
         except Leaving:
             log.info("task.handed_back")
+            return
+        except Stalled:
+            # Its thread hangs in native code and would keep a place, and the process, for ever.
+            log.error("task.stalled")
+            self._services.die()
             return
         except Exception:
             log.exception("task.crashed")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.application.world import LEASE_S, MODEL, POLICY, World, error_of, principal, value_of
-from vidintel.application.holding import Leaving
+from vidintel.application.holding import Leaving, Stalled
 from vidintel.application.specs import SpecRequest
 from vidintel.domain.analysis import AnalysisJob, JobStatus, SegmentStatus
 from vidintel.domain.errors import (
@@ -305,6 +305,21 @@ async def test_a_worker_that_is_told_to_leave_hands_its_segment_back() -> None:
         await running
     handed_back = (await world.segments())[0]
     assert (handed_back.status, handed_back.work.attempts) == (SegmentStatus.PENDING, 0)
+
+
+async def test_a_thread_that_hangs_is_given_up_and_its_attempt_counted() -> None:
+    world = World()
+    world.rules = replace(world.rules, stall_s=0.05)
+    world.__post_init__()
+    await world.planned()
+    gate = Gate()
+    world.media.on_frame = lambda index: gate(index) if index == 25 else None
+
+    with pytest.raises(Stalled):
+        await world.run((await world.segments())[0].id)
+
+    assert ((await world.segments())[0].status, (await world.segments())[0].work.attempts) == (SegmentStatus.PENDING, 1)
+    gate.opened.set()
 
 
 async def test_heartbeats_keep_the_lease_and_tell_the_progress() -> None:

@@ -149,7 +149,7 @@ class World:
     doorbell: RecordingDoorbell = field(default_factory=RecordingDoorbell)
     worker: WorkerIdentity = field(default_factory=lambda: WorkerIdentity("worker-1"))
     rules: WorkRules = field(
-        default_factory=lambda: WorkRules(timedelta(seconds=LEASE_S), heartbeat_s=0.01, retry=POLICY)
+        default_factory=lambda: WorkRules(timedelta(seconds=LEASE_S), heartbeat_s=0.01, retry=POLICY, stall_s=30)
     )
 
     def __post_init__(self) -> None:
