@@ -130,7 +130,7 @@ class Failure:
 def validate_title(title: str) -> str:
     """Return ``title`` stripped; raise `ValidationError` when it is empty or too long."""
     stripped = title.strip()
-    if not 0 < len(stripped) <= TITLE_MAX or "\x00" in stripped:
+    if not 0 < len(stripped) <= TITLE_MAX or not _is_text(stripped):
         raise ValidationError(f"A title has 1 to {TITLE_MAX} characters.", field="title")
     return stripped
 
@@ -138,9 +138,14 @@ def validate_title(title: str) -> str:
 def validate_description(description: str | None) -> str | None:
     """Return ``description`` stripped, ``None`` when empty; raise `ValidationError` when too long."""
     stripped = (description or "").strip()
-    if len(stripped) > DESCRIPTION_MAX or "\x00" in stripped:
+    if len(stripped) > DESCRIPTION_MAX or not _is_text(stripped):
         raise ValidationError(f"A description has at most {DESCRIPTION_MAX} characters.", field="description")
     return stripped or None
+
+
+def _is_text(value: str) -> bool:
+    """Whether every database can keep it: no NUL, and no half of a surrogate pair, which JSON's escapes can write."""
+    return not any(character == "\x00" or "\ud800" <= character <= "\udfff" for character in value)
 
 
 def validate_captured_at(captured_at: datetime | None, now: datetime) -> datetime | None:

@@ -14,7 +14,7 @@ from vidintel.domain.detection import BoundingBox, Detection
 from vidintel.domain.errors import AuthorizationError, ValidationError
 from vidintel.domain.geometry import Line, Point, Zone
 from vidintel.domain.identity import PERMISSIONS, Permission, Principal, Role, TenantId, UserId
-from vidintel.domain.video import SourceKind, VideoSource, validate_captured_at, validate_title
+from vidintel.domain.video import SourceKind, VideoSource, validate_captured_at, validate_description, validate_title
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 UNIT = st.floats(0, 1)
@@ -50,6 +50,9 @@ ZONE = Zone("kerb", (Point(0.1, 0.1), Point(0.2, 0.1), Point(0.2, 0.3)))
         lambda: VideoSource(SourceKind.UPLOAD, "a\nb.mp4"),
         lambda: validate_title("   "),
         lambda: validate_title("x" * 201),
+        lambda: validate_title("half of a pair: \ud800"),
+        lambda: validate_description("half of a pair: \udfff"),
+        lambda: validate_description("a\x00b"),
         lambda: validate_captured_at(datetime(2026, 1, 1), NOW),  # noqa: DTZ001 - naive on purpose
         lambda: validate_captured_at(NOW + timedelta(seconds=1), NOW),
         lambda: validate_captured_at(datetime(1700, 1, 1, tzinfo=UTC), NOW),
