@@ -148,7 +148,8 @@ def _database(settings: Settings) -> Iterator[str]:
     except EmbeddedPostgresError as error:
         raise CannotRun(str(error)) from error
     try:
-        yield url
+        with server.kept_running():
+            yield url
     finally:
         server.stop()
 

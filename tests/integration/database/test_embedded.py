@@ -5,6 +5,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -166,6 +167,27 @@ def test_a_server_that_was_killed_recovers_its_data(launchers: ExitStack, server
     server.stop()
 
     assert administer(server.start(), "SELECT answer FROM kept")[0][0] == 42
+
+
+def test_a_server_that_is_kept_running_comes_back_after_a_kill(launchers: ExitStack, server_dir: Path) -> None:
+    server = EmbeddedPostgres(server_dir, durable=True)
+    launchers.callback(server.stop)
+    administer(server.start(), "CREATE TABLE kept AS SELECT 42 AS answer")
+    first = server.pid
+
+    with server.kept_running():
+        for _ in range(2):
+            killed = server.pid
+            os.kill(killed, signal.SIGKILL)
+            deadline = time.monotonic() + 30
+            while server.pid == killed and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert administer(server.url, "SELECT answer FROM kept")[0][0] == 42
+    last = server.pid
+    server.stop()
+
+    assert first != last
+    assert not is_alive(last)
 
 
 def test_a_server_and_its_parent_that_were_both_killed_leave_no_obstacle(

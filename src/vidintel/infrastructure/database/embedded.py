@@ -14,8 +14,10 @@ import os
 import pwd
 import shutil
 import subprocess
+import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -37,6 +39,8 @@ _SOCKET_PATH_MAX = 103
 _SILENT_S = 15.0
 _RECOVERY_S = 600.0
 _POLL_S = 0.05
+_WATCH_S = 0.5
+_AGAIN_S = 5.0
 _ENVIRONMENT = {"PATH": os.defpath, "LANG": "C", "TZ": "UTC"}
 _NOT_DURABLE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
@@ -122,6 +126,31 @@ class EmbeddedPostgres:
                     shutil.rmtree(self._socket_dir)
         finally:
             self._held.close()
+
+    @contextmanager
+    def kept_running(self) -> Iterator[None]:
+        """While the block lasts, start the server again whenever it died; its data recovers, its `url` stays."""
+        ended = threading.Event()
+        keeper = threading.Thread(target=self._keep_running, args=(ended,), name="postgres-keeper", daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            keeper.join()
+
+    def _keep_running(self, ended: threading.Event) -> None:
+        while not ended.wait(_WATCH_S):
+            if self._postmaster is None or self._postmaster.is_running:
+                continue
+            _log.error("postgres.died", pid=self._postmaster.pid)
+            try:
+                self._postmaster = self._take_over() or self._launch()
+            except (EmbeddedPostgresError, OSError) as error:
+                _log.error("postgres.not_restarted", error=str(error), again_in_s=_AGAIN_S)
+                ended.wait(_AGAIN_S)
+            else:
+                _log.info("postgres.restarted", pid=self._postmaster.pid)
 
     @property
     def _cluster(self) -> Path:
