@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ _PRECISIONS = {"f32": ov.Type.f32, "bf16": ov.Type.bf16}
 needs_ultralytics = pytest.mark.skipif(
     not IS_INSTALLED and os.environ.get("REQUIRE_REAL_SERVICES") != "1", reason=_REASON
 )
+exports = pytest.mark.filterwarnings("ignore")  # Ultralytics' export traces, and torch has much to say about that
 
 
 def prepare(settings_dir: Path) -> None:
@@ -85,6 +87,14 @@ def save_untrained(configuration: str, file: Path) -> Path:
     from ultralytics import YOLO
 
     return _save(YOLO(configuration, verbose=False), file, 160)
+
+
+def export_torchscript(weights: Path, folder: Path) -> Path:
+    """Ultralytics puts an export beside the weights, hence a copy in ``folder``."""
+    from ultralytics import YOLO
+
+    copy = shutil.copy(weights, folder)
+    return Path(YOLO(copy).export(format="torchscript", imgsz=160, verbose=False))
 
 
 def _save(model: Any, file: Path, input_size: int) -> Path:

@@ -27,7 +27,7 @@ def test_models_lists_what_can_be_run() -> None:
 
 
 @needs_ultralytics
-@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # Ultralytics' export traces
+@ultralytics_support.exports
 def test_an_added_model_can_be_run_and_says_what_it_is(weights: Path, tmp_path: Path) -> None:
     added = CliRunner().invoke(
         app, ["models", "add", str(weights), "--name", "mine", "--models-dir", str(tmp_path / "models")]

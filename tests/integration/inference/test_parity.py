@@ -88,7 +88,7 @@ def test_our_own_network_on_its_clip(tmp_path: Path) -> None:
     assert_same(ours, reference, some_of(OUR_CLIP), at_least=300)
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # Ultralytics' export traces
+@ultralytics_support.exports
 def test_weights_compiled_by_us_see_what_the_weights_see(tmp_path: Path, photographs: Sequence[Frame]) -> None:
     weights = ultralytics_support.make_detector(tmp_path / "own.pt", ("car", "truck", "person"))
     # In FP32: weights that were never trained have no tolerance for rounding, as trained ones do.

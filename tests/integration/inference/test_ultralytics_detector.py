@@ -102,6 +102,14 @@ def test_weights_may_be_told_by_a_descriptor(weights: Path, tmp_path: Path, phot
     assert seen_by(detector, photographs[:1])
 
 
+@ultralytics_support.exports
+def test_an_exported_model_runs_as_well(weights: Path, tmp_path: Path, photographs: Sequence[Frame]) -> None:
+    registry = DirectoryModelRegistry.serving(str(ultralytics_support.export_torchscript(weights, tmp_path)))
+    detector = LoadedDetectors(registry).get("own")
+    assert detector.info.labels == LABELS
+    assert any(found.detections for found in seen_by(detector, photographs[:2]))
+
+
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
