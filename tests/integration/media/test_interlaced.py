@@ -20,7 +20,7 @@ _STEP = 8
 
 
 def scene(number: int, field: int, *, moves: bool) -> Image:
-    """The numbered picture, sharp lines at the lower left, and a white bar at the lower right that moves on each field."""
+    """The numbered picture; sharp lines at the lower left, and at the lower right a bar that moves with each field."""
     image = marked(number, WIDTH, HEIGHT)
     image[-24:-8, 8:120] = np.where(np.arange(112) // 2 % 2, 0, 255)[np.newaxis, :, np.newaxis]
     left = 168 + _STEP * (2 * number + field if moves else 3) % 120

@@ -67,6 +67,7 @@ class Screen:
 
     def __init__(self, width: int, height: int, pixel_aspect: Fraction | None) -> None:
         self._stored = width, height
+        self._turned: tuple[int, Orientation] | None = None
         self._width, self._height = displayed_size(width, height, pixel_aspect)
         self._mapping: tuple[object, ToneMapping] | None = None
         self._deinterlacer: tuple[object, Deinterlacer] | None = None
@@ -77,11 +78,13 @@ class Screen:
 
     def show(self, frame: VideoFrame) -> Image:
         """The picture as displayed, contiguous, BGR."""
-        orientation = Orientation.of(frame)
+        if self._turned is None or self._turned[0] != frame.rotation:
+            # A frame that was asked for its side data is a reference cycle: its pixels stay until the next collection.
+            self._turned = frame.rotation, Orientation.of(frame)
         if frame.colorspace == _UNSPECIFIED and (frame.width >= _HD_WIDTH or frame.height >= _HD_HEIGHT):
             frame.colorspace = _BT709
         image = self._deinterlaced(frame) if frame.interlaced_frame else self._pixels(frame)
-        return np.ascontiguousarray(orientation.apply(image))
+        return np.ascontiguousarray(self._turned[1].apply(image))
 
     def _pixels(self, frame: VideoFrame) -> Image:
         space = ColourSpace.of(frame)
