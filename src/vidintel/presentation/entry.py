@@ -22,6 +22,7 @@ from vidintel.infrastructure.development_identity import DevelopmentTokenIssuer
 from vidintel.infrastructure.logging import configure_logging
 from vidintel.presentation.failure import CannotRun
 from vidintel.presentation.http.app import create_app
+from vidintel.presentation.http.protocol import BoundedHeadProtocol
 from vidintel.presentation.supervisor import WorkerSupervisor
 from vidintel.presentation.worker import WorkerProcess
 from vidintel.settings import AuthSettings, Settings
@@ -128,7 +129,12 @@ def _listen(container: Container, listener: socket.socket) -> None:
     app = create_app(container.http_services(), lifespan=lifespan)
     # The access log is our own middleware's.
     config = uvicorn.Config(
-        app, access_log=False, log_config=None, timeout_graceful_shutdown=round(_GRACE_S), server_header=False
+        app,
+        http=BoundedHeadProtocol,
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=round(_GRACE_S),
+        server_header=False,
     )
     uvicorn.Server(config).run(sockets=[listener])
 
