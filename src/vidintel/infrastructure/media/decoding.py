@@ -99,7 +99,7 @@ class PyAvVideoDecoder:
             final, following = int(instants[np.flatnonzero(missing)[-1]]), 0
             screen = _screen_of(video)
             packets = islice(_packets_from(video, span, entry.margin_s), entry.skipped, None)
-            for instant, frame in video.decode(packets):
+            for instant, frame in video.decode(packets, frozenset(instants[missing].tolist())):
                 place = int(np.searchsorted(instants, instant))
                 if place >= following and place < instants.size and instants[place] == instant and missing[place]:
                     following, missing[place] = place + 1, False

@@ -4,7 +4,7 @@ Only self-contained container formats are allowed: playlists, scripts and image 
 hostile upload could point at anything. Nothing but the given file object is ever read.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -37,6 +37,8 @@ _USUAL_RATE = Fraction(25)
 # A picture may be larger than the stream declares, within these bounds.
 _GROWTH_MAX, _PIXELS_MIN = 4, 4096 * 2304
 _REWIND_S = Fraction(1, 2)
+# H.265's non-reference pictures may still be built upon by those of a higher temporal layer.
+_SPARED = {"h264"}
 _CUT_OFF_MP4 = "The file is an MP4 without its index (moov). It was probably cut off while it was recorded or sent."
 
 
@@ -122,13 +124,28 @@ class OpenedVideo:
             return Picture(2 * packet.pts, self.usual_length, is_keyframe=packet.pts == 0)
         return Picture(2 * packet.pts, 2 * (packet.duration or 0) or self.usual_length, packet.is_keyframe)
 
-    def decode(self, packets: Iterable[VideoPacket]) -> Iterator[tuple[int, VideoFrame]]:
-        """Each decoded frame with the instant it is shown at. What cannot be decoded is left out."""
+    def decode(
+        self, packets: Iterable[VideoPacket], wanted: Container[int] | None = None
+    ) -> Iterator[tuple[int, VideoFrame]]:
+        """Each decoded frame with the instant it is shown at. What cannot be decoded is left out.
+
+        So may be those whose instant is not among ``wanted`` and that no other frame is built upon.
+        """
+        is_spared = self.timeline.stamped and self.stream.codec_context.codec.canonical_name in _SPARED
+        if wanted is not None and is_spared:
+            packets = self._sparing(packets, wanted)
         for count, frame in enumerate(self._decode(packets)):
             if not self.timeline.stamped:
                 yield 2 * count, frame
             elif frame.pts is not None:
                 yield 2 * frame.pts, frame
+
+    def _sparing(self, packets: Iterable[VideoPacket], wanted: Container[int]) -> Iterator[VideoPacket]:
+        """Tell the decoder with each packet whether it may pass over it when nothing is built upon it."""
+        for packet in packets:
+            assert packet.pts is not None, "packets() sees to that"
+            self.stream.codec_context.skip_frame = "DEFAULT" if 2 * packet.pts in wanted else "NONREF"
+            yield packet
 
     def _decode(self, packets: Iterable[VideoPacket]) -> Iterator[VideoFrame]:
         self.stream.thread_type = "AUTO"
