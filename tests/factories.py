@@ -20,7 +20,9 @@ from vidintel.domain.analysis import (
     SegmentStatus,
 )
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
+from vidintel.domain.geometry import Point
 from vidintel.domain.identity import TenantId, UserId
+from vidintel.domain.tracking import BestShot, PathPoint, Track
 from vidintel.domain.video import (
     Failure,
     MediaInfo,
@@ -185,3 +187,22 @@ def make_detection(
 def make_frame(frame: int, *labels: str) -> FrameDetections:
     """A frame of a video of 30 frames a second, with one detection of each of ``labels`` (one car when left out)."""
     return FrameDetections(frame, frame / 30, tuple(make_detection(label) for label in labels or ("car",)))
+
+
+def make_track(
+    track_id: int, label: str = "car", first_seen_s: float = 1.0, last_seen_s: float = 3.5, *, path: int = 2
+) -> Track:
+    """A track whose path has ``path`` points."""
+    shares = [number / max(1, path - 1) for number in range(path)]
+    return Track(
+        track_id=track_id,
+        label=label,
+        confidence=0.1 + 2 / 3,
+        first_seen_s=first_seen_s,
+        last_seen_s=last_seen_s,
+        points=12,
+        path=tuple(
+            PathPoint(first_seen_s + share * (last_seen_s - first_seen_s), Point(share, 1 / 3)) for share in shares
+        ),
+        best_shot=BestShot(30, first_seen_s, BOX),
+    )

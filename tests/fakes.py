@@ -15,6 +15,7 @@ from tests.in_memory import (
     Results,
     Segments,
     Store,
+    Tracks,
     Transaction,
     Videos,
     WorkQueue,
@@ -102,6 +103,7 @@ class InMemoryUnitOfWork:
         self.jobs = Jobs(self._transaction)
         self.segments = Segments(self._transaction)
         self.detections = Detections(self._transaction)
+        self.tracks = Tracks(self._transaction)
         self.results = Results(self._transaction)
         self.object_deletions = ObjectDeletions(self._transaction)
         self.work_queue = WorkQueue(self._transaction)

@@ -3,7 +3,7 @@
 import builtins
 import copy
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -15,6 +15,7 @@ from vidintel.application.ports import (
     DueWork,
     JobProgress,
     Page,
+    TrackFilter,
     VideoFilter,
 )
 from vidintel.domain.analysis import AnalysisJob, JobId, JobStage, JobStatus, Segment, SegmentId, SegmentStatus
@@ -26,6 +27,7 @@ from vidintel.domain.errors import (
     VideoNotFound,
 )
 from vidintel.domain.identity import TenantId
+from vidintel.domain.tracking import Track, TrackedFrame
 from vidintel.domain.video import MediaWarning, Video, VideoId
 from vidintel.infrastructure.database import cursors
 
@@ -50,6 +52,7 @@ class Store:
     jobs: dict[JobId, AnalysisJob] = field(default_factory=dict)
     segments: dict[SegmentId, Segment] = field(default_factory=dict)
     detections: dict[tuple[JobId, int, int], _StoredDetection] = field(default_factory=dict)
+    tracks: dict[tuple[JobId, int], tuple[TenantId, Track]] = field(default_factory=dict)
     results: dict[tuple[JobId, str], tuple[TenantId, dict[str, object]]] = field(default_factory=dict)
     object_deletions: dict[str, datetime] = field(default_factory=dict)
 
@@ -95,12 +98,17 @@ class Transaction:
         self.jobs = _Table(store.jobs)
         self.segments = _Table(store.segments)
         self.detections = _Table(store.detections)
+        self.tracks = _Table(store.tracks)
         self.results = _Table(store.results)
         self.object_deletions = _Table(store.object_deletions)
+        self.staged_frames: list[TrackedFrame] = []
+        self.staged_tracks: list[Track] = []
 
     def commit(self) -> None:
-        for table in (self.videos, self.jobs, self.segments, self.detections, self.results, self.object_deletions):
+        for table in (self.videos, self.jobs, self.segments, self.detections, self.tracks, self.results):
             table.commit()
+        self.object_deletions.commit()
+        self.staged_frames, self.staged_tracks = [], []
 
 
 class Videos:
@@ -131,6 +139,9 @@ class Videos:
         for detection, _ in list(self._tables.detections.items()):
             if detection[0] in gone:
                 self._tables.detections.remove(detection)
+        for track, _ in list(self._tables.tracks.items()):
+            if track[0] in gone:
+                self._tables.tracks.remove(track)
         for result, _ in list(self._tables.results.items()):
             if result[0] in gone:
                 self._tables.results.remove(result)
@@ -293,25 +304,75 @@ class Detections:
         cursor = cursors.encode_position(shown[-1].row.frame, shown[-1].position) if more else None
         return [stored.row for stored in shown], cursor
 
-    async def stream(self, job_id: JobId) -> AsyncIterator[FrameDetections]:
-        for frame in self._frames(self._of_job(job_id)):
-            yield frame
+    async def stream(self, job_id: JobId) -> AsyncGenerator[FrameDetections, None]:
+        for tracked in self._frames(self._of_job(job_id)):
+            yield tracked.frame
 
-    async def at(self, tenant_id: TenantId, job_id: JobId, time_s: float) -> FrameDetections | None:
-        frames = self._frames([stored for stored in self._of_job(job_id) if stored.tenant_id == tenant_id])
-        return min(frames, key=lambda frame: (abs(frame.time_s - time_s), frame.time_s), default=None)
+    async def at(
+        self, tenant_id: TenantId, job_id: JobId, time_s: float, *, min_confidence: float = 0.0
+    ) -> TrackedFrame | None:
+        frames = self._frames(
+            [
+                stored
+                for stored in self._of_job(job_id)
+                if stored.tenant_id == tenant_id and stored.row.confidence >= min_confidence
+            ]
+        )
+        return min(frames, key=lambda seen: (abs(seen.frame.time_s - time_s), seen.frame.time_s), default=None)
 
     def _of_job(self, job_id: JobId) -> Sequence[_StoredDetection]:
         found = self._tables.detections.where(lambda stored: stored.job_id == job_id)
         return sorted(found, key=lambda stored: (stored.row.frame, stored.position))
 
-    def _frames(self, stored: Sequence[_StoredDetection]) -> Iterator[FrameDetections]:
+    def _frames(self, stored: Sequence[_StoredDetection]) -> Iterator[TrackedFrame]:
         rows = defaultdict[int, builtins.list[DetectionRow]](builtins.list)
         for each in stored:
             rows[each.row.frame].append(each.row)
         for number, of_frame in rows.items():
             seen = tuple(Detection(row.label, row.confidence, row.box) for row in of_frame)
-            yield FrameDetections(number, of_frame[0].time_s, seen)
+            frame = FrameDetections(number, of_frame[0].time_s, seen)
+            yield TrackedFrame(frame, tuple(row.track_id for row in of_frame))
+
+
+class Tracks:
+    def __init__(self, transaction: Transaction) -> None:
+        self._tables = transaction
+
+    async def stage(self, frames: Iterable[TrackedFrame], tracks: Iterable[Track]) -> None:
+        self._tables.staged_frames += frames
+        self._tables.staged_tracks += tracks
+
+    async def publish(self, job: AnalysisJob) -> None:
+        for key, _ in list(self._tables.tracks.items()):
+            if key[0] == job.id:
+                self._tables.tracks.remove(key)
+        for place, stored in list(self._tables.detections.items()):
+            if place[0] == job.id:
+                self._tables.detections.put(place, replace(stored, row=replace(stored.row, track_id=None)))
+        for track in self._tables.staged_tracks:
+            self._tables.tracks.put((job.id, track.track_id), (job.tenant_id, track))
+        for tracked in self._tables.staged_frames:
+            for position, track_id in enumerate(tracked.track_ids):
+                place = (job.id, tracked.frame.frame, position)
+                found = self._tables.detections.get(place)
+                if found is not None and track_id is not None:
+                    self._tables.detections.put(place, replace(found, row=replace(found.row, track_id=track_id)))
+
+    async def get(self, tenant_id: TenantId, job_id: JobId, track_id: int) -> Track | None:
+        found = self._tables.tracks.get((job_id, track_id))
+        return found[1] if found is not None and found[0] == tenant_id else None
+
+    async def list(
+        self, tenant_id: TenantId, job_id: JobId, filter_: TrackFilter, page: Page
+    ) -> tuple[Sequence[Track], str | None]:
+        after = 0 if page.cursor is None else cursors.decode_track(page.cursor)
+        matching = [
+            track
+            for (of, _), (owner, track) in sorted(self._tables.tracks.items(), key=lambda item: item[0][1])
+            if of == job_id and owner == tenant_id and track.track_id > after and _is_wanted(track, filter_)
+        ]
+        shown = matching[: page.limit]
+        return shown, cursors.encode_track(shown[-1].track_id) if len(matching) > page.limit else None
 
 
 class Results:
@@ -416,6 +477,15 @@ def _matches(row: DetectionRow, filter_: DetectionFilter) -> bool:
         and (filter_.min_confidence is None or row.confidence >= filter_.min_confidence)
         and (filter_.from_s is None or row.time_s >= filter_.from_s)
         and (filter_.to_s is None or row.time_s < filter_.to_s)
+    )
+
+
+def _is_wanted(track: Track, filter_: TrackFilter) -> bool:
+    return (
+        filter_.label in (None, track.label)
+        and (filter_.from_s is None or track.last_seen_s >= filter_.from_s)
+        and (filter_.to_s is None or track.first_seen_s < filter_.to_s)
+        and (filter_.min_duration_s is None or track.duration_s >= filter_.min_duration_s)
     )
 
 

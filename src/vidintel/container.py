@@ -12,10 +12,19 @@ from dependency_injector import containers, providers
 
 from vidintel.application.analysis import CancelJob, GetJob, ListJobs, RequestAnalysis, RetryJob
 from vidintel.application.dispatching import CollectGarbage, DispatchWork, ReclaimWork
+from vidintel.application.finishing import FinishJob
 from vidintel.application.holding import WorkerIdentity
 from vidintel.application.ports import MediaLimits
-from vidintel.application.processing import FinishJob, PlanJob, RunSegment, WorkRules
-from vidintel.application.queries import CheckReadiness, GetResults, ListDetections, ListModels, RenderFrame
+from vidintel.application.processing import PlanJob, RunSegment, WorkRules
+from vidintel.application.queries import (
+    CheckReadiness,
+    GetResults,
+    GetTimeline,
+    ListDetections,
+    ListModels,
+    ListTracks,
+    RenderFrame,
+)
 from vidintel.application.specs import SpecResolver
 from vidintel.application.videos import DeleteVideo, GetVideo, ListVideos, OpenContent, RegisterVideo, UpdateVideo
 from vidintel.domain.work import RetryPolicy
@@ -30,6 +39,7 @@ from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
 from vidintel.infrastructure.media.rendering import SubprocessFrameRenderer
 from vidintel.infrastructure.storage.local_disk import LocalDiskObjectStorage
 from vidintel.infrastructure.tasks.in_process import QUEUE, DramatiqDoorbell, DramatiqEngine, in_process_broker
+from vidintel.infrastructure.tracking import MotionTracker
 from vidintel.presentation.failure import CannotRun
 from vidintel.presentation.http.dependencies import HttpServices
 from vidintel.presentation.worker import WorkerServices
@@ -99,6 +109,7 @@ class Container(containers.DeclarativeContainer):
         LoadedDetectors, registry, cache_dir=providers.Callable(lambda s: s.data_dir / "model-cache", settings)
     )
     decoder = providers.Singleton(PyAvVideoDecoder)
+    tracker = providers.Factory(MotionTracker)
     media_limits = providers.Callable(_media_limits, settings.provided.limits)
     renderer = providers.Singleton(SubprocessFrameRenderer, providers.Callable(partial, open_stored, objects_dir))
     verifier = providers.Singleton(_token_verifier, settings.provided.auth)
@@ -130,6 +141,8 @@ class Container(containers.DeclarativeContainer):
         cancel_job=providers.Factory(CancelJob, uow.provider, clock),
         retry_job=providers.Factory(RetryJob, uow.provider, clock),
         list_detections=providers.Factory(ListDetections, uow.provider),
+        list_tracks=providers.Factory(ListTracks, uow.provider),
+        get_timeline=providers.Factory(GetTimeline, uow.provider),
         get_results=providers.Factory(GetResults, uow.provider),
         render_frame=providers.Factory(RenderFrame, uow.provider, renderer),
         list_models=providers.Factory(ListModels, registry),
@@ -166,7 +179,7 @@ class Container(containers.DeclarativeContainer):
             limits=media_limits,
         ),
         run_segment=providers.Factory(RunSegment, uow.provider, storage, decoder, detectors, clock, identity, rules),
-        finish_job=providers.Factory(FinishJob, uow.provider, clock, identity, rules),
+        finish_job=providers.Factory(FinishJob, uow.provider, tracker.provider, clock, identity, rules),
         dispatch=providers.Factory(
             DispatchWork,
             uow.provider,

@@ -1,6 +1,7 @@
 """What every `UnitOfWork` does with detections, results, objects to delete, due work, and its transaction."""
 
 from collections.abc import Sequence
+from contextlib import aclosing
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -9,12 +10,23 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.contracts.stored import keep, reload_job, reload_segment
-from tests.factories import LEASE, NOW, TENANT, make_detection, make_frame, make_job, make_segment, make_video
-from vidintel.application.ports import DetectionFilter, DueWork, Page, UnitOfWork, UnitOfWorkFactory
+from tests.factories import (
+    LEASE,
+    NOW,
+    TENANT,
+    make_detection,
+    make_frame,
+    make_job,
+    make_segment,
+    make_track,
+    make_video,
+)
+from vidintel.application.ports import DetectionFilter, DueWork, Page, TrackFilter, UnitOfWork, UnitOfWorkFactory
 from vidintel.domain.analysis import AnalysisJob, JobStage, JobStatus, Segment, SegmentStatus
 from vidintel.domain.detection import BoundingBox, FrameDetections
 from vidintel.domain.errors import ValidationError
 from vidintel.domain.identity import TenantId
+from vidintel.domain.tracking import Track, TrackedFrame
 from vidintel.domain.video import Video
 
 STRANGER = TenantId("org_stranger")
@@ -138,7 +150,16 @@ class DetectionContract:
         _, job = await analysed(unit_of_work, list(frames.values()))
 
         async with unit_of_work() as uow:
-            assert await uow.detections.at(TENANT, job.id, time_s) == frames[frame]
+            assert await uow.detections.at(TENANT, job.id, time_s) == TrackedFrame(frames[frame], (None, None))
+
+    async def test_what_is_fainter_than_wanted_is_not_near(self, unit_of_work: UnitOfWorkFactory) -> None:
+        faint, sure = make_detection("person", 0.125), make_detection()
+        frames = [FrameDetections(0, 0.0, (faint, sure, faint)), FrameDetections(30, 1.0, (faint,))]
+        _, job = await analysed(unit_of_work, frames)
+
+        async with unit_of_work() as uow:
+            near = await uow.detections.at(TENANT, job.id, 1.0, min_confidence=0.5)
+        assert near == TrackedFrame(FrameDetections(0, 0.0, (sure,)), (None,))
 
     async def test_nothing_is_near_where_nothing_was_seen(self, unit_of_work: UnitOfWorkFactory) -> None:
         _, job = await analysed(unit_of_work, [])
@@ -160,6 +181,173 @@ class DetectionContract:
 
         async with unit_of_work() as uow:
             assert [frame async for frame in uow.detections.stream(job.id)] == []
+
+
+class TrackContract:
+    async def test_nothing_of_what_is_staged_shows_before_it_is_published(
+        self, unit_of_work: UnitOfWorkFactory
+    ) -> None:
+        _, job = await analysed(unit_of_work, [make_frame(0)])
+        async with unit_of_work() as uow:
+            await uow.tracks.stage([TrackedFrame(make_frame(0), (1,))], [make_track(1)])
+            await uow.commit()
+
+        assert await tracks_of(unit_of_work, job) == []
+        assert await track_ids_of(unit_of_work, job) == [None]
+
+    async def test_tracks_are_published_with_the_detections_they_are_made_of(
+        self, unit_of_work: UnitOfWorkFactory
+    ) -> None:
+        frames = [make_frame(0, "car", "truck", "person"), make_frame(7), make_frame(9, "car", "car")]
+        _, job = await analysed(unit_of_work, frames)
+        _, other = await analysed(unit_of_work, frames)
+        tracks = [make_track(1), make_track(2, "truck", path=5)]
+        ids = ((2, None, 1), (None,), (1, 2))
+        async with unit_of_work() as uow:
+            for frame, of_frame in zip(frames, ids, strict=True):
+                await uow.tracks.stage([TrackedFrame(frame, of_frame)], [])
+            await uow.tracks.stage([], tracks)
+            await uow.tracks.publish(job)
+            await uow.commit()
+
+        assert await tracks_of(unit_of_work, job) == tracks
+        assert await track_ids_of(unit_of_work, job) == [2, None, 1, None, 1, 2]
+        assert await tracks_of(unit_of_work, other) == []
+        assert await track_ids_of(unit_of_work, other) == [None] * 6
+        async with unit_of_work() as uow:
+            assert await uow.tracks.get(TENANT, job.id, 2) == tracks[1]
+            assert await uow.tracks.get(TENANT, job.id, 3) is None
+            assert await uow.tracks.get(TENANT, other.id, 2) is None
+            assert await uow.detections.at(TENANT, job.id, 0.0) == TrackedFrame(frames[0], (2, None, 1))
+
+    async def test_publishing_again_replaces_everything(self, unit_of_work: UnitOfWorkFactory) -> None:
+        frames = [make_frame(0), make_frame(1)]
+        _, job = await analysed(unit_of_work, frames)
+        for ids, track_id in (((1, 1), 1), ((None, 2), 2)):
+            async with unit_of_work() as uow:
+                tracked = [TrackedFrame(frame, (of,)) for frame, of in zip(frames, ids, strict=True)]
+                await uow.tracks.stage(tracked, [make_track(track_id)])
+                await uow.tracks.publish(job)
+                await uow.commit()
+
+        assert await tracks_of(unit_of_work, job) == [make_track(2)]
+        assert await track_ids_of(unit_of_work, job) == [None, 2]
+
+    async def test_a_job_may_have_no_tracks(self, unit_of_work: UnitOfWorkFactory) -> None:
+        _, job = await analysed(unit_of_work, [make_frame(0)])
+        async with unit_of_work() as uow:
+            await uow.tracks.publish(job)
+            await uow.commit()
+
+        assert await tracks_of(unit_of_work, job) == []
+
+    async def test_what_is_published_without_commit_is_gone(self, unit_of_work: UnitOfWorkFactory) -> None:
+        _, job = await analysed(unit_of_work, [make_frame(0)])
+        async with unit_of_work() as uow:
+            await uow.tracks.stage([TrackedFrame(make_frame(0), (1,))], [make_track(1)])
+            await uow.tracks.publish(job)
+
+        assert await tracks_of(unit_of_work, job) == []
+        assert await track_ids_of(unit_of_work, job) == [None]
+
+    async def test_tracks_can_be_staged_while_detections_are_streamed(self, unit_of_work: UnitOfWorkFactory) -> None:
+        _, job = await analysed(unit_of_work, [make_frame(number) for number in range(5_000)])
+        async with unit_of_work() as uow:
+            async with aclosing(uow.detections.stream(job.id)) as frames:
+                async for frame in frames:
+                    if frame.frame % 1_000 == 0:
+                        await uow.tracks.stage([TrackedFrame(frame, (1,))], [])
+            await uow.tracks.stage([], [make_track(1)])
+            await uow.tracks.publish(job)
+            await uow.commit()
+
+        assert sum(each is not None for each in await track_ids_of(unit_of_work, job)) == 5
+
+    @pytest.mark.parametrize("limit", [1, 2, 50])
+    async def test_pages_hold_every_track_once_by_id(self, unit_of_work: UnitOfWorkFactory, limit: int) -> None:
+        tracks = [make_track(number) for number in (1, 2, 3, 11)]
+        job = await published(unit_of_work, [tracks[2], tracks[0], tracks[3], tracks[1]])
+
+        assert await tracks_of(unit_of_work, job, limit=limit) == tracks
+
+    @pytest.mark.parametrize(
+        ("filter_", "ids"),
+        [
+            (TrackFilter(), [1, 2, 3]),
+            (TrackFilter(label="truck"), [2]),
+            (TrackFilter(label="\x00"), []),
+            (TrackFilter(from_s=2.0), [2, 3]),
+            (TrackFilter(from_s=2.5), [3]),
+            (TrackFilter(to_s=1.0), [1]),
+            (TrackFilter(from_s=1.0, to_s=2.0), [1, 2]),
+            (TrackFilter(min_duration_s=1.5), [3]),
+            (TrackFilter(label="car", min_duration_s=1.0, to_s=9), [1, 3]),
+        ],
+    )
+    async def test_tracks_are_filtered(
+        self, unit_of_work: UnitOfWorkFactory, filter_: TrackFilter, ids: list[int]
+    ) -> None:
+        tracks = [
+            make_track(1, "car", 0.0, 1.0),
+            make_track(2, "truck", 1.0, 2.0),
+            make_track(3, "car", 2.0, 4.0),
+        ]
+        job = await published(unit_of_work, tracks)
+
+        async with unit_of_work() as uow:
+            items, cursor = await uow.tracks.list(TENANT, job.id, filter_, Page())
+        assert ([track.track_id for track in items], cursor) == (ids, None)
+
+    @pytest.mark.parametrize("cursor", ["", "%%", "WzEsMl0", "WyJ0cmFjayIsLTFd", "WyJ0cmFjayIsInh4Il0"])
+    async def test_a_bad_cursor_is_refused(self, unit_of_work: UnitOfWorkFactory, cursor: str) -> None:
+        _, job = await analysed(unit_of_work, [])
+
+        async with unit_of_work() as uow:
+            with pytest.raises(ValidationError) as refused:
+                await uow.tracks.list(TENANT, job.id, TrackFilter(), Page(cursor=cursor))
+        assert refused.value.field == "cursor"
+
+    async def test_another_tenant_sees_no_track(self, unit_of_work: UnitOfWorkFactory) -> None:
+        job = await published(unit_of_work, [make_track(1)])
+
+        async with unit_of_work() as uow:
+            assert await uow.tracks.list(STRANGER, job.id, TrackFilter(), Page()) == ([], None)
+            assert await uow.tracks.get(STRANGER, job.id, 1) is None
+
+    async def test_deleting_the_video_takes_its_tracks_along(self, unit_of_work: UnitOfWorkFactory) -> None:
+        job = await published(unit_of_work, [make_track(1)])
+        async with unit_of_work() as uow:
+            await uow.videos.delete(TENANT, job.video_id)
+            await uow.commit()
+
+        assert await tracks_of(unit_of_work, job) == []
+
+
+async def published(unit_of_work: UnitOfWorkFactory, tracks: Sequence[Track]) -> AnalysisJob:
+    _, job = await analysed(unit_of_work, [])
+    async with unit_of_work() as uow:
+        await uow.tracks.stage([], tracks)
+        await uow.tracks.publish(job)
+        await uow.commit()
+    return job
+
+
+async def tracks_of(unit_of_work: UnitOfWorkFactory, job: AnalysisJob, *, limit: int = 50) -> list[Track]:
+    found: list[Track] = []
+    page: Page | None = Page(limit=limit)
+    async with unit_of_work() as uow:
+        while page is not None:
+            items, cursor = await uow.tracks.list(TENANT, job.id, TrackFilter(), page)
+            assert len(items) <= limit
+            found += items
+            page = None if cursor is None else Page(limit=limit, cursor=cursor)
+    return found
+
+
+async def track_ids_of(unit_of_work: UnitOfWorkFactory, job: AnalysisJob) -> list[int | None]:
+    async with unit_of_work() as uow:
+        items, _ = await uow.detections.list(TENANT, job.id, DetectionFilter(), Page(limit=10_000))
+    return [item.track_id for item in items]
 
 
 class ResultContract:

@@ -1,6 +1,7 @@
 """The main job: from an uploaded video to answers, over HTTP, with the real model, database and storage."""
 
 import json
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -103,6 +104,48 @@ def test_results_sum_up_the_detections(client: httpx.Client, analysed: dict[str,
         assert of_label["peak_concurrent"]["count"] == max(times.count(time) for time in times)
 
 
+def test_objects_are_counted_once(client: httpx.Client, analysed: dict[str, str]) -> None:
+    true_labels = {each["track_id"]: each["label"] for frame in TRUTH["frames"] for each in frame["objects"]}
+    truth = Counter(true_labels.values())
+
+    summary = client.get(f"/videos/{analysed['video']}/results").json()["results"]["summary"]
+    tracks = client.get(f"/videos/{analysed['video']}/tracks", params={"limit": 1000}).json()["items"]
+
+    # Some objects show only a corner, or come in the last moment; none may be counted many times.
+    for label, count in truth.items():
+        assert abs(summary["labels"][label]["unique_tracks"] - count) <= 3, (label, truth, summary["labels"])
+    assert summary["unique_tracks"] <= len(tracks)
+    assert [track["track_id"] for track in tracks] == sorted(track["track_id"] for track in tracks)
+    start = datetime(2026, 5, 1, 10, tzinfo=UTC)
+    for track in tracks:
+        assert track["path"][0]["time_s"] == track["first_seen_s"] <= track["best_shot"]["time_s"]
+        first_seen_at = datetime.fromisoformat(track["first_seen_at"])
+        assert abs(first_seen_at - start - timedelta(seconds=track["first_seen_s"])) < timedelta(milliseconds=1)
+
+
+def test_detections_tell_their_track(client: httpx.Client, analysed: dict[str, str]) -> None:
+    tracks = client.get(f"/videos/{analysed['video']}/tracks", params={"limit": 1000}).json()["items"]
+    of_track = Counter(item["track_id"] for item in all_detections(client, analysed["video"]))
+    untracked = of_track.pop(None, 0)
+
+    assert set(of_track) == {track["track_id"] for track in tracks}
+    assert untracked < 0.25 * of_track.total(), "second boxes on one object, and what showed once"
+    assert all(of_track[track["track_id"]] <= track["points"] for track in tracks)
+
+    long = client.get(f"/videos/{analysed['video']}/tracks", params={"label": "car", "min_duration_s": 3, "limit": 2})
+    wanted = [each for each in tracks if each["label"] == "car" and each["last_seen_s"] - each["first_seen_s"] >= 3]
+    assert long.json()["items"] == wanted[:2]
+
+
+def test_the_timeline_tells_when_each_label_is_in_sight(client: httpx.Client, analysed: dict[str, str]) -> None:
+    timeline = client.get(f"/videos/{analysed['video']}/timeline").json()
+
+    for label, spans in timeline["labels"].items():
+        times = [item["time_s"] for item in all_detections(client, analysed["video"], label=label)]
+        assert (spans[0]["start_s"], spans[-1]["end_s"]) == (min(times), max(times))
+        assert all(any(span["start_s"] <= time <= span["end_s"] for span in spans) for time in times)
+
+
 def test_a_frame_is_served_with_its_boxes(client: httpx.Client, analysed: dict[str, str]) -> None:
     plain, boxed = (
         client.get(f"/videos/{analysed['video']}/frames/9.4.jpg", params={"boxes": boxes})
@@ -136,6 +179,8 @@ def test_another_tenant_sees_nothing_at_all(
         stranger.get(f"/videos/{video}/content"),
         stranger.get(f"/videos/{video}/detections"),
         stranger.get(f"/videos/{video}/detections", params={"job_id": job}),
+        stranger.get(f"/videos/{video}/tracks"),
+        stranger.get(f"/videos/{video}/timeline"),
         stranger.get(f"/videos/{video}/results"),
         stranger.get(f"/videos/{video}/frames/1.jpg"),
         stranger.get(f"/videos/{video}/jobs"),
@@ -151,12 +196,20 @@ def test_another_tenant_sees_nothing_at_all(
 
 
 def test_a_video_is_analysed_again_with_another_spec(client: httpx.Client, analysed: dict[str, str]) -> None:
-    spec = {"sample_fps": 2, "labels": ["person"], "min_confidence": 0.5}
+    line = {"name": "across", "start": {"x": 0, "y": 0.5}, "end": {"x": 1, "y": 0.5}}
+    zone = {"name": "top", "points": [{"x": x, "y": y} for x, y in ((0, 0), (1, 0), (1, 0.5), (0, 0.5))]}
+    spec = {"sample_fps": 2, "labels": ["person"], "min_confidence": 0.5, "lines": [line], "zones": [zone]}
     answer = client.post(f"/videos/{analysed['video']}/jobs", json=spec)
     assert answer.status_code == 202, answer.text
     job = wait_for_job(client, answer.json()["id"])
 
     assert job["progress"]["frames_done"] == 40
+    assert (job["spec"]["lines"], job["spec"]["zones"]) == ([line], [zone])
+    results = client.get(f"/videos/{analysed['video']}/results", params={"job_id": job["id"]}).json()["results"]
+    (use,) = results["summary"]["zones"]
+    assert (use["zone"], use["label"]) == ("top", "person")
+    assert use["tracks"] >= use["peak"] > 0
+    assert {count["line"] for count in results["summary"]["line_crossings"]} <= {"across"}
     items = all_detections(client, analysed["video"], job_id=job["id"])
     assert {item["label"] for item in items} == {"person"}
     assert min(item["confidence"] for item in items) >= 0.5

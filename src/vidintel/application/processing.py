@@ -1,12 +1,13 @@
-"""What workers do: plan a job, run its segments, finish it. Each claims by a conditional update, holds a lease that
-heartbeats extend, and writes under a fencing token: a message that is lost, doubled or late changes nothing.
+"""What workers do: plan a job and run its segments; `finishing` has the last stage.
 
-They return ``Err(LeaseLost)`` when there is nothing for them to do (any more), which is ordinary.
+Each claims by a conditional update, holds a lease that heartbeats extend, and writes under a fencing token: a message
+that is lost, doubled or late changes nothing. They return ``Err(LeaseLost)`` when there is nothing for them to do (any
+more), which is ordinary.
 """
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import uuid4
 
@@ -24,7 +25,6 @@ from vidintel.application.ports import (
 )
 from vidintel.application.result import as_result
 from vidintel.domain.analysis import AnalysisJob, JobId, JobStage, JobStatus, Segment, SegmentId
-from vidintel.domain.analytics import SummaryFold
 from vidintel.domain.detection import FrameDetections
 from vidintel.domain.errors import (
     BusinessRuleViolation,
@@ -33,7 +33,8 @@ from vidintel.domain.errors import (
     UnreadableVideo,
     UnsupportedMedia,
 )
-from vidintel.domain.video import Failure, MediaWarning, StoredContent, Video, VideoStatus, WarningSummary
+from vidintel.domain.tracking import FAINTEST
+from vidintel.domain.video import Failure, MediaWarning, StoredContent, Video, VideoStatus
 from vidintel.domain.work import RetryPolicy
 
 _PERMANENT = (BusinessRuleViolation, UnsupportedMedia)
@@ -71,7 +72,7 @@ class PlanJob:
         self._storage = storage
         self._decoder = decoder
         self._clock = clock
-        self._stage = _StageHolder(uow, clock, worker, rules)
+        self._stage = StageHolder(uow, clock, worker, rules)
         self._segment_s = segment_s
         self._limits = limits
 
@@ -199,7 +200,8 @@ class RunSegment:
             frames = self._decoder.frames(stream, segment.span, sample_fps=job.spec.sample_fps, warn=warn)
             for frame in detector.detect(
                 frames,
-                min_confidence=job.spec.min_confidence,
+                # The tracker wants faint ones as well; answers leave out what the client did not ask for.
+                min_confidence=min(FAINTEST, job.spec.min_confidence),
                 iou_threshold=job.spec.iou_threshold,
                 labels=job.spec.labels,
             ):
@@ -271,39 +273,7 @@ class RunSegment:
             await uow.commit()
 
 
-class FinishJob:
-    """When the last segment is done: sum up, store the results, end the job."""
-
-    def __init__(self, uow: UnitOfWorkFactory, clock: Clock, worker: WorkerIdentity, rules: WorkRules) -> None:
-        self._uow = uow
-        self._clock = clock
-        self._stage = _StageHolder(uow, clock, worker, rules)
-
-    @as_result
-    async def __call__(self, job_id: JobId) -> None:
-        _, job, token = await self._stage.claim(job_id, JobStage.FINISH)
-        await self._stage.run(job, token, self._finish(job, token))
-
-    async def _finish(self, claimed: AnalysisJob, token: int) -> None:
-        fold = SummaryFold()
-        async with self._uow() as uow:
-            async for frame in uow.detections.stream(claimed.id):
-                fold.add(frame)
-            progress = await uow.jobs.progress(claimed.tenant_id, claimed.id)
-            warnings = WarningSummary.of(await uow.segments.warnings(claimed.id))
-        summary = fold.result(progress.frames_done)
-        now = self._clock.now()
-        async with self._uow() as uow:
-            video, job = await lock_video_and_job(uow, claimed)
-            job.succeed(token, now)
-            video.complete(now)
-            await uow.results.put(job, "summary", asdict(summary) | {"warnings": [asdict(each) for each in warnings]})
-            await uow.jobs.save(job)
-            await uow.videos.save(video)
-            await uow.commit()
-
-
-class _StageHolder:
+class StageHolder:
     """Claiming, holding and giving up a stage (plan or finish) of a job as a whole."""
 
     def __init__(self, uow: UnitOfWorkFactory, clock: Clock, worker: WorkerIdentity, rules: WorkRules) -> None:
@@ -327,7 +297,13 @@ class _StageHolder:
             await uow.commit()
             return video, job, token
 
-    async def run(self, job: AnalysisJob, token: int, work: Coroutine[object, object, None]) -> None:
+    def new_hold(self) -> Hold:
+        """For work that can tell when to stop; hand it to `run` as well."""
+        return Hold(self._worker)
+
+    async def run(
+        self, job: AnalysisJob, token: int, work: Coroutine[object, object, None], hold: Hold | None = None
+    ) -> None:
         """Await ``work`` under the lease; when it raises, free the stage or fail the job."""
 
         async def extend() -> bool:
@@ -338,7 +314,7 @@ class _StageHolder:
 
         try:
             await run_held(
-                Hold(self._worker),
+                hold or self.new_hold(),
                 work,
                 extend,
                 heartbeat_s=self._rules.heartbeat_s,

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from vidintel.application.ports import (
@@ -12,16 +12,17 @@ from vidintel.application.ports import (
     ModelInfo,
     ModelRegistry,
     Page,
+    TrackFilter,
     UnitOfWork,
     UnitOfWorkFactory,
 )
 from vidintel.application.result import as_result
 from vidintel.application.videos import video_of
 from vidintel.domain.analysis import AnalysisJob, JobId
-from vidintel.domain.detection import FrameDetections
 from vidintel.domain.errors import JobNotFound, ResultNotFound, VideoNotFound
 from vidintel.domain.identity import Permission, Principal
-from vidintel.domain.video import Video, VideoId
+from vidintel.domain.tracking import Track, TrackedFrame
+from vidintel.domain.video import VideoId
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +36,30 @@ class DetectionPage:
 
 
 @dataclass(frozen=True, slots=True)
+class TrackPage:
+    """``captured_at`` is the wall-clock time of the video's second 0, when the client gave one."""
+
+    job: AnalysisJob
+    captured_at: datetime | None
+    items: Sequence[Track]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class VideoResults:
     """The results of one job by kind, for example ``summary``."""
 
     job: AnalysisJob
     results: dict[str, dict[str, object]]
+
+
+@dataclass(frozen=True, slots=True)
+class VideoTimeline:
+    """The ``timeline`` of a job; ``captured_at`` as in `TrackPage`."""
+
+    job: AnalysisJob
+    captured_at: datetime | None
+    timeline: dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +84,51 @@ class ListDetections:
         principal.require(Permission.VIDEO_READ)
         async with self._uow() as uow:
             video = await video_of(uow, principal, video_id)
-            job = await _answering_job(uow, principal, video_id, job_id)
-            items, next_cursor = await uow.detections.list(principal.tenant_id, job.id, filter_, page)
+            job = await answering_job(uow, principal, video_id, job_id)
+            # What is fainter than the job was asked to report is kept for its tracker only.
+            at_least = max(filter_.min_confidence or 0.0, job.spec.min_confidence)
+            wanted = replace(filter_, min_confidence=at_least)
+            items, next_cursor = await uow.detections.list(principal.tenant_id, job.id, wanted, page)
             return DetectionPage(job, video.captured_at, items, next_cursor)
+
+
+class ListTracks:
+    """The objects of a video, in order of first appearance. For viewers. There are none before the job has succeeded.
+
+    Fails with `VideoNotFound`, `JobNotFound`, `ResultNotFound`, `ValidationError` for a bad cursor.
+    """
+
+    def __init__(self, uow: UnitOfWorkFactory) -> None:
+        self._uow = uow
+
+    @as_result
+    async def __call__(
+        self, principal: Principal, video_id: VideoId, job_id: JobId | None, filter_: TrackFilter, page: Page
+    ) -> TrackPage:
+        principal.require(Permission.VIDEO_READ)
+        async with self._uow() as uow:
+            video = await video_of(uow, principal, video_id)
+            job = await answering_job(uow, principal, video_id, job_id)
+            items, next_cursor = await uow.tracks.list(principal.tenant_id, job.id, filter_, page)
+            return TrackPage(job, video.captured_at, items, next_cursor)
+
+
+class GetTimeline:
+    """When each label was in sight. For viewers. Fails with `VideoNotFound`, `JobNotFound`, `ResultNotFound`."""
+
+    def __init__(self, uow: UnitOfWorkFactory) -> None:
+        self._uow = uow
+
+    @as_result
+    async def __call__(self, principal: Principal, video_id: VideoId, job_id: JobId | None) -> VideoTimeline:
+        principal.require(Permission.VIDEO_READ)
+        async with self._uow() as uow:
+            video = await video_of(uow, principal, video_id)
+            job = await answering_job(uow, principal, video_id, job_id)
+            results = await uow.results.of_job(principal.tenant_id, job.id)
+            if "timeline" not in results:
+                raise ResultNotFound("This job has no timeline yet. Ask again when it has succeeded.")
+            return VideoTimeline(job, video.captured_at, results["timeline"])
 
 
 class GetResults:
@@ -80,7 +142,7 @@ class GetResults:
         principal.require(Permission.VIDEO_READ)
         async with self._uow() as uow:
             await video_of(uow, principal, video_id)
-            job = await _answering_job(uow, principal, video_id, job_id)
+            job = await answering_job(uow, principal, video_id, job_id)
             results = await uow.results.of_job(principal.tenant_id, job.id)
             if not results:
                 raise ResultNotFound("This job has no results yet. Ask again when it has succeeded.")
@@ -104,18 +166,21 @@ class RenderFrame:
         self, principal: Principal, video_id: VideoId, time_s: float, boxes: bool, job_id: JobId | None
     ) -> bytes:
         principal.require(Permission.VIDEO_READ)
-        detections: FrameDetections | None = None
+        seen: TrackedFrame | None = None
         async with self._uow() as uow:
             video = await video_of(uow, principal, video_id)
             if video.content is None:
                 raise VideoNotFound(video_id)
             if boxes:
-                job = await _answering_job(uow, principal, video_id, job_id)
-                nearest = await uow.detections.at(principal.tenant_id, job.id, time_s)
-                if nearest is not None and abs(nearest.time_s - time_s) <= _sampling_interval_s(job, video):
-                    detections = nearest
-        shown_s = time_s if detections is None else detections.time_s
-        return await self._renderer.jpeg(video.content.key, shown_s, detections)
+                job = await answering_job(uow, principal, video_id, job_id)
+                nearest = await uow.detections.at(
+                    principal.tenant_id, job.id, time_s, min_confidence=job.spec.min_confidence
+                )
+                interval_s = job.spec.frame_interval_s(video.media.frame_rate if video.media is not None else 0.0)
+                if nearest is not None and abs(nearest.frame.time_s - time_s) <= interval_s:
+                    seen = nearest
+        shown_s = time_s if seen is None else seen.frame.time_s
+        return await self._renderer.jpeg(video.content.key, shown_s, seen)
 
 
 class ListModels:
@@ -151,12 +216,7 @@ class CheckReadiness:
         return ComponentHealth(ok=True)
 
 
-def _sampling_interval_s(job: AnalysisJob, video: Video) -> float:
-    frame_rate = video.media.frame_rate if video.media is not None else 0.0
-    return 1.0 / (job.spec.sample_fps or frame_rate or 1.0)
-
-
-async def _answering_job(uow: UnitOfWork, principal: Principal, video_id: VideoId, job_id: JobId | None) -> AnalysisJob:
+async def answering_job(uow: UnitOfWork, principal: Principal, video_id: VideoId, job_id: JobId | None) -> AnalysisJob:
     """The named job of the video; else its newest that succeeded, else its newest."""
     if job_id is not None:
         named = await uow.jobs.get(principal.tenant_id, job_id)

@@ -56,6 +56,11 @@ class AnalysisSpec:
         validate_lines(self.lines)
         validate_zones(self.zones)
 
+    def frame_interval_s(self, frame_rate: float) -> float:
+        """How far analysed frames usually lie apart, seconds, in a video of ``frame_rate`` (0 when unknown)."""
+        rates = [rate for rate in (self.sample_fps, frame_rate) if rate]
+        return 1.0 / min(rates) if rates else 1.0
+
 
 class JobStatus(StrEnum):
     QUEUED = "queued"

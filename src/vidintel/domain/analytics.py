@@ -186,6 +186,10 @@ class CrossingsFold:
                 for direction, count in watch.crossings.items():
                     self._counts[watch.line.name, track.label, direction] += count
 
+    def discard(self, track_id: int) -> None:
+        """The track is not to be shown, so it crossed nothing."""
+        self._live.pop(track_id, None)
+
     def result(self) -> tuple[LineCount, ...]:
         """By line, as given, then by label; lines that nothing crossed have no entry."""
         labels = sorted({label for _, label, _ in self._counts})
@@ -270,6 +274,10 @@ class ZonesFold:
         for watch in self._live.pop(track.track_id, []):
             if watch.visits and self._minimum.counts(track):
                 self._visits[watch.zone.name, track.label].append(tuple(watch.visits))
+
+    def discard(self, track_id: int) -> None:
+        """The track is not to be shown, so it was nowhere."""
+        self._live.pop(track_id, None)
 
     def result(self) -> tuple[ZoneUse, ...]:
         """By zone, as given, then by label; zones that nothing entered have no entry."""

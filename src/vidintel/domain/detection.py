@@ -62,3 +62,8 @@ class FrameDetections:
     frame: int
     time_s: float
     detections: tuple[Detection, ...]
+
+    def at_least(self, confidence: float) -> "FrameDetections":
+        """The same frame with the detections that have ``confidence`` (0..1) or more."""
+        sure = tuple(detection for detection in self.detections if detection.confidence >= confidence)
+        return FrameDetections(self.frame, self.time_s, sure)

@@ -13,6 +13,8 @@ from vidintel.domain.geometry import Point
 PATH_TOLERANCE = 0.005
 """How far a simplified path strays from the true one, as a share of the picture."""
 MAX_PATH_POINTS = 512
+FAINTEST = 0.1
+"""Detections from this confidence on are kept for the tracker, whatever is reported: they bridge gaps (ByteTrack)."""
 _WINDOW = 64
 _EDGE = 0.005
 

@@ -13,9 +13,10 @@ import dramatiq
 import structlog
 
 from vidintel.application.dispatching import CollectGarbage, DispatchWork, ReclaimWork
+from vidintel.application.finishing import FinishJob
 from vidintel.application.holding import Leaving, Stalled, WorkerIdentity
 from vidintel.application.ports import WorkBell
-from vidintel.application.processing import FinishJob, PlanJob, RunSegment
+from vidintel.application.processing import PlanJob, RunSegment
 from vidintel.application.result import Err, Ok, Result
 from vidintel.domain.analysis import JobId, SegmentId
 from vidintel.domain.errors import LeaseLost

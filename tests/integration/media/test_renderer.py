@@ -16,6 +16,7 @@ from tests.media_files import Recipe, even_times, number_in, video
 from vidintel.application.ports import Image
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
 from vidintel.domain.errors import FrameNotFound, StorageError, UnreadableVideo
+from vidintel.domain.tracking import TrackedFrame
 from vidintel.infrastructure.media.drawing import colour_of
 from vidintel.infrastructure.media.rendering import RenderLimits, SubprocessFrameRenderer
 
@@ -61,7 +62,7 @@ async def test_it_shows_the_frame_of_that_time(renderer: SubprocessFrameRenderer
 
 async def test_boxes_land_on_the_picture(renderer: SubprocessFrameRenderer) -> None:
     detections = FrameDetections(0, 0.0, (Detection("car", 0.9, BOX),))
-    image = decoded(await renderer.jpeg("grey", 0.0, detections)).astype(int)
+    image = decoded(await renderer.jpeg("grey", 0.0, TrackedFrame(detections, (None,)))).astype(int)
 
     colour = np.array(colour_of("car"))
     assert np.abs(image[120, 80] - colour).max() < 60, "left edge"

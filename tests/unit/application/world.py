@@ -3,14 +3,15 @@
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from tests.fakes import FakeClock, FakeObjectStorage, InMemoryDatabase
 from vidintel.application.analysis import CancelJob, RequestAnalysis, RetryJob
 from vidintel.application.dispatching import CollectGarbage, DispatchWork, ReclaimWork
+from vidintel.application.finishing import FinishJob
 from vidintel.application.holding import WorkerIdentity
 from vidintel.application.ports import DueWork, Frame, MediaLimits, MediaPlan, ModelInfo
-from vidintel.application.processing import FinishJob, PlanJob, RunSegment, WorkRules
+from vidintel.application.processing import PlanJob, RunSegment, WorkRules
 from vidintel.application.result import Err, Ok, Result
 from vidintel.application.specs import SpecResolver
 from vidintel.application.videos import DeleteVideo, RegisteredVideo, RegisterVideo, VideoDetails
@@ -20,6 +21,7 @@ from vidintel.domain.errors import DomainError, UnknownModel
 from vidintel.domain.identity import Principal, Role, TenantId, UserId
 from vidintel.domain.video import MediaInfo, MediaWarning, Video
 from vidintel.domain.work import RetryPolicy
+from vidintel.infrastructure.tracking import MotionTracker
 
 T = TypeVar("T")
 
@@ -145,12 +147,14 @@ class World:
     database: InMemoryDatabase = field(default_factory=InMemoryDatabase)
     storage: FakeObjectStorage = field(default_factory=FakeObjectStorage)
     clock: FakeClock = field(default_factory=FakeClock)
-    media: ScriptedMedia = field(default_factory=ScriptedMedia)
+    media: Any = field(default_factory=ScriptedMedia)
     doorbell: RecordingDoorbell = field(default_factory=RecordingDoorbell)
     worker: WorkerIdentity = field(default_factory=lambda: WorkerIdentity("worker-1"))
     rules: WorkRules = field(
         default_factory=lambda: WorkRules(timedelta(seconds=LEASE_S), heartbeat_s=0.01, retry=POLICY, stall_s=30)
     )
+
+    segment_s: float = 10.0
 
     def __post_init__(self) -> None:
         uow, clock = self.database.unit_of_work, self.clock
@@ -161,12 +165,17 @@ class World:
         self.cancel = CancelJob(uow, clock)
         self.retry = RetryJob(uow, clock)
         limits = MediaLimits(max_duration_s=3600, max_side_px=8192)
-        self.plan = PlanJob(uow, self.storage, self.media, clock, self.worker, self.rules, segment_s=10, limits=limits)
+        self.plan = PlanJob(
+            uow, self.storage, self.media, clock, self.worker, self.rules, segment_s=self.segment_s, limits=limits
+        )
         self.run = RunSegment(uow, self.storage, self.media, self.media, clock, self.worker, self.rules)
-        self.finish = FinishJob(uow, clock, self.worker, self.rules)
+        self.finish = self.finishing_with(MotionTracker)
         self.dispatch = DispatchWork(uow, self.doorbell, clock, concurrency=2, redispatch=timedelta(seconds=10))
         self.reclaim = ReclaimWork(uow, clock, POLICY)
         self.collect_garbage = CollectGarbage(uow, self.storage, clock)
+
+    def finishing_with(self, new_tracker: Any) -> FinishJob:
+        return FinishJob(self.database.unit_of_work, new_tracker, self.clock, self.worker, self.rules)
 
     async def registered(self) -> RegisteredVideo:
         return value_of(await self.register(principal(), Incoming()))

@@ -149,6 +149,8 @@ BAD_REQUESTS: list[tuple[str, str, dict[str, object], int, str, tuple[str, ...]]
     ("GET", f"{VIDEO}/detections?label=", {}, 422, "request_invalid", ("label",)),
     ("GET", f"{VIDEO}/detections?label=%00", {}, 422, "request_invalid", ("label",)),
     ("GET", f"{VIDEO}/detections?job_id=abc", {}, 422, "request_invalid", ("job_id",)),
+    ("GET", f"{VIDEO}/tracks?min_duration_s=-1", {}, 422, "request_invalid", ("min_duration_s",)),
+    ("GET", f"{VIDEO}/tracks?limit=0&label=%00", {}, 422, "request_invalid", ("label", "limit")),
     ("GET", f"{VIDEO}/frames/-1.jpg", {}, 422, "request_invalid", ("seconds",)),
     ("GET", f"{VIDEO}/frames/nan.jpg", {}, 422, "request_invalid", ("seconds",)),
     ("GET", f"{VIDEO}/frames/1e3.jpg", {}, 422, "request_invalid", ("seconds",)),

@@ -1,16 +1,19 @@
+from itertools import combinations
+
 import cv2
 import numpy as np
 import pytest
 
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
+from vidintel.domain.tracking import TrackedFrame
 from vidintel.infrastructure.media.drawing import colour_of, draw_detections, encode_jpeg
 
 GREY = np.full((200, 300, 3), 90, dtype=np.uint8)
 
 
-def drawn(*boxes: BoundingBox) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def drawn(*boxes: BoundingBox, track_id: int | None = None) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     found = tuple(Detection("car", 0.5, box) for box in boxes)
-    return draw_detections(GREY, FrameDetections(0, 0.0, found))
+    return draw_detections(GREY, TrackedFrame(FrameDetections(0, 0.0, found), (track_id,) * len(found)))
 
 
 def test_the_edges_of_a_box_are_drawn_and_its_inside_is_not() -> None:
@@ -39,6 +42,13 @@ def test_boxes_at_the_rim_are_drawn_within_the_picture(box: BoundingBox) -> None
 
 def test_without_detections_the_picture_stays_as_it_is() -> None:
     assert np.array_equal(drawn(), GREY)
+
+
+def test_the_caption_names_the_track() -> None:
+    box = BoundingBox(0.2, 0.3, 0.6, 0.8)
+    pictures = [drawn(box), drawn(box, track_id=1), drawn(box, track_id=2)]
+
+    assert not any(np.array_equal(one, other) for one, other in combinations(pictures, 2))
 
 
 def test_a_label_has_one_colour() -> None:

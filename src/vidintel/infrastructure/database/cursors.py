@@ -51,6 +51,19 @@ def decode_position(cursor: str) -> tuple[int, int]:
     return frame, position
 
 
+def encode_track(track_id: int) -> str:
+    """The cursor after one track."""
+    return _encode("track", track_id)
+
+
+def decode_track(cursor: str) -> int:
+    """Raises `ValidationError` for anything that `encode_track` did not make."""
+    kind, track_id = _decode(cursor)
+    if not (kind == "track" and type(track_id) is int and 0 <= track_id < 2**31):
+        raise _bad_cursor()
+    return track_id
+
+
 def _encode(*key: object) -> str:
     return base64.urlsafe_b64encode(json.dumps(key, separators=(",", ":")).encode()).decode().rstrip("=")
 

@@ -1,18 +1,19 @@
 """Detections in PostgreSQL: written by COPY, read by keyset or through a server-side cursor."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from typing import Any
 
-import asyncpg
-from sqlalchemy import ColumnElement, Row, and_, func, literal, select, text, tuple_, union_all
+from sqlalchemy import ColumnElement, Double, Row, and_, func, literal, select, tuple_, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from vidintel.application.ports import DetectionFilter, DetectionRow, Page
 from vidintel.domain.analysis import JobId, Segment
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
 from vidintel.domain.identity import TenantId
+from vidintel.domain.tracking import TrackedFrame
 from vidintel.domain.video import VideoId
 from vidintel.infrastructure.database import cursors
+from vidintel.infrastructure.database.bulk import copy_rows
 from vidintel.infrastructure.database.tables import detections
 
 _STREAM_ROWS = 2_000
@@ -29,15 +30,7 @@ class SqlDetectionRepository:
         self._session = session
 
     async def add_all(self, segment: Segment, video_id: VideoId, frames: Iterable[FrameDetections]) -> int:
-        # The driver opens the transaction with the first statement that passes through SQLAlchemy; COPY does not.
-        await self._session.execute(text("SELECT 1"))
-        pooled = await (await self._session.connection()).get_raw_connection()
-        driver = pooled.driver_connection
-        assert isinstance(driver, asyncpg.Connection)
-        copied = await driver.copy_records_to_table(
-            detections.name, columns=_COPIED, records=_to_records(segment, video_id, frames)
-        )
-        return int(copied.removeprefix("COPY "))
+        return await copy_rows(self._session, detections.name, _COPIED, _to_records(segment, video_id, frames))
 
     async def list(
         self, tenant_id: TenantId, job_id: JobId, filter_: DetectionFilter, page: Page
@@ -54,7 +47,7 @@ class SqlDetectionRepository:
         more = cursors.encode_position(shown[-1].frame, shown[-1].position) if len(rows) > page.limit else None
         return [_to_detection_row(row) for row in shown], more
 
-    async def stream(self, job_id: JobId) -> AsyncIterator[FrameDetections]:
+    async def stream(self, job_id: JobId) -> AsyncGenerator[FrameDetections, None]:
         query = select(*_READ).where(detections.c.job_id == job_id)
         query = query.order_by(detections.c.frame, detections.c.position)
         rows = await self._session.stream(query, execution_options={"yield_per": _STREAM_ROWS})
@@ -71,27 +64,35 @@ class SqlDetectionRepository:
         if frame:
             yield _to_frame(frame)
 
-    async def at(self, tenant_id: TenantId, job_id: JobId, time_s: float) -> FrameDetections | None:
-        moments = select(detections.c.frame, detections.c.time_s).where(_is(tenant_id, job_id))
+    async def at(
+        self, tenant_id: TenantId, job_id: JobId, time_s: float, *, min_confidence: float = 0.0
+    ) -> TrackedFrame | None:
+        shown = and_(_is(tenant_id, job_id), _is_sure(min_confidence))
+        moments = select(detections.c.frame, detections.c.time_s).where(shown)
         before = moments.where(detections.c.time_s <= time_s).order_by(detections.c.time_s.desc()).limit(1)
         after = moments.where(detections.c.time_s > time_s).order_by(detections.c.time_s).limit(1)
         near = union_all(before, after).subquery()
         distance = func.abs(near.c.time_s - literal(time_s))
         nearest = select(near.c.frame).order_by(distance, near.c.time_s).limit(1).scalar_subquery()
-        query = select(*_READ).where(_is(tenant_id, job_id), detections.c.frame == nearest)
+        query = select(*_READ).where(shown, detections.c.frame == nearest)
         rows = (await self._session.execute(query.order_by(detections.c.position))).all()
-        return _to_frame(rows) if rows else None
+        return TrackedFrame(_to_frame(rows), tuple(row.track_id for row in rows)) if rows else None
 
 
 def _is(tenant_id: TenantId, job_id: JobId) -> ColumnElement[bool]:
     return and_(detections.c.tenant_id == tenant_id.value, detections.c.job_id == job_id)
 
 
+def _is_sure(min_confidence: float) -> ColumnElement[bool]:
+    # Compared in 64 bits, as `FrameDetections.at_least` does with what is read back.
+    return detections.c.confidence >= literal(min_confidence, Double)
+
+
 def _matches(filter_: DetectionFilter) -> Iterator[ColumnElement[bool]]:
     if filter_.label is not None:
         yield detections.c.label == filter_.label
     if filter_.min_confidence is not None:
-        yield detections.c.confidence >= filter_.min_confidence
+        yield _is_sure(filter_.min_confidence)
     if filter_.from_s is not None:
         yield detections.c.time_s >= filter_.from_s
     if filter_.to_s is not None:

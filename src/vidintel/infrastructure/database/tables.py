@@ -174,6 +174,24 @@ detections = Table(
     Index("ix_detections_time", "job_id", "time_s"),
 )
 
+tracks = Table(
+    "tracks",
+    metadata,
+    Column("job_id", Uuid, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("track_id", Integer, nullable=False),
+    Column("tenant_id", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("confidence", Double, nullable=False),
+    Column("first_seen_s", Double, nullable=False),
+    Column("last_seen_s", Double, nullable=False),
+    Column("points", Integer, nullable=False),
+    Column("path", JSONB, nullable=False),
+    Column("best_shot", JSONB, nullable=False),
+    PrimaryKeyConstraint("job_id", "track_id"),
+    Index("ix_tracks_label", "job_id", "label", "track_id"),
+    Index("ix_tracks_time", "job_id", "first_seen_s"),
+)
+
 ai_results = Table(
     "ai_results",
     metadata,

@@ -12,6 +12,7 @@ from vidintel.application.ports import (
     ObjectDeletions,
     ResultRepository,
     SegmentRepository,
+    TrackRepository,
     VideoRepository,
     WorkQueue,
 )
@@ -20,6 +21,7 @@ from vidintel.infrastructure.database.detections import SqlDetectionRepository
 from vidintel.infrastructure.database.jobs import SqlJobRepository
 from vidintel.infrastructure.database.results import SqlObjectDeletions, SqlResultRepository
 from vidintel.infrastructure.database.segments import SqlSegmentRepository
+from vidintel.infrastructure.database.tracks import SqlTrackRepository
 from vidintel.infrastructure.database.videos import SqlVideoRepository
 from vidintel.infrastructure.database.work_queue import SqlWorkQueue
 
@@ -45,6 +47,10 @@ class SqlUnitOfWork:
     @property
     def detections(self) -> DetectionRepository:
         return SqlDetectionRepository(self._session)
+
+    @property
+    def tracks(self) -> TrackRepository:
+        return SqlTrackRepository(self._session)
 
     @property
     def results(self) -> ResultRepository:

@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 
 from vidintel.application.ports import Image
-from vidintel.domain.detection import Detection, FrameDetections
+from vidintel.domain.detection import Detection
 from vidintel.domain.errors import UnreadableVideo
+from vidintel.domain.tracking import TrackedFrame
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
@@ -18,15 +19,16 @@ _PALETTE = (
 )  # fmt: skip
 
 
-def draw_detections(image: Image, detections: FrameDetections) -> Image:
-    """A copy of ``image`` with a box and a caption (label and confidence) for each detection.
+def draw_detections(image: Image, seen: TrackedFrame) -> Image:
+    """A copy of ``image`` with a box and a caption (label, track and confidence) for each detection.
 
     A label has the same colour in every picture. The most certain are drawn last, on top of the others.
     """
     drawn = image.copy()
     scale = max(0.4, min(image.shape[:2]) / 900)
-    for detection in sorted(detections.detections, key=lambda each: each.confidence):
-        _draw(drawn, detection, scale)
+    pairs = zip(seen.frame.detections, seen.track_ids, strict=True)
+    for detection, track_id in sorted(pairs, key=lambda pair: pair[0].confidence):
+        _draw(drawn, detection, track_id, scale)
     return drawn
 
 
@@ -43,7 +45,7 @@ def colour_of(label: str) -> tuple[int, int, int]:
     return _PALETTE[zlib.crc32(label.encode()) % len(_PALETTE)]
 
 
-def _draw(image: Image, detection: Detection, scale: float) -> None:
+def _draw(image: Image, detection: Detection, track_id: int | None, scale: float) -> None:
     height, width = image.shape[:2]
     box, colour, thickness = detection.box, colour_of(detection.label), max(2, round(2 * scale))
     left, right = (min(width - 1, round(x * width)) for x in (box.x1, box.x2))
@@ -51,7 +53,8 @@ def _draw(image: Image, detection: Detection, scale: float) -> None:
     cv2.rectangle(image, (left, top), (right, bottom), colour, thickness)
 
     weight = max(1, round(scale))
-    caption = f"{detection.label} {detection.confidence:.2f}"
+    name = detection.label if track_id is None else f"{detection.label} #{track_id}"
+    caption = f"{name} {detection.confidence:.2f}"
     (text_width, text_height), baseline = cv2.getTextSize(caption, _FONT, scale, weight)
     # Above the box where there is room, inside it otherwise, and never beyond the right edge.
     left = max(0, min(left, width - text_width - 1))

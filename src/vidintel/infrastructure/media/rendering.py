@@ -14,8 +14,8 @@ from typing import BinaryIO
 
 import structlog
 
-from vidintel.domain.detection import FrameDetections
 from vidintel.domain.errors import DomainError, FrameNotFound, StorageError, UnreadableVideo
+from vidintel.domain.tracking import TrackedFrame
 from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
 from vidintel.infrastructure.media.drawing import draw_detections, encode_jpeg
 
@@ -35,7 +35,7 @@ class RenderLimits:
 class _Request:
     key: str
     time_s: float
-    detections: FrameDetections | None
+    seen: TrackedFrame | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +59,9 @@ class SubprocessFrameRenderer:
         self._child: tuple[BaseProcess, Connection] | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="renderer")
 
-    async def jpeg(self, key: str, time_s: float, detections: FrameDetections | None) -> bytes:
+    async def jpeg(self, key: str, time_s: float, seen: TrackedFrame | None) -> bytes:
         """See `FrameRenderer.jpeg`. Raises `StorageError` as well, when the content cannot be read."""
-        request = _Request(key, time_s, detections)
+        request = _Request(key, time_s, seen)
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._render, request)
 
     def close(self) -> None:
@@ -137,7 +137,7 @@ def _answer(decoder: PyAvVideoDecoder, opener: Opener, request: _Request) -> byt
         return _Refusal(UnreadableVideo, error.detail)
     except MemoryError:
         return _Refusal(UnreadableVideo, "The picture could not be made: it needs too much memory.")
-    return encode_jpeg(image if request.detections is None else draw_detections(image, request.detections))
+    return encode_jpeg(image if request.seen is None else draw_detections(image, request.seen))
 
 
 def _limit_processor_time(seconds: float) -> None:

@@ -16,9 +16,10 @@ from vidintel.application.ports import (
     ModelInfo,
     Page,
     TokenVerifier,
+    TrackFilter,
     VideoFilter,
 )
-from vidintel.application.queries import ComponentHealth, DetectionPage, VideoResults
+from vidintel.application.queries import ComponentHealth, DetectionPage, TrackPage, VideoResults, VideoTimeline
 from vidintel.application.result import Err, Ok, Result
 from vidintel.application.specs import SpecRequest
 from vidintel.application.videos import (
@@ -58,6 +59,8 @@ class HttpServices:
     cancel_job: Callable[[Principal, JobId], Answer[JobReport]]
     retry_job: Callable[[Principal, JobId], Answer[JobReport]]
     list_detections: Callable[[Principal, VideoId, JobId | None, DetectionFilter, Page], Answer[DetectionPage]]
+    list_tracks: Callable[[Principal, VideoId, JobId | None, TrackFilter, Page], Answer[TrackPage]]
+    get_timeline: Callable[[Principal, VideoId, JobId | None], Answer[VideoTimeline]]
     get_results: Callable[[Principal, VideoId, JobId | None], Answer[VideoResults]]
     render_frame: Callable[[Principal, VideoId, float, bool, JobId | None], Answer[bytes]]
     list_models: Callable[[Principal], Answer[Sequence[ModelInfo]]]

@@ -1,4 +1,4 @@
-"""``/api/v1/videos/{id}/detections``, ``/results`` and ``/frames``: what was seen and when."""
+"""``/api/v1/videos/{id}/detections``, ``/tracks``, ``/timeline``, ``/results``, ``/frames``: what was seen and when."""
 
 import re
 from typing import Annotated, TypeAlias
@@ -6,7 +6,7 @@ from typing import Annotated, TypeAlias
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from vidintel.application.ports import DetectionFilter, Page
+from vidintel.application.ports import DetectionFilter, Page, TrackFilter
 from vidintel.domain.errors import (
     FrameNotFound,
     JobNotFound,
@@ -29,6 +29,7 @@ from vidintel.presentation.http.openapi import problems
 from vidintel.presentation.http.responses import json_response
 from vidintel.presentation.http.schemas.answers import DetectionList, ResultsBody
 from vidintel.presentation.http.schemas.common import JOB_ID, VIDEO_ID
+from vidintel.presentation.http.schemas.tracks import TimelineBody, TrackList
 
 _NO_VIDEO = VideoNotFound(VIDEO_ID)
 _NO_JOB = JobNotFound(JOB_ID)
@@ -67,9 +68,42 @@ async def list_detections(
     return json_response(DetectionList.of(page))
 
 
+@router.get(
+    "/{video_id}/tracks",
+    response_model=TrackList,
+    responses=problems(
+        _NO_VIDEO, _NO_JOB, _NO_RESULT, ValidationError("This cursor was not made here.", field="cursor")
+    ),
+)
+async def list_tracks(
+    caller: Caller,
+    services: Services,
+    video_id: VideoIdPath,
+    job_id: AnsweringJob,
+    label: Label = None,
+    from_s: Seconds = None,
+    to_s: Seconds = None,
+    min_duration_s: Seconds = None,
+    cursor: Cursor = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Response:
+    """The objects that were followed, in order of first appearance; those in sight at some time within
+    `from_s <= time < to_s`. There are none before the job has succeeded."""
+    wanted = TrackFilter(label, from_s, to_s, min_duration_s)
+    page = value_of(await services.list_tracks(caller, video_id, job_id, wanted, Page(limit, cursor)))
+    return json_response(TrackList.of(page))
+
+
+@router.get("/{video_id}/timeline", response_model=TimelineBody, responses=problems(_NO_VIDEO, _NO_JOB, _NO_RESULT))
+async def get_timeline(caller: Caller, services: Services, video_id: VideoIdPath, job_id: AnsweringJob) -> Response:
+    """When each label was in sight."""
+    return json_response(TimelineBody.of(value_of(await services.get_timeline(caller, video_id, job_id))))
+
+
 @router.get("/{video_id}/results", response_model=ResultsBody, responses=problems(_NO_VIDEO, _NO_JOB, _NO_RESULT))
 async def get_results(caller: Caller, services: Services, video_id: VideoIdPath, job_id: AnsweringJob) -> Response:
-    """The results of a job by kind; `summary` has, per label, how many were seen, when, and how many at once."""
+    """The results of a job by kind; `summary` has, per label, how many objects there were, when, and how many at once;
+    and how often the lines of the spec were crossed, and its zones used."""
     return json_response(ResultsBody.of(value_of(await services.get_results(caller, video_id, job_id))))
 
 

@@ -1,0 +1,82 @@
+"""The last stage of a job: objects followed over the whole video, and everything that is counted from them."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import asdict
+
+from vidintel.application.following import Followed, VideoFollowing
+from vidintel.application.holding import Hold, WorkerIdentity
+from vidintel.application.ports import Clock, TrackerFactory, UnitOfWork, UnitOfWorkFactory
+from vidintel.application.processing import StageHolder, WorkRules, lock_video_and_job
+from vidintel.application.result import as_result
+from vidintel.domain.analysis import AnalysisJob, JobId, JobStage
+from vidintel.domain.detection import FrameDetections
+from vidintel.domain.video import Video, WarningSummary
+
+_BATCH_FRAMES = 200
+
+
+class FinishJob:
+    """When the last segment is done: follow the objects, sum up, store the results, end the job.
+
+    What is found is gathered aside while the job's row is free for heartbeats, and published in the same transaction
+    that ends the job: so a crash leaves nothing, and a holder who lost the stage writes nothing.
+    """
+
+    def __init__(
+        self,
+        uow: UnitOfWorkFactory,
+        new_tracker: TrackerFactory,
+        clock: Clock,
+        worker: WorkerIdentity,
+        rules: WorkRules,
+    ) -> None:
+        self._uow = uow
+        self._new_tracker = new_tracker
+        self._clock = clock
+        self._stage = StageHolder(uow, clock, worker, rules)
+
+    @as_result
+    async def __call__(self, job_id: JobId) -> None:
+        video, job, token = await self._stage.claim(job_id, JobStage.FINISH)
+        hold = self._stage.new_hold()
+        await self._stage.run(job, token, self._finish(video, job, token, hold), hold)
+
+    async def _finish(self, video: Video, claimed: AnalysisJob, token: int, hold: Hold) -> None:
+        interval_s = claimed.spec.frame_interval_s(video.media.frame_rate if video.media is not None else 0.0)
+        following = VideoFollowing(claimed.spec, self._new_tracker(interval_s), interval_s)
+        async with self._uow() as uow:
+            async with aclosing(_followed(uow, claimed, following, hold)) as parts:
+                async for followed in parts:
+                    await uow.tracks.stage(followed.frames, followed.tracks)
+            progress = await uow.jobs.progress(claimed.tenant_id, claimed.id)
+            warnings = WarningSummary.of(await uow.segments.warnings(claimed.id))
+            now = self._clock.now()
+            video, job = await lock_video_and_job(uow, claimed)
+            job.succeed(token, now)
+            video.complete(now)
+            summary = following.summary(progress.frames_done) | {"warnings": [asdict(each) for each in warnings]}
+            await uow.results.put(job, "summary", summary)
+            await uow.results.put(job, "timeline", following.timeline())
+            await uow.tracks.publish(job)
+            await uow.jobs.save(job)
+            await uow.videos.save(video)
+            await uow.commit()
+
+
+async def _followed(
+    uow: UnitOfWork, job: AnalysisJob, following: VideoFollowing, hold: Hold
+) -> AsyncGenerator[Followed, None]:
+    """Feeds the job's detections through ``following`` in a thread, some frames at a time."""
+    batch: list[FrameDetections] = []
+    async with aclosing(uow.detections.stream(job.id)) as frames:
+        async for frame in frames:
+            batch.append(frame)
+            if len(batch) == _BATCH_FRAMES:
+                hold.check()
+                yield await asyncio.to_thread(following.add, batch)
+                batch = []
+    hold.check()
+    yield await asyncio.to_thread(following.add, batch)
+    yield await asyncio.to_thread(following.close)

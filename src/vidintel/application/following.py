@@ -1,0 +1,118 @@
+"""What a video's detections amount to once they are followed through time: tracks, counts, intervals."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from vidintel.application.ports import Tracker
+from vidintel.domain.analysis import AnalysisSpec
+from vidintel.domain.analytics import (
+    CrossingsFold,
+    IntervalsFold,
+    MinimumTrack,
+    Peak,
+    SummaryFold,
+    ZonesFold,
+    unique_tracks,
+)
+from vidintel.domain.detection import FrameDetections
+from vidintel.domain.tracking import LiveTracks, Track, TrackedFrame, points_of
+
+METRICS = ("detections", "frames", "peak_concurrent", "unique_tracks", "line_crossings", "zones")
+_JOIN_GAP_S, _JOIN_GAP_FRAMES = 1.0, 2.5
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """Frames whose tracks are decided, and tracks that are complete."""
+
+    frames: Sequence[TrackedFrame]
+    tracks: Sequence[Track]
+
+
+class VideoFollowing:
+    """Follows one video. Work for the processor only, in memory that does not grow with the video's length.
+
+    Give it all frames in presentation order, then `close` it. It sees detections that are too faint for the client;
+    ``detections``, ``frames``, ``peak_concurrent`` and the intervals leave them out, and so it does with tracks that
+    never reached ``spec.min_confidence``. ``frame_interval_s`` is the usual time between frames.
+    """
+
+    def __init__(self, spec: AnalysisSpec, tracker: Tracker, frame_interval_s: float) -> None:
+        self._min_confidence = spec.min_confidence
+        self._tracker = tracker
+        self._minimum = MinimumTrack()
+        self._live = LiveTracks(tracker.memory_s)
+        self._shown: set[int] = set()
+        self._summary = SummaryFold()
+        self._join_gap_s = max(_JOIN_GAP_S, _JOIN_GAP_FRAMES * frame_interval_s)
+        self._intervals = IntervalsFold(self._join_gap_s)
+        self._crossings = CrossingsFold(spec.lines, self._minimum)
+        self._zones = ZonesFold(spec.zones, self._minimum)
+        self._unique: Counter[str] = Counter()
+
+    def add(self, frames: Sequence[FrameDetections]) -> Followed:
+        decided: list[TrackedFrame] = []
+        for frame in frames:
+            shown = frame.at_least(self._min_confidence)
+            self._summary.add(shown)
+            self._intervals.add(shown)
+            decided += self._tracker.update(frame)
+        return Followed(decided, self._taken(decided))
+
+    def close(self) -> Followed:
+        decided = self._tracker.finish()
+        tracks = self._taken(decided)
+        return Followed(decided, [*tracks, *self._counted(self._live.close())])
+
+    @property
+    def busiest(self) -> Peak | None:
+        """The first moment at which the most was in sight; ``None`` while nothing was."""
+        return self._summary.result(0).busiest
+
+    def summary(self, frames_analysed: int) -> dict[str, object]:
+        summary = self._summary.result(frames_analysed)
+        labels = {
+            label: asdict(seen) | {"unique_tracks": self._unique[label]} for label, seen in summary.labels.items()
+        }
+        return asdict(summary) | {
+            "labels": labels,
+            "unique_tracks": self._unique.total(),
+            "line_crossings": [asdict(count) for count in self._crossings.result()],
+            "zones": [asdict(use) for use in self._zones.result()],
+            "minimum_track": asdict(self._minimum),
+            "metrics": list(METRICS),
+        }
+
+    def timeline(self) -> dict[str, object]:
+        intervals = self._intervals.result()
+        return {
+            "join_gap_s": self._join_gap_s,
+            "labels": {label: [asdict(span) for span in spans] for label, spans in intervals.items()},
+        }
+
+    def _taken(self, decided: Sequence[TrackedFrame]) -> list[Track]:
+        complete = []
+        for tracked in decided:
+            for track_id, point in points_of(tracked):
+                self._crossings.add(track_id, point)
+                self._zones.add(track_id, point)
+                if point.confidence >= self._min_confidence:
+                    self._shown.add(track_id)
+            complete += self._counted(self._live.add(tracked))
+        return complete
+
+    def _counted(self, tracks: Sequence[Track]) -> list[Track]:
+        """Those of ``tracks`` that are to be shown; they have been counted."""
+        shown = []
+        for track in tracks:
+            if track.track_id not in self._shown:
+                self._crossings.discard(track.track_id)
+                self._zones.discard(track.track_id)
+                continue
+            self._shown.remove(track.track_id)
+            self._crossings.finish(track)
+            self._zones.finish(track)
+            shown.append(track)
+        self._unique.update(unique_tracks(shown, self._minimum))
+        return shown

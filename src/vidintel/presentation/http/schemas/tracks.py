@@ -1,0 +1,123 @@
+"""Objects followed through time, and when each label was in sight."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from pydantic import ConfigDict, Field
+
+from vidintel.application.queries import TrackPage, VideoTimeline
+from vidintel.domain.tracking import Track
+from vidintel.presentation.http.schemas.answers import BoxBody
+from vidintel.presentation.http.schemas.common import JOB_ID, VIDEO_ID, Body, Timestamp, Unit
+
+_TRACK_EXAMPLE: dict[str, Any] = {
+    "track_id": 7,
+    "label": "car",
+    "confidence": 0.88,
+    "first_seen_s": 4.2,
+    "last_seen_s": 9.8,
+    "first_seen_at": "2026-05-01T06:00:04.200000Z",
+    "last_seen_at": "2026-05-01T06:00:09.800000Z",
+    "points": 29,
+    "path": [{"time_s": 4.2, "x": 0.02, "y": 0.41}, {"time_s": 9.8, "x": 0.97, "y": 0.44}],
+    "best_shot": {"time_s": 7.0, "box": {"x1": 0.45, "y1": 0.36, "x2": 0.55, "y2": 0.5}},
+}
+
+
+class PathPointBody(Body):
+    """Where the centre of the object's box was; straight and even in between."""
+
+    time_s: float
+    x: Unit
+    y: Unit
+
+
+class BestShotBody(Body):
+    """The moment at which the object shows best, and where in the picture."""
+
+    time_s: float
+    box: BoxBody
+
+
+class TrackBody(Body):
+    """One object, from when it was first seen until it was seen last."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_TRACK_EXAMPLE]})
+
+    track_id: int = Field(description="Counts the video's objects from 1, in order of first appearance.")
+    label: str = Field(description="The one with the highest sum of confidences.")
+    confidence: Unit = Field(description="The mean of the detections with that label.")
+    first_seen_s: float
+    last_seen_s: float
+    first_seen_at: Timestamp | None = Field(description="Wall clock, when the video has a `captured_at`.")
+    last_seen_at: Timestamp | None
+    points: int = Field(description="How many detections it is made of, those below `min_confidence` included.")
+    path: list[PathPointBody]
+    best_shot: BestShotBody
+
+    @classmethod
+    def of(cls, track: Track, captured_at: datetime | None) -> "TrackBody":
+        shot = track.best_shot
+        return cls(
+            track_id=track.track_id,
+            label=track.label,
+            confidence=track.confidence,
+            first_seen_s=track.first_seen_s,
+            last_seen_s=track.last_seen_s,
+            first_seen_at=_at(captured_at, track.first_seen_s),
+            last_seen_at=_at(captured_at, track.last_seen_s),
+            points=track.points,
+            path=[PathPointBody(time_s=each.time_s, x=each.at.x, y=each.at.y) for each in track.path],
+            best_shot=BestShotBody(time_s=shot.time_s, box=BoxBody.of(shot.box)),
+        )
+
+
+class TrackList(Body):
+    items: list[TrackBody]
+    next_cursor: str | None
+
+    @classmethod
+    def of(cls, page: TrackPage) -> "TrackList":
+        return cls(items=[TrackBody.of(track, page.captured_at) for track in page.items], next_cursor=page.next_cursor)
+
+
+class SpanBody(Body):
+    """Seconds; a single moment has no length."""
+
+    start_s: float
+    end_s: float
+
+
+class TimelineBody(Body):
+    """Per label, when it was in sight; gaps up to `join_gap_s` seconds are joined."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "video_id": VIDEO_ID,
+                    "job_id": JOB_ID,
+                    "captured_at": None,
+                    "join_gap_s": 1.0,
+                    "labels": {"car": [{"start_s": 0.0, "end_s": 4.2}, {"start_s": 9.6, "end_s": 20.0}]},
+                }
+            ]
+        },
+    )
+
+    video_id: UUID
+    job_id: UUID
+    captured_at: Timestamp | None = Field(description="The wall clock at second 0, when the video has one.")
+    join_gap_s: float
+    labels: dict[str, list[SpanBody]]
+
+    @classmethod
+    def of(cls, answer: VideoTimeline) -> "TimelineBody":
+        ids = {"video_id": answer.job.video_id, "job_id": answer.job.id, "captured_at": answer.captured_at}
+        return cls.model_validate(ids | answer.timeline)
+
+
+def _at(captured_at: datetime | None, time_s: float) -> datetime | None:
+    return None if captured_at is None else captured_at + timedelta(seconds=time_s)

@@ -1,0 +1,268 @@
+"""From stored detections to tracks and counts: whatever the cut, the faint ones, and what happens on the way."""
+
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+import pytest
+
+from tests.fake_inference import FakeVideoDecoder, fake_clip
+from tests.unit.application.world import MODEL, Incoming, World, error_of, principal, value_of
+from vidintel.application.holding import Leaving
+from vidintel.application.ports import (
+    DetectionFilter,
+    DetectionRow,
+    Frame,
+    MediaLimits,
+    MediaPlan,
+    ModelInfo,
+    Page,
+    TrackFilter,
+)
+from vidintel.application.queries import GetTimeline, ListDetections, ListTracks, VideoTimeline
+from vidintel.application.specs import SpecRequest
+from vidintel.application.videos import VideoDetails
+from vidintel.domain.analysis import AnalysisJob, JobStatus, SegmentSpan
+from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
+from vidintel.domain.errors import LeaseLost, ResultNotFound
+from vidintel.domain.geometry import Line, Point, Zone
+from vidintel.domain.tracking import Track
+from vidintel.domain.video import MediaWarning
+
+FPS, SECONDS = 10, 12
+MIDDLE = Line("middle", Point(0.5, 0.0), Point(0.5, 1.0))
+LEFT = Zone("left", (Point(0, 0), Point(0.4, 0), Point(0.4, 1), Point(0, 1)))
+SPEC = SpecRequest(lines=(MIDDLE,), zones=(LEFT,))
+
+
+def box(x: float, y: float) -> BoundingBox:
+    return BoundingBox(max(0.0, x - 0.05), y - 0.05, min(1.0, x + 0.05), y + 0.05)
+
+
+def seen_at(time_s: float) -> Iterator[Detection]:
+    """A car that crosses, faint for a while; a truck that comes later; a person that is never seen well."""
+    car = 0.1 + 0.1 * time_s
+    if car < 0.95:
+        yield Detection("car", 0.15 if 2.0 < time_s < 2.9 else 0.9, box(car, 0.3))
+    if 5.0 <= time_s < 9.0:
+        yield Detection("truck", 0.8, box(0.9 - 0.15 * (time_s - 5.0), 0.7))
+    if time_s < 3.0:
+        yield Detection("person", 0.2, box(0.2, 0.5 + 0.02 * time_s))
+
+
+@dataclass
+class ScriptedVideo:
+    """Decoder and detector of `seen_at`, cut by the fake decoder; ``look`` may be exchanged."""
+
+    look: Callable[[float], Iterable[Detection]] = seen_at
+    decoder: FakeVideoDecoder = field(default_factory=FakeVideoDecoder)
+    clip: bytes = fake_clip([number / FPS for number in range(FPS * SECONDS)], keyframe_every=5)
+
+    def plan(self, content: BinaryIO, *, segment_s: float, sample_fps: float | None, limits: MediaLimits) -> MediaPlan:
+        return self.decoder.plan(io.BytesIO(self.clip), segment_s=segment_s, sample_fps=sample_fps, limits=limits)
+
+    def frames(
+        self,
+        content: BinaryIO,
+        span: SegmentSpan,
+        *,
+        sample_fps: float | None,
+        warn: Callable[[MediaWarning], None] | None = None,
+    ) -> Iterator[Frame]:
+        return self.decoder.frames(io.BytesIO(self.clip), span, sample_fps=sample_fps, warn=warn)
+
+    def get(self, name: str) -> "ScriptedVideo":
+        return self
+
+    @property
+    def info(self) -> ModelInfo:
+        return MODEL
+
+    def detect(
+        self,
+        frames: Iterable[Frame],
+        *,
+        min_confidence: float,
+        iou_threshold: float,
+        labels: tuple[str, ...] | None = None,
+    ) -> Iterator[FrameDetections]:
+        for frame in frames:
+            seen = (each for each in self.look(frame.time_s) if each.confidence > min_confidence)
+            yield FrameDetections(frame.index, frame.time_s, tuple(seen))
+
+
+@dataclass(frozen=True)
+class Answers:
+    tracks: Sequence[Track]
+    detections: Sequence[DetectionRow]
+    summary: dict[str, object]
+    timeline: dict[str, object]
+
+
+async def analysed(
+    spec: SpecRequest = SPEC, *, segment_s: float = 3.0, look: Callable[[float], Iterable[Detection]] = seen_at
+) -> Answers:
+    world = World(media=ScriptedVideo(look), segment_s=segment_s)
+    job = await registered(world, spec)
+    await world.work_off(rounds=50)
+    assert (await world.job(job)).status is JobStatus.SUCCEEDED
+    return await answers(world, job)
+
+
+async def registered(world: World, spec: SpecRequest = SPEC) -> AnalysisJob:
+    return value_of(await world.register(principal(), Incoming(details=VideoDetails(spec=spec)))).job.job
+
+
+async def answers(world: World, job: AnalysisJob) -> Answers:
+    uow, page = world.database.unit_of_work, Page(limit=10_000)
+    tracks = value_of(await ListTracks(uow)(principal(), job.video_id, None, TrackFilter(), page))
+    detections = value_of(await ListDetections(uow)(principal(), job.video_id, None, DetectionFilter(), page))
+    timeline = value_of(await GetTimeline(uow)(principal(), job.video_id, None))
+    assert isinstance(timeline, VideoTimeline)
+    async with uow() as unit:
+        results = await unit.results.of_job(job.tenant_id, job.id)
+    return Answers(tracks.items, detections.items, results["summary"], timeline.timeline)
+
+
+async def test_objects_are_followed_and_counted() -> None:
+    found = await analysed()
+
+    car, truck = found.tracks
+    assert [(track.track_id, track.label) for track in (car, truck)] == [(1, "car"), (2, "truck")]
+    assert (car.first_seen_s, truck.first_seen_s) == (0.0, 5.0)
+    assert car.last_seen_s == pytest.approx(8.4)
+    assert found.summary["unique_tracks"] == 2
+    labels = found.summary["labels"]
+    assert isinstance(labels, dict)
+    assert {label: seen["unique_tracks"] for label, seen in labels.items()} == {"car": 1, "truck": 1}
+    assert found.summary["line_crossings"] == [
+        {"line": "middle", "label": "car", "forward": 0, "backward": 1},
+        {"line": "middle", "label": "truck", "forward": 1, "backward": 0},
+    ]
+    zones = found.summary["zones"]
+    assert isinstance(zones, list)
+    assert [(use["zone"], use["label"], use["tracks"]) for use in zones] == [("left", "car", 1), ("left", "truck", 1)]
+    assert zones[0]["dwell_total_s"] == pytest.approx(3.0, abs=0.01)
+    assert found.summary["minimum_track"] == {"seconds": 0.5, "points": 2}
+
+
+async def test_every_detection_shown_tells_its_track() -> None:
+    found = await analysed()
+
+    of_track = {track.track_id: track.label for track in found.tracks}
+    assert found.detections
+    assert all(row.track_id is not None and of_track[row.track_id] == row.label for row in found.detections)
+
+
+async def test_faint_detections_bridge_gaps_and_show_nowhere() -> None:
+    found = await analysed()
+
+    assert {row.label for row in found.detections} == {"car", "truck"}
+    assert min(row.confidence for row in found.detections) >= 0.25
+    assert found.summary["detections"] == len(found.detections)
+    assert found.timeline["labels"] == {
+        "car": [{"start_s": 0.0, "end_s": pytest.approx(8.4)}],
+        "truck": [{"start_s": 5.0, "end_s": pytest.approx(8.8)}],
+    }
+    labels = found.summary["labels"]
+    assert isinstance(labels, dict)
+    assert labels["car"]["frames"] == sum(row.label == "car" for row in found.detections)
+    assert found.tracks[0].points > labels["car"]["detections"], "the faint ones are part of the track"
+
+
+async def test_a_track_that_never_reaches_the_clients_confidence_is_not_there() -> None:
+    found = await analysed(SpecRequest(min_confidence=0.85, lines=(MIDDLE,), zones=(LEFT,)))
+
+    assert [track.label for track in found.tracks] == ["car"]
+    assert {row.label for row in found.detections} == {"car"}
+    assert found.summary["unique_tracks"] == 1
+    assert found.summary["line_crossings"] == [{"line": "middle", "label": "car", "forward": 0, "backward": 1}]
+
+
+@pytest.mark.parametrize("sample_fps", [5.0, "native"])
+async def test_answers_do_not_depend_on_how_the_video_was_cut(sample_fps: float) -> None:
+    spec = SpecRequest(sample_fps=sample_fps, lines=(MIDDLE,), zones=(LEFT,))
+    by_length = [await analysed(spec, segment_s=length) for length in (1.0, 3.0, 10.0, 100.0)]
+
+    assert by_length[0].tracks
+    assert all(each == by_length[0] for each in by_length[1:])
+
+
+async def test_a_video_without_anything_in_it_has_empty_answers() -> None:
+    found = await analysed(look=lambda _: ())
+
+    assert (found.tracks, found.detections, found.summary["unique_tracks"]) == ([], [], 0)
+    assert (found.summary["labels"], found.summary["line_crossings"], found.summary["zones"]) == ({}, [], [])
+    assert found.timeline["labels"] == {}
+
+
+async def analysed_up_to_the_end(world: World) -> AnalysisJob:
+    job = await registered(world)
+    value_of(await world.plan(job.id))
+    for segment in await world.segments():
+        value_of(await world.run(segment.id))
+    return job
+
+
+async def test_before_the_job_has_succeeded_there_are_no_tracks_and_no_timeline() -> None:
+    world = World(media=ScriptedVideo(), segment_s=3.0)
+    job = await analysed_up_to_the_end(world)
+    uow = world.database.unit_of_work
+
+    page = value_of(await ListTracks(uow)(principal(), job.video_id, job.id, TrackFilter(), Page()))
+    timeline = await GetTimeline(uow)(principal(), job.video_id, job.id)
+
+    assert page.items == []
+    assert isinstance(error_of(timeline), ResultNotFound)
+
+
+async def test_a_holder_that_lost_the_stage_publishes_nothing() -> None:
+    world = World(media=ScriptedVideo(), segment_s=3.0)
+    job = await analysed_up_to_the_end(world)
+
+    class Thief:
+        """Takes the stage over while the objects are being followed."""
+
+        def __init__(self, _: float) -> None:
+            stored = world.database.jobs[job.id]
+            stored._work = stored.work.freed(world.clock.now())
+            stored.claim(stored.stage, "thief", world.clock.now(), world.rules.lease)
+            self.memory_s = 1.0
+
+        def update(self, frame: FrameDetections) -> Sequence[object]:
+            return ()
+
+        def finish(self) -> Sequence[object]:
+            return ()
+
+    finish = world.finishing_with(Thief)
+    assert isinstance(error_of(await finish(job.id)), LeaseLost)
+
+    assert world.database.tracks == {}
+    assert world.database.results == {}
+    assert (await world.job(job)).status is JobStatus.RUNNING
+
+
+async def test_a_worker_that_must_go_hands_the_stage_back_and_another_finishes_it() -> None:
+    world = World(media=ScriptedVideo(), segment_s=3.0)
+    job = await analysed_up_to_the_end(world)
+    world.worker.leave()
+
+    with pytest.raises(Leaving):
+        await world.finish(job.id)
+    assert world.database.tracks == {}
+
+    other = World(world.database, world.storage, world.clock, media=world.media, segment_s=3.0)
+    value_of(await other.finish(job.id))
+    assert len((await answers(other, job)).tracks) == 2
+
+
+async def test_deleting_the_video_deletes_its_tracks() -> None:
+    world = World(media=ScriptedVideo(), segment_s=3.0)
+    job = await registered(world)
+    await world.work_off(rounds=50)
+
+    value_of(await world.delete(principal(), job.video_id))
+
+    assert world.database.tracks == {}
