@@ -53,7 +53,7 @@ doctor: $(VENV)/.installed ## check this machine, and say how to mend what is wr
 .PHONY: constraints
 constraints: $(BIN)/uv ## pin every dependency anew
 	@printf '%s\n' '# Pinned by "make constraints" from pyproject.toml, for every platform and Python >= 3.11.' > constraints.new
-	@$(BIN)/uv pip compile pyproject.toml --extra demo --group dev --universal --python-version 3.11 --upgrade --quiet \
+	@$(BIN)/uv pip compile pyproject.toml --extra demo --group dev --group parity --universal --python-version 3.11 --upgrade --quiet \
 		--no-header --no-annotate --no-emit-index-url --no-emit-find-links >> constraints.new
 	@mv constraints.new constraints.txt
 
@@ -73,5 +73,5 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/uv
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/uv
-	@$(INSTALL) -e '.[demo]' --group dev
+	@$(INSTALL) -e '.[demo]' --group dev --group parity
 	@touch $@ $(VENV)/.installed
