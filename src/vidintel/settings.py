@@ -46,7 +46,10 @@ class AnalysisSettings(_Group):
 
 
 class WorkSettings(_Group):
-    """How work is handed out, held and tried again. Seconds throughout; after ``stall_s`` without a frame it hangs."""
+    """How work is handed out, held and tried again. Seconds throughout; after ``stall_s`` without a frame it hangs.
+
+    ``memory_bytes`` is for each piece of work at once, and as much again for the process itself.
+    """
 
     concurrency: int = Field(2, ge=1)
     max_attempts: int = Field(3, ge=1)
@@ -59,6 +62,7 @@ class WorkSettings(_Group):
     poll_s: float = Field(1.0, gt=0)
     sweep_s: float = Field(2.0, gt=0)
     drain_s: float = Field(30.0, ge=0)
+    memory_bytes: int = Field(3 * 1024**3, ge=1024**3)
 
     @model_validator(mode="after")
     def _lease_outlives_heartbeats(self) -> "WorkSettings":

@@ -1,14 +1,16 @@
 """Files that are no videos, or bad ones: each gets its typed error, and leaves nothing behind."""
 
 import io
+import struct
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import jwt
 import pytest
 
-from tests.e2e.serving import SAMPLE, ServedSystem, wait_for_job
+from tests.e2e.serving import SAMPLE, ServedSystem, upload, wait_for_job
 from tests.media_files import (
     PLAIN,
     even_times,
@@ -134,3 +136,62 @@ def test_bad_tokens_are_no_entrance(system: ServedSystem) -> None:
         answer = httpx.get(f"{system.url}/api/v1/videos", headers={"Authorization": f"Bearer {token}"})
         assert (answer.status_code, answer.json()["code"]) == (401, "authentication_required")
     assert httpx.get(f"{system.url}/api/v1/videos").status_code == 401
+
+
+def test_a_file_whose_index_asks_for_all_memory_fails_alone(server_dir: Path) -> None:
+    limited = {"VIDINTEL_WORK__MEMORY_BYTES": str(1024**3), "VIDINTEL_WORK__CONCURRENCY": "1"}
+    with ServedSystem(server_dir / "data", limited) as system, system.client() as client:
+        pid = system.worker_pid()
+        job_id = send(client, with_giant_index(tracks=12, samples=20_000_000)).json()["job"]["id"]
+
+        assert wait_for_job(client, job_id)["status"] == "failed"
+        assert peak_memory_bytes(pid) < 3 * 1024**3
+        assert wait_for_job(client, upload(client)["job"]["id"])["status"] == "succeeded"
+        assert system.worker_pid() == pid
+
+
+def peak_memory_bytes(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+
+def with_giant_index(*, tracks: int, samples: int) -> bytes:
+    """An MP4 of a few kilobytes whose tables claim ``samples`` equal samples in each of ``tracks``."""
+
+    def box(kind: bytes, *parts: bytes) -> bytes:
+        return struct.pack(">I", 8 + sum(map(len, parts))) + kind + b"".join(parts)
+
+    def full(kind: bytes, *parts: bytes, flags: int = 0) -> bytes:
+        return box(kind, struct.pack(">I", flags), *parts)
+
+    matrix = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
+    picture = bytes(6) + struct.pack(">H16xHHIIIH32xHh", 1, 64, 64, 0x480000, 0x480000, 0, 1, 24, -1)
+    table = box(
+        b"stbl",
+        full(b"stsd", struct.pack(">I", 1), box(b"jpeg", picture)),
+        full(b"stts", struct.pack(">3I", 1, samples, 1)),
+        full(b"stsc", struct.pack(">4I", 1, 1, samples, 1)),
+        full(b"stsz", struct.pack(">2I", 1, samples)),
+        full(b"stco", struct.pack(">2I", 1, 40)),
+    )
+    here = box(b"dinf", full(b"dref", struct.pack(">I", 1), full(b"url ", flags=1)))
+    media = box(
+        b"mdia",
+        full(b"mdhd", struct.pack(">4IHH", 0, 0, 1_000_000, samples, 0x55C4, 0)),
+        full(b"hdlr", b"\0\0\0\0vide" + bytes(12) + b"v\0"),
+        box(b"minf", full(b"vmhd", bytes(8), flags=1), here, table),
+    )
+    trak = [
+        box(
+            b"trak",
+            full(b"tkhd", struct.pack(">5I16x", 0, 0, each + 1, 0, 1000), matrix, bytes(8), flags=7),
+            media,
+        )
+        for each in range(tracks)
+    ]
+    head = struct.pack(">4IIH10x", 0, 0, 1000, 1000, 0x10000, 0x100) + matrix + bytes(24) + struct.pack(">I", 2)
+    return (
+        box(b"ftyp", b"isom\0\0\2\0isommp41")
+        + box(b"mdat", bytes(range(256)) * 16)
+        + box(b"moov", full(b"mvhd", head), *trak)
+    )

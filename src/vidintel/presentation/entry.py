@@ -23,6 +23,7 @@ from vidintel.infrastructure.logging import configure_logging
 from vidintel.presentation.failure import CannotRun
 from vidintel.presentation.http.app import create_app
 from vidintel.presentation.http.protocol import BoundedHeadProtocol
+from vidintel.presentation.memory import bound_memory
 from vidintel.presentation.supervisor import WorkerSupervisor
 from vidintel.presentation.worker import WorkerProcess
 from vidintel.settings import AuthSettings, Settings
@@ -73,6 +74,7 @@ def run_api(settings: Settings) -> None:
 def run_worker(settings: Settings, *, name: str | None, with_parent: bool) -> None:
     """One worker process, until SIGTERM or SIGINT; ``with_parent`` also until standard input ends."""
     configure_logging(settings.log)
+    bound_memory(settings.work.memory_bytes * (settings.work.concurrency + 1))
     container = _container(settings, _configured_url(settings))
     if name is not None:
         container.owner.override(providers.Object(name))

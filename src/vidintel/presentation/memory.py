@@ -1,0 +1,20 @@
+"""What a worker may take of the machine's memory: a hostile file ends its own work, and nothing else."""
+
+import resource
+from contextlib import suppress
+from pathlib import Path
+
+_FIRST_TO_GO = "500"
+
+
+def bound_memory(limit_bytes: int) -> None:
+    """From now on this process is refused memory beyond ``limit_bytes``; an index of a few bytes can ask for all.
+
+    Should the machine run out all the same, the kernel ends this process before the database and the API.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = limit_bytes if hard == resource.RLIM_INFINITY else min(limit_bytes, hard)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_GO)
