@@ -164,7 +164,14 @@ class VideoContract:
                 items, _ = await uow.videos.list(TENANT, VideoFilter(status=status), Page())
                 assert [item.id for item in items] == [video.id]
 
-    @pytest.mark.parametrize("cursor", ["", "?", "bm8", "WzEsMl0", "W10", "ä", "bnVsbA", "WyIyMDI2LTA1LTAxIiwieCJd"])
+    @pytest.mark.parametrize(
+        "cursor",
+        [
+            *("", "?", "bm8", "WzEsMl0", "W10", "ä", "bnVsbA", "WyIyMDI2LTA1LTAxIiwieCJd"),
+            # A moment that is out of range in UTC.
+            "WyI5OTk5LTEyLTMxVDIzOjU5OjU5LTIzOjU5IiwiMGI3YzJmM2UtNmEwZC00ZDBmLTlhNTMtMGQzZjVmMGM5YjExIl0",
+        ],
+    )
     async def test_a_bad_cursor_is_refused(self, unit_of_work: UnitOfWorkFactory, cursor: str) -> None:
         async with unit_of_work() as uow:
             with pytest.raises(ValidationError) as refused:

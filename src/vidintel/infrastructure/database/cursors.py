@@ -4,7 +4,7 @@ import base64
 import binascii
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import UUID
 
@@ -33,8 +33,8 @@ def decode_newest(cursor: str) -> tuple[datetime, UUID]:
         moment = datetime.fromisoformat(str(created_at))
         if moment.tzinfo is None:
             raise _bad_cursor()
-        return moment, UUID(str(row_id))
-    except ValueError:
+        return moment.astimezone(UTC), UUID(str(row_id))
+    except (ValueError, OverflowError):
         raise _bad_cursor() from None
 
 
