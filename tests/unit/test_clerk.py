@@ -139,6 +139,7 @@ REFUSED: dict[str, Callable[[], str]] = {
     "organisation with an unknown role": lambda: signed(claims(o={"id": "org_acme", "rol": "billing"})),
     "organisation with an odd id": lambda: signed(claims(o={"id": "org acme", "rol": "admin"})),
     "organisation named like a user": lambda: signed(claims(o={"id": "user_bob", "rol": "admin"})),
+    "user named like an organisation": lambda: signed(claims(sub="org_acme", o=ABSENT)),
     "version 1, organisation without a role": lambda: signed(version_1(org_id="org_acme")),
     "version 1, organisation in the shape of version 2": lambda: signed(claims(v=ABSENT)),
     "machine token mt_": lambda: "mt_abcdefghijklmnop",

@@ -84,6 +84,9 @@ class ClerkTokenVerifier:
             _refuse("belongs to a session that is not active")
         organisation = _organisation(claims)
         if organisation is None:
+            # The user's id becomes the tenant's: no user may pass for an organisation either.
+            if user.startswith("org_"):
+                _refuse("names an organisation as its user")
             return Principal(UserId(user), TenantId(user), Role.ADMIN)
         tenant, role = organisation
         return Principal(UserId(user), TenantId(tenant), role)
