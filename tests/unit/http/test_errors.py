@@ -162,6 +162,8 @@ BAD_REQUESTS: list[tuple[str, str, dict[str, object], int, str, tuple[str, ...]]
     ("PATCH", VIDEO, {"json": {"status": "completed"}}, 422, "request_invalid", ("status",)),
     ("PATCH", VIDEO, {"json": {"title": 7}}, 422, "request_invalid", ("title",)),
     ("PATCH", VIDEO, {"json": {"captured_at": 0}}, 422, "request_invalid", ("captured_at",)),
+    ("PATCH", VIDEO, {"json": {"captured_at": "1600000000"}}, 422, "request_invalid", ("captured_at",)),
+    ("PATCH", VIDEO, {"json": {"captured_at": "1600000000.5"}}, 422, "request_invalid", ("captured_at",)),
     ("PATCH", VIDEO, {"json": {"captured_at": "yesterday"}}, 422, "request_invalid", ("captured_at",)),
     ("POST", f"{VIDEO}/jobs", {"json": {"sample_fps": "fast"}}, 422, "request_invalid", ()),
     ("POST", f"{VIDEO}/jobs", {"json": {"min_confidence": "0.5"}}, 422, "request_invalid", ("min_confidence",)),

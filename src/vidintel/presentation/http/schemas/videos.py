@@ -1,5 +1,6 @@
 """Videos: what clients say about them, and what we say."""
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, TypeAlias
 from uuid import UUID
@@ -35,10 +36,12 @@ _VIDEO_EXAMPLE: dict[str, Any] = {
     "updated_at": "2026-05-01T08:00:09.412000Z",
 }
 
+_NUMBER = re.compile(r"\s*[+-]?[\d.]*\s*")
+
 
 def _only_text(value: object) -> object:
-    # Pydantic would also take a number, as seconds since 1970.
-    if not isinstance(value, str | datetime):
+    # Pydantic would also take a number, in digits too, as seconds since 1970.
+    if not isinstance(value, str | datetime) or (isinstance(value, str) and _NUMBER.fullmatch(value)):
         raise ValueError("A time is written as RFC 3339 text, for example 2026-05-01T12:00:00Z.")
     return value
 
