@@ -36,8 +36,10 @@ def test_letterbox_scales_and_centres(
 
     assert letterbox.canvas == canvas
     assert (letterbox.top, letterbox.left) == corner
-    image = letterbox.apply(np.full((*picture, 3), 7, dtype=np.uint8))
-    assert image.shape == (*canvas, 3)
+    image = np.empty((*canvas, 3), dtype=np.uint8)
+    letterbox.blank(image)
+    for value in (200, 7):
+        letterbox.draw(np.full((*picture, 3), value, dtype=np.uint8), image)
     assert (image == 7).all(axis=2).sum() == letterbox.scaled[0] * letterbox.scaled[1]
     assert (image[image != 7] == 114).all()
 

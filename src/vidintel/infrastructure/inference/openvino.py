@@ -137,6 +137,8 @@ class _Pipeline:
         count = 2 * int(compiled.get_property(properties.optimal_number_of_infer_requests()))
         self._letterbox = letterbox
         self._idle = deque(compiled.create_infer_request() for _ in range(count))
+        for request in self._idle:
+            letterbox.blank(request.get_input_tensor().data[0])
         self._busy: deque[tuple[Frame, ov.InferRequest]] = deque()
 
     def __enter__(self) -> "_Pipeline":
@@ -153,7 +155,8 @@ class _Pipeline:
             if not self._idle:
                 yield from self._finish_oldest()
             request = self._idle.popleft()
-            request.start_async({0: self._letterbox.apply(frame.image)[None]})
+            self._letterbox.draw(frame.image, request.get_input_tensor().data[0])
+            request.start_async()
             self._busy.append((frame, request))
         while self._busy:
             yield from self._finish_oldest()

@@ -50,16 +50,17 @@ class Letterbox:
         top, left = (round(each / 2 - 0.1) for each in spare)
         return cls(picture, scaled, canvas, left, top)
 
-    def apply(self, image: Image) -> Image:
-        """The padded input: canvas height × canvas width × 3, BGR."""
-        if image.shape[:2] != self.scaled:
-            resized = cv2.resize(image, self.scaled[::-1], interpolation=cv2.INTER_LINEAR)
-            image = np.asarray(resized, dtype=np.uint8)
-        if self.scaled == self.canvas:
-            return image
-        padded = np.full((*self.canvas, 3), _PAD_VALUE, dtype=np.uint8)
-        padded[self.top : self.top + self.scaled[0], self.left : self.left + self.scaled[1]] = image
-        return padded
+    def blank(self, canvas: Image) -> None:
+        """Prepare ``canvas`` (canvas height × canvas width × 3), which may hold anything, for pictures to come."""
+        canvas[:] = _PAD_VALUE
+
+    def draw(self, image: Image, canvas: Image) -> None:
+        """Put ``image`` (BGR), scaled, into its place on ``canvas``; what lies around it stays."""
+        place = canvas[self.top : self.top + self.scaled[0], self.left : self.left + self.scaled[1]]
+        if image.shape[:2] == self.scaled:
+            place[:] = image
+        else:
+            cv2.resize(image, self.scaled[::-1], dst=place, interpolation=cv2.INTER_LINEAR)
 
     def on_picture(self, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
         """Boxes (n × 4, ``xyxy``, pixels of the input) on the picture, clipped to it and normalised 0..1."""
