@@ -10,6 +10,7 @@ from typing import BinaryIO, Self
 
 from tests.in_memory import (
     Detections,
+    EvidencePictures,
     Jobs,
     ObjectDeletions,
     Results,
@@ -104,6 +105,7 @@ class InMemoryUnitOfWork:
         self.segments = Segments(self._transaction)
         self.detections = Detections(self._transaction)
         self.tracks = Tracks(self._transaction)
+        self.evidence = EvidencePictures(self._transaction)
         self.results = Results(self._transaction)
         self.object_deletions = ObjectDeletions(self._transaction)
         self.work_queue = WorkQueue(self._transaction)

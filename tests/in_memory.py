@@ -13,6 +13,7 @@ from vidintel.application.ports import (
     DetectionFilter,
     DetectionRow,
     DueWork,
+    Evidence,
     JobProgress,
     Page,
     TrackFilter,
@@ -54,6 +55,7 @@ class Store:
     detections: dict[tuple[JobId, int, int], _StoredDetection] = field(default_factory=dict)
     tracks: dict[tuple[JobId, int], tuple[TenantId, Track]] = field(default_factory=dict)
     results: dict[tuple[JobId, str], tuple[TenantId, dict[str, object]]] = field(default_factory=dict)
+    evidence: dict[tuple[JobId, str], tuple[TenantId, Evidence]] = field(default_factory=dict)
     object_deletions: dict[str, datetime] = field(default_factory=dict)
 
 
@@ -100,6 +102,7 @@ class Transaction:
         self.detections = _Table(store.detections)
         self.tracks = _Table(store.tracks)
         self.results = _Table(store.results)
+        self.evidence = _Table(store.evidence)
         self.object_deletions = _Table(store.object_deletions)
         self.staged_frames: list[TrackedFrame] = []
         self.staged_tracks: list[Track] = []
@@ -107,6 +110,7 @@ class Transaction:
     def commit(self) -> None:
         for table in (self.videos, self.jobs, self.segments, self.detections, self.tracks, self.results):
             table.commit()
+        self.evidence.commit()
         self.object_deletions.commit()
         self.staged_frames, self.staged_tracks = [], []
 
@@ -145,6 +149,9 @@ class Videos:
         for result, _ in list(self._tables.results.items()):
             if result[0] in gone:
                 self._tables.results.remove(result)
+        for picture, _ in list(self._tables.evidence.items()):
+            if picture[0] in gone:
+                self._tables.evidence.remove(picture)
         for job_id in gone:
             self._tables.jobs.remove(job_id)
         self._tables.videos.remove(video_id)
@@ -388,6 +395,30 @@ class Results:
             for (of, kind), (owner, data) in sorted(self._tables.results.items(), key=lambda item: item[0][1])
             if of == job_id and owner == tenant_id
         }
+
+
+class EvidencePictures:
+    def __init__(self, transaction: Transaction) -> None:
+        self._tables = transaction
+
+    async def put_all(self, job: AnalysisJob, pictures: Sequence[Evidence]) -> None:
+        for key, _ in list(self._tables.evidence.items()):
+            if key[0] == job.id:
+                self._tables.evidence.remove(key)
+        for picture in pictures:
+            self._tables.evidence.put((job.id, picture.name), (job.tenant_id, picture))
+
+    async def get(self, tenant_id: TenantId, job_id: JobId, name: str) -> Evidence | None:
+        found = self._tables.evidence.get((job_id, name))
+        return found[1] if found is not None and found[0] == tenant_id else None
+
+    async def keys_of_video(self, tenant_id: TenantId, video_id: VideoId) -> Sequence[str]:
+        jobs = {job.id for job in self._tables.jobs.where(lambda job: job.video_id == video_id)}
+        return sorted(
+            picture.content.key
+            for (job_id, _), (owner, picture) in self._tables.evidence.items()
+            if job_id in jobs and owner == tenant_id
+        )
 
 
 class ObjectDeletions:

@@ -12,6 +12,7 @@ from dependency_injector import containers, providers
 
 from vidintel.application.analysis import CancelJob, GetJob, ListJobs, RequestAnalysis, RetryJob
 from vidintel.application.dispatching import CollectGarbage, DispatchWork, ReclaimWork
+from vidintel.application.evidence import OpenPicture, TakePictures
 from vidintel.application.finishing import FinishJob
 from vidintel.application.holding import WorkerIdentity
 from vidintel.application.ports import MediaLimits
@@ -36,6 +37,7 @@ from vidintel.infrastructure.database.unit_of_work import SqlUnitOfWork
 from vidintel.infrastructure.inference.detectors import LoadedDetectors
 from vidintel.infrastructure.inference.registry import DirectoryModelRegistry
 from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
+from vidintel.infrastructure.media.evidence import PyAvEvidenceCamera
 from vidintel.infrastructure.media.rendering import SubprocessFrameRenderer
 from vidintel.infrastructure.storage.local_disk import LocalDiskObjectStorage
 from vidintel.infrastructure.tasks.in_process import QUEUE, DramatiqDoorbell, DramatiqEngine, in_process_broker
@@ -110,6 +112,9 @@ class Container(containers.DeclarativeContainer):
     )
     decoder = providers.Singleton(PyAvVideoDecoder)
     tracker = providers.Factory(MotionTracker)
+    take_pictures = providers.Factory(
+        TakePictures, uow.provider, storage, providers.Factory(PyAvEvidenceCamera, decoder), clock
+    )
     media_limits = providers.Callable(_media_limits, settings.provided.limits)
     renderer = providers.Singleton(SubprocessFrameRenderer, providers.Callable(partial, open_stored, objects_dir))
     verifier = providers.Singleton(_token_verifier, settings.provided.auth)
@@ -143,6 +148,7 @@ class Container(containers.DeclarativeContainer):
         list_detections=providers.Factory(ListDetections, uow.provider),
         list_tracks=providers.Factory(ListTracks, uow.provider),
         get_timeline=providers.Factory(GetTimeline, uow.provider),
+        open_picture=providers.Factory(OpenPicture, uow.provider, storage),
         get_results=providers.Factory(GetResults, uow.provider),
         render_frame=providers.Factory(RenderFrame, uow.provider, renderer),
         list_models=providers.Factory(ListModels, registry),
@@ -179,7 +185,7 @@ class Container(containers.DeclarativeContainer):
             limits=media_limits,
         ),
         run_segment=providers.Factory(RunSegment, uow.provider, storage, decoder, detectors, clock, identity, rules),
-        finish_job=providers.Factory(FinishJob, uow.provider, tracker.provider, clock, identity, rules),
+        finish_job=providers.Factory(FinishJob, uow.provider, tracker.provider, take_pictures, clock, identity, rules),
         dispatch=providers.Factory(
             DispatchWork,
             uow.provider,

@@ -13,6 +13,7 @@ from tests.contracts.stored import keep, reload_job, reload_segment
 from tests.factories import (
     LEASE,
     NOW,
+    SHA256,
     TENANT,
     make_detection,
     make_frame,
@@ -21,13 +22,21 @@ from tests.factories import (
     make_track,
     make_video,
 )
-from vidintel.application.ports import DetectionFilter, DueWork, Page, TrackFilter, UnitOfWork, UnitOfWorkFactory
+from vidintel.application.ports import (
+    DetectionFilter,
+    DueWork,
+    Evidence,
+    Page,
+    TrackFilter,
+    UnitOfWork,
+    UnitOfWorkFactory,
+)
 from vidintel.domain.analysis import AnalysisJob, JobStage, JobStatus, Segment, SegmentStatus
 from vidintel.domain.detection import BoundingBox, FrameDetections
 from vidintel.domain.errors import ValidationError
 from vidintel.domain.identity import TenantId
 from vidintel.domain.tracking import Track, TrackedFrame
-from vidintel.domain.video import Video
+from vidintel.domain.video import StoredContent, Video
 
 STRANGER = TenantId("org_stranger")
 LATER = NOW + timedelta(minutes=5)
@@ -363,6 +372,35 @@ class ResultContract:
         async with unit_of_work() as uow:
             assert await uow.results.of_job(TENANT, job.id) == {"summary": summary, "timeline": {"buckets": [1, 2.5]}}
             assert await uow.results.of_job(STRANGER, job.id) == {}
+
+
+class EvidenceContract:
+    async def test_pictures_are_read_back_by_name_and_replaced(self, unit_of_work: UnitOfWorkFactory) -> None:
+        _, job = await analysed(unit_of_work, [])
+        poster, shot, newer = (Evidence(name, StoredContent(f"k/{name}", 2**33, SHA256)) for name in ("a", "b", "c"))
+        for pictures in ([poster, shot], [shot, newer]):
+            async with unit_of_work() as uow:
+                await uow.evidence.put_all(job, pictures)
+                await uow.commit()
+
+        async with unit_of_work() as uow:
+            assert await uow.evidence.get(TENANT, job.id, "a") is None
+            assert await uow.evidence.get(TENANT, job.id, "b") == shot
+            assert await uow.evidence.get(TENANT, job.id, "c") == newer
+            assert await uow.evidence.get(STRANGER, job.id, "b") is None
+            assert await uow.evidence.keys_of_video(TENANT, job.video_id) == ["k/b", "k/c"]
+            assert await uow.evidence.keys_of_video(STRANGER, job.video_id) == []
+
+    async def test_pictures_go_with_their_video(self, unit_of_work: UnitOfWorkFactory) -> None:
+        video, job = await analysed(unit_of_work, [])
+        async with unit_of_work() as uow:
+            await uow.evidence.put_all(job, [])
+            await uow.evidence.put_all(job, [Evidence("a", StoredContent("k/a", 1, SHA256))])
+            await uow.videos.delete(TENANT, video.id)
+            await uow.commit()
+
+        async with unit_of_work() as uow:
+            assert await uow.evidence.get(TENANT, job.id, "a") is None
 
 
 class ObjectDeletionContract:

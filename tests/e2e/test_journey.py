@@ -146,6 +146,28 @@ def test_the_timeline_tells_when_each_label_is_in_sight(client: httpx.Client, an
         assert all(any(span["start_s"] <= time <= span["end_s"] for span in spans) for time in times)
 
 
+def test_pictures_are_kept_as_evidence(client: httpx.Client, analysed: dict[str, str]) -> None:
+    url = f"/videos/{analysed['video']}"
+    evidence = client.get(f"{url}/results").json()["results"]["evidence"]
+    tracks = client.get(f"{url}/tracks", params={"limit": 1000}).json()["items"]
+
+    poster, preview = (client.get(f"{url}/{name}.jpg") for name in ("poster", "preview"))
+    moments = [evidence["poster_s"] + shift for shift in (0.0, -0.2, 0.2)]
+    frames = [_decoded(client.get(f"{url}/frames/{time_s:.3f}.jpg").content) for time_s in moments]
+    itself, before, after = (np.abs(_decoded(poster.content).astype(int) - frame).mean() for frame in frames)
+
+    assert poster.headers["cache-control"] == "private, no-cache"
+    assert itself < min(before, after), "the poster is the frame of its moment"
+    assert _decoded(preview.content).shape == (90, 1600, 3)
+    assert evidence["shots"] == [track["track_id"] for track in tracks]
+    for track in tracks[:5]:
+        shot = client.get(f"{url}/tracks/{track['track_id']}/shot.jpg", params={"job_id": analysed["job"]})
+        height, width = _decoded(shot.content).shape[:2]
+        box = track["best_shot"]["box"]
+        true_ratio = (box["x2"] - box["x1"]) * 640 / ((box["y2"] - box["y1"]) * 360)
+        assert width / height == pytest.approx(true_ratio, rel=0.25)
+
+
 def test_a_frame_is_served_with_its_boxes(client: httpx.Client, analysed: dict[str, str]) -> None:
     plain, boxed = (
         client.get(f"/videos/{analysed['video']}/frames/9.4.jpg", params={"boxes": boxes})
@@ -181,6 +203,8 @@ def test_another_tenant_sees_nothing_at_all(
         stranger.get(f"/videos/{video}/detections", params={"job_id": job}),
         stranger.get(f"/videos/{video}/tracks"),
         stranger.get(f"/videos/{video}/timeline"),
+        stranger.get(f"/videos/{video}/poster.jpg"),
+        stranger.get(f"/videos/{video}/tracks/1/shot.jpg"),
         stranger.get(f"/videos/{video}/results"),
         stranger.get(f"/videos/{video}/frames/1.jpg"),
         stranger.get(f"/videos/{video}/jobs"),

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import asdict
 
+from vidintel.application.evidence import Album, TakePictures, evidence_result, orders_for
 from vidintel.application.following import Followed, VideoFollowing
 from vidintel.application.holding import Hold, WorkerIdentity
 from vidintel.application.ports import Clock, TrackerFactory, UnitOfWork, UnitOfWorkFactory
@@ -18,7 +19,7 @@ _BATCH_FRAMES = 200
 
 
 class FinishJob:
-    """When the last segment is done: follow the objects, sum up, store the results, end the job.
+    """When the last segment is done: follow the objects, sum up, take pictures, store the results, end the job.
 
     What is found is gathered aside while the job's row is free for heartbeats, and published in the same transaction
     that ends the job: so a crash leaves nothing, and a holder who lost the stage writes nothing.
@@ -28,12 +29,14 @@ class FinishJob:
         self,
         uow: UnitOfWorkFactory,
         new_tracker: TrackerFactory,
+        take_pictures: TakePictures,
         clock: Clock,
         worker: WorkerIdentity,
         rules: WorkRules,
     ) -> None:
         self._uow = uow
         self._new_tracker = new_tracker
+        self._take_pictures = take_pictures
         self._clock = clock
         self._stage = StageHolder(uow, clock, worker, rules)
 
@@ -52,17 +55,34 @@ class FinishJob:
                     await uow.tracks.stage(followed.frames, followed.tracks)
             progress = await uow.jobs.progress(claimed.tenant_id, claimed.id)
             warnings = WarningSummary.of(await uow.segments.warnings(claimed.id))
-            now = self._clock.now()
-            video, job = await lock_video_and_job(uow, claimed)
-            job.succeed(token, now)
-            video.complete(now)
             summary = following.summary(progress.frames_done) | {"warnings": [asdict(each) for each in warnings]}
-            await uow.results.put(job, "summary", summary)
-            await uow.results.put(job, "timeline", following.timeline())
-            await uow.tracks.publish(job)
-            await uow.jobs.save(job)
-            await uow.videos.save(video)
-            await uow.commit()
+            orders = orders_for(video, following)
+            album = await self._take_pictures(video, claimed, token, orders, hold.check)
+            results = {
+                "summary": summary,
+                "timeline": following.timeline(),
+                "evidence": evidence_result(orders, album.made, following),
+            }
+            try:
+                await self._end(uow, claimed, token, results, album)
+            except BaseException:
+                await asyncio.shield(self._take_pictures.discard(album))
+                raise
+
+    async def _end(
+        self, uow: UnitOfWork, claimed: AnalysisJob, token: int, results: dict[str, dict[str, object]], album: Album
+    ) -> None:
+        now = self._clock.now()
+        video, job = await lock_video_and_job(uow, claimed)
+        job.succeed(token, now)
+        video.complete(now)
+        for kind, data in results.items():
+            await uow.results.put(job, kind, data)
+        await uow.tracks.publish(job)
+        await self._take_pictures.keep(uow, job, album)
+        await uow.jobs.save(job)
+        await uow.videos.save(video)
+        await uow.commit()
 
 
 async def _followed(

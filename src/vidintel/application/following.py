@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from heapq import nlargest
 
 from vidintel.application.ports import Tracker
 from vidintel.domain.analysis import AnalysisSpec
@@ -18,6 +19,7 @@ from vidintel.domain.analytics import (
 from vidintel.domain.detection import FrameDetections
 from vidintel.domain.tracking import LiveTracks, Track, TrackedFrame, points_of
 
+LONGEST_TRACKS = 200
 METRICS = ("detections", "frames", "peak_concurrent", "unique_tracks", "line_crossings", "zones")
 _JOIN_GAP_S, _JOIN_GAP_FRAMES = 1.0, 2.5
 
@@ -50,6 +52,7 @@ class VideoFollowing:
         self._crossings = CrossingsFold(spec.lines, self._minimum)
         self._zones = ZonesFold(spec.zones, self._minimum)
         self._unique: Counter[str] = Counter()
+        self._longest: list[Track] = []
 
     def add(self, frames: Sequence[FrameDetections]) -> Followed:
         decided: list[TrackedFrame] = []
@@ -69,6 +72,11 @@ class VideoFollowing:
     def busiest(self) -> Peak | None:
         """The first moment at which the most was in sight; ``None`` while nothing was."""
         return self._summary.result(0).busiest
+
+    @property
+    def longest(self) -> Sequence[Track]:
+        """The `LONGEST_TRACKS` longest of the tracks that are complete."""
+        return self._longest
 
     def summary(self, frames_analysed: int) -> dict[str, object]:
         summary = self._summary.result(frames_analysed)
@@ -115,4 +123,7 @@ class VideoFollowing:
             self._zones.finish(track)
             shown.append(track)
         self._unique.update(unique_tracks(shown, self._minimum))
+        if shown:
+            candidates = [*self._longest, *shown]
+            self._longest = nlargest(LONGEST_TRACKS, candidates, key=lambda track: (track.duration_s, -track.track_id))
         return shown

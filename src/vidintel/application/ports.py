@@ -1,6 +1,6 @@
 """Everything the use cases need from outside, as protocols. Adapters live in ``vidintel.infrastructure``."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -301,6 +301,26 @@ class TrackRepository(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A JPEG that shows what a job found; ``name`` (``poster``, ``shot-7``) is unique within the job."""
+
+    name: str
+    content: StoredContent
+
+
+class EvidenceRepository(Protocol):
+    async def put_all(self, job: AnalysisJob, pictures: Sequence[Evidence]) -> None:
+        """Replace the job's pictures."""
+        ...
+
+    async def get(self, tenant_id: TenantId, job_id: JobId, name: str) -> Evidence | None: ...
+
+    async def keys_of_video(self, tenant_id: TenantId, video_id: VideoId) -> Sequence[str]:
+        """The objects that hold the pictures of all of the video's jobs."""
+        ...
+
+
 class ResultRepository(Protocol):
     async def put(self, job: AnalysisJob, kind: str, data: dict[str, object]) -> None:
         """Store a result of a job, replacing one of the same kind."""
@@ -347,6 +367,8 @@ class UnitOfWork(Protocol):
     def detections(self) -> DetectionRepository: ...
     @property
     def tracks(self) -> TrackRepository: ...
+    @property
+    def evidence(self) -> EvidenceRepository: ...
     @property
     def results(self) -> ResultRepository: ...
     @property
@@ -528,6 +550,29 @@ class ModelRegistry(Protocol):
 class Detectors(Protocol):
     def get(self, name: str) -> Detector:
         """The detector of a model of the registry, loaded once per process. Blocking. Raises as the registry does."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PictureOrder:
+    """A picture to be made: of what is shown at ``times_s``, side by side when these are several.
+
+    With a ``box``, of one moment, it is cut to what lies in there and a little around it.
+    """
+
+    name: str
+    times_s: tuple[float, ...]
+    box: BoundingBox | None = None
+
+
+class EvidenceCamera(Protocol):
+    """Makes pictures for keeping. Blocking: call it in a worker's thread, never in the API process."""
+
+    def take(self, content: BinaryIO, orders: Sequence[PictureOrder]) -> Generator[tuple[str, bytes], None, None]:
+        """Names and JPEGs, of one order after the other as they get ready.
+
+        What cannot be decoded is left out; missing parts of a strip are black.
+        """
         ...
 
 

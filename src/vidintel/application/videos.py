@@ -237,7 +237,7 @@ class UpdateVideo:
 class DeleteVideo:
     """Remove a video with everything that was made from it. For admins. Work on it stops at its next heartbeat.
 
-    The rows go at once, the object right after; should that fail, the sweep removes it. Fails with `VideoNotFound`.
+    The rows go at once, the objects right after, when the sweep comes around. Fails with `VideoNotFound`.
     """
 
     def __init__(self, uow: UnitOfWorkFactory, clock: Clock) -> None:
@@ -251,6 +251,8 @@ class DeleteVideo:
             video = await locked_video_of(uow, principal, video_id)
             if video.content is not None:
                 await uow.object_deletions.schedule(video.content.key, self._clock.now())
+            for key in await uow.evidence.keys_of_video(principal.tenant_id, video_id):
+                await uow.object_deletions.schedule(key, self._clock.now())
             await uow.videos.delete(principal.tenant_id, video_id)
             await uow.ring()
             await uow.commit()

@@ -8,7 +8,9 @@ from typing import BinaryIO
 import pytest
 
 from tests.fake_inference import FakeVideoDecoder, fake_clip
+from tests.unit.application.camera import FakeCamera
 from tests.unit.application.world import MODEL, Incoming, World, error_of, principal, value_of
+from vidintel.application.evidence import OpenPicture
 from vidintel.application.holding import Leaving
 from vidintel.application.ports import (
     DetectionFilter,
@@ -25,7 +27,7 @@ from vidintel.application.specs import SpecRequest
 from vidintel.application.videos import VideoDetails
 from vidintel.domain.analysis import AnalysisJob, JobStatus, SegmentSpan
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
-from vidintel.domain.errors import LeaseLost, ResultNotFound
+from vidintel.domain.errors import LeaseLost, ResultNotFound, StorageError
 from vidintel.domain.geometry import Line, Point, Zone
 from vidintel.domain.tracking import Track
 from vidintel.domain.video import MediaWarning
@@ -266,3 +268,88 @@ async def test_deleting_the_video_deletes_its_tracks() -> None:
     value_of(await world.delete(principal(), job.video_id))
 
     assert world.database.tracks == {}
+
+
+def pictures_of(world: World) -> set[str]:
+    return {key.rpartition("/")[2] for key in world.storage.objects if "/jobs/" in key}
+
+
+async def test_pictures_are_kept_of_the_video_and_of_its_tracks() -> None:
+    world = World(media=ScriptedVideo(), segment_s=3.0)
+    job = await registered(world)
+    await world.work_off(rounds=50)
+
+    assert pictures_of(world) == {"poster", "preview", "shot-1", "shot-2"}
+    assert world.database.object_deletions == {}
+    uow = world.database.unit_of_work
+    opened = value_of(await OpenPicture(uow, world.storage)(principal(), job.video_id, None, "poster"))
+    assert b"".join([chunk async for chunk in opened.read()]) == b"poster at 5.00", "car and truck at once"
+    async with uow() as unit:
+        evidence = (await unit.results.of_job(job.tenant_id, job.id))["evidence"]
+    assert (evidence["poster_s"], evidence["shots"]) == (5.0, [1, 2])
+    assert evidence["preview_s"] == pytest.approx([SECONDS * (number + 0.5) / 10 for number in range(10)], abs=0.1)
+
+
+async def test_pictures_that_cannot_be_had_are_left_out() -> None:
+    world = World(media=ScriptedVideo(), camera=FakeCamera(broken=frozenset({"poster", "shot-2"})))
+    job = await registered(world)
+    await world.work_off(rounds=50)
+
+    assert pictures_of(world) == {"preview", "shot-1"}
+    answer = await OpenPicture(world.database.unit_of_work, world.storage)(principal(), job.video_id, None, "poster")
+    assert isinstance(error_of(answer), ResultNotFound)
+    assert world.database.object_deletions == {}
+
+
+async def test_the_pictures_of_an_attempt_that_fails_are_removed_and_made_again() -> None:
+    world = World(media=ScriptedVideo(), segment_s=3.0)
+    job = await analysed_up_to_the_end(world)
+
+    def fail(name: str) -> None:
+        if name == "shot-2":
+            raise StorageError("The disk does not answer.")
+
+    world.camera.on_picture = fail
+    error_of(await world.finish(job.id))
+    assert pictures_of(world) == {"poster", "preview", "shot-1"}
+    assert (await world.collect_garbage(), pictures_of(world)) == (4, set())
+
+    world.camera.on_picture = lambda _: None
+    world.clock.advance(60)
+    value_of(await world.finish(job.id))
+
+    assert pictures_of(world) == {"poster", "preview", "shot-1", "shot-2"}
+    assert world.database.object_deletions == {}
+
+
+async def test_who_loses_the_stage_while_taking_pictures_leaves_none_and_spoils_none() -> None:
+    world = World(media=ScriptedVideo(), segment_s=3.0)
+    job = await analysed_up_to_the_end(world)
+    taken_over = False
+
+    def take_over(_: str) -> None:
+        nonlocal taken_over
+        if not taken_over:
+            taken_over = True
+            stored = world.database.jobs[job.id]
+            stored._work = stored.work.freed(world.clock.now())
+
+    world.camera.on_picture = take_over
+    assert isinstance(error_of(await world.finish(job.id)), LeaseLost)
+    other = World(world.database, world.storage, world.clock, media=world.media, segment_s=3.0)
+    value_of(await other.finish(job.id))
+    await world.collect_garbage()
+
+    assert pictures_of(world) == {"poster", "preview", "shot-1", "shot-2"}
+    assert len([key for key in world.storage.objects if "/jobs/" in key]) == 4
+
+
+async def test_deleting_a_video_removes_its_pictures() -> None:
+    world = World(media=ScriptedVideo(), segment_s=3.0)
+    job = await registered(world)
+    await world.work_off(rounds=50)
+
+    value_of(await world.delete(principal(), job.video_id))
+    await world.collect_garbage()
+
+    assert world.storage.objects == {}

@@ -6,8 +6,10 @@ from datetime import timedelta
 from typing import Any, BinaryIO, TypeVar
 
 from tests.fakes import FakeClock, FakeObjectStorage, InMemoryDatabase
+from tests.unit.application.camera import FakeCamera
 from vidintel.application.analysis import CancelJob, RequestAnalysis, RetryJob
 from vidintel.application.dispatching import CollectGarbage, DispatchWork, ReclaimWork
+from vidintel.application.evidence import TakePictures
 from vidintel.application.finishing import FinishJob
 from vidintel.application.holding import WorkerIdentity
 from vidintel.application.ports import DueWork, Frame, MediaLimits, MediaPlan, ModelInfo
@@ -155,6 +157,7 @@ class World:
     )
 
     segment_s: float = 10.0
+    camera: FakeCamera = field(default_factory=FakeCamera)
 
     def __post_init__(self) -> None:
         uow, clock = self.database.unit_of_work, self.clock
@@ -175,7 +178,9 @@ class World:
         self.collect_garbage = CollectGarbage(uow, self.storage, clock)
 
     def finishing_with(self, new_tracker: Any) -> FinishJob:
-        return FinishJob(self.database.unit_of_work, new_tracker, self.clock, self.worker, self.rules)
+        uow = self.database.unit_of_work
+        pictures = TakePictures(uow, self.storage, self.camera, self.clock)
+        return FinishJob(uow, new_tracker, pictures, self.clock, self.worker, self.rules)
 
     async def registered(self) -> RegisteredVideo:
         return value_of(await self.register(principal(), Incoming()))

@@ -1,4 +1,4 @@
-"""Results of jobs, and objects that wait for their deletion, in PostgreSQL."""
+"""Results of jobs, their pictures, and objects that wait for their deletion, in PostgreSQL."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,9 +7,11 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from vidintel.application.ports import Evidence
 from vidintel.domain.analysis import AnalysisJob, JobId
 from vidintel.domain.identity import TenantId
-from vidintel.infrastructure.database.tables import ai_results, object_deletions
+from vidintel.domain.video import StoredContent, VideoId
+from vidintel.infrastructure.database.tables import ai_results, evidence, jobs, object_deletions
 
 
 class SqlResultRepository:
@@ -31,6 +33,37 @@ class SqlResultRepository:
             .order_by(ai_results.c.kind)
         )
         return {row.kind: row.data for row in await self._session.execute(query)}
+
+
+class SqlEvidenceRepository:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def put_all(self, job: AnalysisJob, pictures: Sequence[Evidence]) -> None:
+        await self._session.execute(delete(evidence).where(evidence.c.job_id == job.id))
+        rows = [
+            {
+                "job_id": job.id,
+                "name": picture.name,
+                "tenant_id": job.tenant_id.value,
+                "key": picture.content.key,
+                "size_bytes": picture.content.size_bytes,
+                "sha256": picture.content.sha256,
+            }
+            for picture in pictures
+        ]
+        if rows:
+            await self._session.execute(insert(evidence), rows)
+
+    async def get(self, tenant_id: TenantId, job_id: JobId, name: str) -> Evidence | None:
+        is_it = (evidence.c.tenant_id == tenant_id.value, evidence.c.job_id == job_id, evidence.c.name == name)
+        row = (await self._session.execute(select(evidence).where(*is_it))).one_or_none()
+        return None if row is None else Evidence(row.name, StoredContent(row.key, row.size_bytes, row.sha256))
+
+    async def keys_of_video(self, tenant_id: TenantId, video_id: VideoId) -> Sequence[str]:
+        query = select(evidence.c.key).join(jobs, jobs.c.id == evidence.c.job_id)
+        query = query.where(evidence.c.tenant_id == tenant_id.value, jobs.c.video_id == video_id)
+        return (await self._session.scalars(query.order_by(evidence.c.key))).all()
 
 
 class SqlObjectDeletions:

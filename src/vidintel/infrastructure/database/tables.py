@@ -202,6 +202,18 @@ ai_results = Table(
     PrimaryKeyConstraint("job_id", "kind"),
 )
 
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("job_id", Uuid, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("tenant_id", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    PrimaryKeyConstraint("job_id", "name"),
+)
+
 object_deletions = Table(
     "object_deletions",
     metadata,

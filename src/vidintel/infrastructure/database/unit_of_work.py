@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from vidintel.application.ports import (
     DetectionRepository,
+    EvidenceRepository,
     JobRepository,
     ObjectDeletions,
     ResultRepository,
@@ -19,7 +20,7 @@ from vidintel.application.ports import (
 from vidintel.infrastructure.database.bell import CHANNEL
 from vidintel.infrastructure.database.detections import SqlDetectionRepository
 from vidintel.infrastructure.database.jobs import SqlJobRepository
-from vidintel.infrastructure.database.results import SqlObjectDeletions, SqlResultRepository
+from vidintel.infrastructure.database.results import SqlEvidenceRepository, SqlObjectDeletions, SqlResultRepository
 from vidintel.infrastructure.database.segments import SqlSegmentRepository
 from vidintel.infrastructure.database.tracks import SqlTrackRepository
 from vidintel.infrastructure.database.videos import SqlVideoRepository
@@ -51,6 +52,10 @@ class SqlUnitOfWork:
     @property
     def tracks(self) -> TrackRepository:
         return SqlTrackRepository(self._session)
+
+    @property
+    def evidence(self) -> EvidenceRepository:
+        return SqlEvidenceRepository(self._session)
 
     @property
     def results(self) -> ResultRepository:

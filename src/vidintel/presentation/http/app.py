@@ -15,7 +15,7 @@ from vidintel.presentation.http import docs_pages, openapi
 from vidintel.presentation.http.dependencies import HttpServices
 from vidintel.presentation.http.errors import domain_problem, framework_problem, schema_problem
 from vidintel.presentation.http.middleware import pipeline
-from vidintel.presentation.http.routers import answers, content, health, jobs, me, models, videos
+from vidintel.presentation.http.routers import answers, content, health, jobs, me, models, pictures, videos
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -25,6 +25,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     jobs.router,
     jobs.of_video,
     answers.router,
+    pictures.router,
     models.router,
     me.router,
     health.router,

@@ -10,6 +10,7 @@ from fastapi import Depends, Query, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from vidintel.application.analysis import JobPage
+from vidintel.application.evidence import StoredPicture
 from vidintel.application.ports import (
     Clock,
     DetectionFilter,
@@ -61,6 +62,7 @@ class HttpServices:
     list_detections: Callable[[Principal, VideoId, JobId | None, DetectionFilter, Page], Answer[DetectionPage]]
     list_tracks: Callable[[Principal, VideoId, JobId | None, TrackFilter, Page], Answer[TrackPage]]
     get_timeline: Callable[[Principal, VideoId, JobId | None], Answer[VideoTimeline]]
+    open_picture: Callable[[Principal, VideoId, JobId | None, str], Answer[StoredPicture]]
     get_results: Callable[[Principal, VideoId, JobId | None], Answer[VideoResults]]
     render_frame: Callable[[Principal, VideoId, float, bool, JobId | None], Answer[bytes]]
     list_models: Callable[[Principal], Answer[Sequence[ModelInfo]]]

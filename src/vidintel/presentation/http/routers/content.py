@@ -1,7 +1,7 @@
 """``/api/v1/videos/{id}/content``: the bytes as they were sent, in ranges."""
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated
 
@@ -12,6 +12,7 @@ from vidintel.domain.errors import StorageError, VideoNotFound
 from vidintel.domain.video import MediaInfo, VideoId
 from vidintel.presentation.http.dependencies import Caller, Services, VideoIdPath, authenticated, value_of
 from vidintel.presentation.http.openapi import problems
+from vidintel.presentation.http.responses import resumed
 from vidintel.presentation.http.schemas.common import VIDEO_ID
 
 _RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})")
@@ -78,13 +79,7 @@ async def get_content(
     chunks = content.read(start, end)
     # Whether the storage has the bytes shows with the first of them: until then, the answer can still be an error.
     first = await anext(chunks, b"")
-    return StreamingResponse(_resumed(first, chunks), status_code=status, headers=headers, media_type=media_type)
-
-
-async def _resumed(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for chunk in rest:
-        yield chunk
+    return StreamingResponse(resumed(first, chunks), status_code=status, headers=headers, media_type=media_type)
 
 
 def _range(header: str | None, size: int) -> range | None:

@@ -1,0 +1,178 @@
+"""Pictures that show what a job found: a poster, a preview strip, and the best shot of each of its longest tracks.
+
+They are made by a worker, after the last segment, and stored beside the video. The keys are those of one attempt at
+finishing the job, and scheduled for deletion before the first byte is written: only the transaction that ends the job
+takes them off that list. So nothing stays behind, however an attempt ends, and none touches another's pictures.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, closing
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import BinaryIO
+
+from vidintel.application.following import VideoFollowing
+from vidintel.application.ports import (
+    Clock,
+    Evidence,
+    EvidenceCamera,
+    ObjectStorage,
+    PictureOrder,
+    UnitOfWork,
+    UnitOfWorkFactory,
+)
+from vidintel.application.queries import answering_job
+from vidintel.application.result import as_result
+from vidintel.application.videos import video_of
+from vidintel.domain.analysis import AnalysisJob, JobId
+from vidintel.domain.errors import ResultNotFound, ServiceUnavailable
+from vidintel.domain.identity import Permission, Principal
+from vidintel.domain.video import Video, VideoId
+
+POSTER, PREVIEW = "poster", "preview"
+PREVIEW_FRAMES = 10
+_EXPIRES = timedelta(hours=24)
+_MAX_BYTES = 16 * 1024**2
+
+
+def shot_of(track_id: int) -> str:
+    """The name of a track's best shot."""
+    return f"shot-{track_id}"
+
+
+def orders_for(video: Video, following: VideoFollowing) -> list[PictureOrder]:
+    """What is to be photographed: the poster shows the busiest moment, or else an early one."""
+    duration_s = video.media.duration_s if video.media is not None else 0.0
+    poster_s = following.busiest.time_s if following.busiest is not None else duration_s / 10
+    preview_s = tuple(duration_s * (number + 0.5) / PREVIEW_FRAMES for number in range(PREVIEW_FRAMES))
+    shots = [
+        PictureOrder(shot_of(track.track_id), (track.best_shot.time_s,), track.best_shot.box)
+        for track in following.longest
+    ]
+    return [PictureOrder(POSTER, (poster_s,)), PictureOrder(PREVIEW, preview_s), *shots]
+
+
+def evidence_result(
+    orders: Sequence[PictureOrder], made: Sequence[Evidence], following: VideoFollowing
+) -> dict[str, object]:
+    """Of what there are pictures: moments in seconds, and tracks by id."""
+    names = {each.name for each in made}
+    times_s = {order.name: order.times_s for order in orders if order.name in names}
+    return {
+        "poster_s": times_s[POSTER][0] if POSTER in times_s else None,
+        "preview_s": list(times_s.get(PREVIEW, ())),
+        "shots": sorted(track.track_id for track in following.longest if shot_of(track.track_id) in names),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Album:
+    """The pictures of one attempt; ``keys`` are all that may have been written."""
+
+    keys: Sequence[str]
+    made: Sequence[Evidence]
+
+
+class TakePictures:
+    """Has the worker make and store pictures; those of which the video is broken are left out."""
+
+    def __init__(self, uow: UnitOfWorkFactory, storage: ObjectStorage, camera: EvidenceCamera, clock: Clock) -> None:
+        self._uow = uow
+        self._storage = storage
+        self._camera = camera
+        self._clock = clock
+
+    async def __call__(
+        self, video: Video, job: AnalysisJob, token: int, orders: Sequence[PictureOrder], check: Callable[[], None]
+    ) -> Album:
+        """``check`` is called before each picture, and raises when the work is to stop."""
+        if video.content is None:
+            return Album((), ())
+        keys = {order.name: f"videos/{video.id}/jobs/{job.id}/{token}/{order.name}" for order in orders}
+        album = Album(tuple(keys.values()), ())
+        async with self._uow() as uow:
+            for key in album.keys:
+                await uow.object_deletions.schedule(key, self._clock.now() + _EXPIRES)
+            await uow.commit()
+        made: list[Evidence] = []
+        try:
+            with await asyncio.to_thread(self._storage.open, video.content.key) as stream:
+                async with aclosing(_taken(self._camera, stream, orders, check)) as pictures:
+                    async for name, jpeg in pictures:
+                        content = await self._storage.put(keys[name], _chunks(jpeg), max_bytes=_MAX_BYTES)
+                        made.append(Evidence(name, content))
+        except BaseException:
+            await asyncio.shield(self.discard(album))
+            raise
+        return Album(album.keys, made)
+
+    async def keep(self, uow: UnitOfWork, job: AnalysisJob, album: Album) -> None:
+        """Within the transaction that ends the job. Raises `ServiceUnavailable` when the pictures are gone already."""
+        for key in album.keys:
+            if not await uow.object_deletions.forget(key):
+                raise ServiceUnavailable("The pictures of this job have expired. They are made again.")
+        await uow.evidence.put_all(job, album.made)
+
+    async def discard(self, album: Album) -> None:
+        """The job was not ended after all: the sweep may remove the pictures now."""
+        async with self._uow() as uow:
+            for key in album.keys:
+                # Not on the list any more: the job was ended, though the answer of its commit got lost.
+                if await uow.object_deletions.forget(key):
+                    await uow.object_deletions.schedule(key, self._clock.now())
+            await uow.commit()
+
+
+class StoredPicture:
+    """A JPEG, to be streamed."""
+
+    def __init__(self, storage: ObjectStorage, evidence: Evidence) -> None:
+        self._storage = storage
+        self._content = evidence.content
+
+    @property
+    def size_bytes(self) -> int:
+        return self._content.size_bytes
+
+    @property
+    def sha256(self) -> str:
+        return self._content.sha256
+
+    def read(self) -> AsyncIterator[bytes]:
+        return self._storage.read(self._content.key)
+
+
+class OpenPicture:
+    """One of the pictures that a job left. For viewers. Fails with `VideoNotFound`, `JobNotFound`, `ResultNotFound`."""
+
+    def __init__(self, uow: UnitOfWorkFactory, storage: ObjectStorage) -> None:
+        self._uow = uow
+        self._storage = storage
+
+    @as_result
+    async def __call__(self, principal: Principal, video_id: VideoId, job_id: JobId | None, name: str) -> StoredPicture:
+        principal.require(Permission.VIDEO_READ)
+        async with self._uow() as uow:
+            await video_of(uow, principal, video_id)
+            job = await answering_job(uow, principal, video_id, job_id)
+            evidence = await uow.evidence.get(principal.tenant_id, job.id, name)
+        if evidence is None:
+            raise ResultNotFound("There is no such picture: the job has not succeeded, or kept none of it.")
+        return StoredPicture(self._storage, evidence)
+
+
+async def _taken(
+    camera: EvidenceCamera, stream: BinaryIO, orders: Sequence[PictureOrder], check: Callable[[], None]
+) -> AsyncGenerator[tuple[str, bytes], None]:
+    with closing(camera.take(stream, orders)) as pictures:
+        while True:
+            check()
+            picture = await asyncio.to_thread(next, pictures, None)
+            if picture is None:
+                return
+            yield picture
+
+
+async def _chunks(content: bytes) -> AsyncIterator[bytes]:
+    yield content

@@ -1,0 +1,125 @@
+"""`PyAvEvidenceCamera`: JPEGs of chosen moments of a video, in one pass over it that seeks from one to the next."""
+
+from collections import defaultdict
+from collections.abc import Generator, Iterator, Sequence
+from itertools import dropwhile
+from typing import BinaryIO
+
+import cv2
+import numpy as np
+from av.video.frame import VideoFrame
+
+from vidintel.application.ports import Image, PictureOrder
+from vidintel.domain.detection import BoundingBox
+from vidintel.domain.errors import BusinessRuleViolation, FrameNotFound, UnsupportedMedia
+from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
+from vidintel.infrastructure.media.drawing import encode_jpeg
+from vidintel.infrastructure.media.pictures import Screen
+from vidintel.infrastructure.media.probe import open_video
+
+_WHOLE_PX, _STRIP_PX, _CUT_PX = 1280, 160, 320
+_CUT_MARGIN = 0.1
+_QUALITY = 82
+_NEAR_S = 2.0
+_TOLERANCE_S = 0.0005
+_UNREADABLE = (BusinessRuleViolation, UnsupportedMedia, FrameNotFound)
+
+
+class PyAvEvidenceCamera:
+    """Implements `EvidenceCamera`. Whole pictures are at most 1280 pixels wide, those of a strip 160, cuts 320."""
+
+    def __init__(self, decoder: PyAvVideoDecoder) -> None:
+        self._decoder = decoder
+
+    def take(self, content: BinaryIO, orders: Sequence[PictureOrder]) -> Generator[tuple[str, bytes], None, None]:
+        """See `EvidenceCamera.take`."""
+        wanted = defaultdict[float, list[PictureOrder]](list)
+        for order in orders:
+            for time_s in order.times_s:
+                wanted[time_s].append(order)
+        strips = defaultdict[str, dict[float, Image]](dict)
+        for time_s, image in self._pictures(content, sorted(wanted)):
+            for order in wanted[time_s]:
+                if len(order.times_s) > 1:
+                    strips[order.name][time_s] = _shrunk(image, _STRIP_PX)
+                elif order.box is not None:
+                    yield order.name, encode_jpeg(_shrunk(_cut(image, order.box), _CUT_PX), _QUALITY)
+                else:
+                    yield order.name, encode_jpeg(_shrunk(image, _WHOLE_PX), _QUALITY)
+        for order in orders:
+            if pieces := strips.get(order.name):
+                yield order.name, encode_jpeg(_side_by_side([pieces.get(time_s) for time_s in order.times_s]), _QUALITY)
+
+    def _pictures(self, content: BinaryIO, times_s: Sequence[float]) -> Iterator[tuple[float, Image]]:
+        """The pictures shown at ``times_s``, which ascend; those near each other are decoded in one go."""
+        for group in _near(times_s):
+            missed = list(group)
+            try:
+                for time_s, image in _shown(content, group):
+                    missed.remove(time_s)
+                    yield time_s, image
+            except _UNREADABLE:
+                pass
+            for time_s in missed:
+                # The container seeks badly, or the file is broken here: more patience, for each of them.
+                try:
+                    yield time_s, self._decoder.picture_at(content, time_s)
+                except _UNREADABLE:
+                    continue
+
+
+def _near(times_s: Sequence[float]) -> Iterator[list[float]]:
+    group: list[float] = []
+    for time_s in times_s:
+        if group and time_s - group[-1] > _NEAR_S:
+            yield group
+            group = []
+        group.append(time_s)
+    if group:
+        yield group
+
+
+def _shown(content: BinaryIO, times_s: Sequence[float]) -> Iterator[tuple[float, Image]]:
+    """The pictures shown at ``times_s``, decoded from the keyframe before; those before the first one are left out."""
+    with open_video(content) as video:
+        stream = video.stream
+        screen = Screen(stream.width, stream.height, stream.sample_aspect_ratio)
+        video.seek(times_s[0])
+        packets = dropwhile(lambda packet: not packet.is_keyframe, video.packets())
+        waiting = [(time_s, video.timeline.instant(time_s + _TOLERANCE_S)) for time_s in reversed(times_s)]
+        shown: VideoFrame | None = None
+        for instant, frame in video.decode(packets):
+            while waiting and instant > waiting[-1][1]:
+                time_s, _ = waiting.pop()
+                if shown is not None:
+                    yield time_s, screen.show(shown)
+            if not waiting:
+                return
+            shown = frame
+
+
+def _cut(image: Image, box: BoundingBox) -> Image:
+    """What lies in ``box``, and a little around it."""
+    height, width = image.shape[:2]
+    dx, dy = (box.x2 - box.x1) * _CUT_MARGIN, (box.y2 - box.y1) * _CUT_MARGIN
+    left, top = max(0, int((box.x1 - dx) * width)), max(0, int((box.y1 - dy) * height))
+    right, bottom = min(width, int((box.x2 + dx) * width) + 1), min(height, int((box.y2 + dy) * height) + 1)
+    return image[min(top, height - 1) : bottom, min(left, width - 1) : right]
+
+
+def _shrunk(image: Image, most_px: int) -> Image:
+    """``image`` with no side longer than ``most_px``; never enlarged."""
+    height, width = image.shape[:2]
+    scale = most_px / max(height, width)
+    if scale >= 1:
+        return image
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def _side_by_side(pieces: Sequence[Image | None]) -> Image:
+    """All of the same size, in one row; black where one is missing."""
+    blank = np.zeros_like(next(piece for piece in pieces if piece is not None))
+    height, width = blank.shape[:2]
+    fitting = [blank if piece is None else np.asarray(cv2.resize(piece, (width, height)), np.uint8) for piece in pieces]
+    return np.hstack(fitting)

@@ -1,0 +1,84 @@
+"""``/api/v1/videos/{id}/poster.jpg``, ``/preview.jpg`` and ``/tracks/{track_id}/shot.jpg``: stored pictures."""
+
+from http import HTTPStatus
+from typing import Annotated, Any, TypeAlias
+
+from fastapi import APIRouter, Header, Path
+from starlette.responses import Response, StreamingResponse
+
+from vidintel.application.evidence import POSTER, PREVIEW, StoredPicture, shot_of
+from vidintel.domain.analysis import JobId
+from vidintel.domain.errors import JobNotFound, ResultNotFound, StorageError, VideoNotFound
+from vidintel.presentation.http.dependencies import (
+    AnsweringJob,
+    Caller,
+    Services,
+    VideoIdPath,
+    authenticated,
+    value_of,
+)
+from vidintel.presentation.http.openapi import problems
+from vidintel.presentation.http.responses import resumed
+from vidintel.presentation.http.schemas.common import JOB_ID, VIDEO_ID
+
+IfNoneMatch: TypeAlias = Annotated[str | None, Header()]
+TrackId: TypeAlias = Annotated[int, Path(ge=1, lt=2**31)]
+
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The picture.", "content": {"image/jpeg": {}}},
+    304: {"description": "What `If-None-Match` names is what is here."},
+    **problems(
+        VideoNotFound(VIDEO_ID),
+        JobNotFound(JOB_ID),
+        ResultNotFound("There is no such picture: the job has not succeeded, or kept none of it."),
+        StorageError("The storage does not answer."),
+    ),
+}
+
+router = APIRouter(prefix="/api/v1/videos", tags=["answers"], dependencies=[authenticated])
+
+
+@router.get("/{video_id}/poster.jpg", response_class=Response, responses=_RESPONSES)
+async def get_poster(
+    caller: Caller, services: Services, video_id: VideoIdPath, job_id: AnsweringJob, if_none_match: IfNoneMatch = None
+) -> Response:
+    """The busiest moment of the video, at most 1280 pixels wide or high."""
+    picture = value_of(await services.open_picture(caller, video_id, job_id, POSTER))
+    return await _answer(picture, job_id, if_none_match)
+
+
+@router.get("/{video_id}/preview.jpg", response_class=Response, responses=_RESPONSES)
+async def get_preview(
+    caller: Caller, services: Services, video_id: VideoIdPath, job_id: AnsweringJob, if_none_match: IfNoneMatch = None
+) -> Response:
+    """Ten moments, evenly spread over the video, side by side; `results.evidence.preview_s` tells which."""
+    picture = value_of(await services.open_picture(caller, video_id, job_id, PREVIEW))
+    return await _answer(picture, job_id, if_none_match)
+
+
+@router.get("/{video_id}/tracks/{track_id}/shot.jpg", response_class=Response, responses=_RESPONSES)
+async def get_shot(
+    caller: Caller,
+    services: Services,
+    video_id: VideoIdPath,
+    track_id: TrackId,
+    job_id: AnsweringJob,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """The object where it shows best. Kept for the longest tracks of a video; `results.evidence.shots` tells which."""
+    picture = value_of(await services.open_picture(caller, video_id, job_id, shot_of(track_id)))
+    return await _answer(picture, job_id, if_none_match)
+
+
+async def _answer(picture: StoredPicture, job_id: JobId | None, if_none_match: str | None) -> Response:
+    etag = f'"{picture.sha256}"'
+    # The pictures of a job never change; those of the newest do when there is a newer one.
+    caching = "private, no-cache" if job_id is None else "private, max-age=31536000, immutable"
+    headers = {"ETag": etag, "Cache-Control": caching}
+    if if_none_match is not None and etag in (tag.strip() for tag in if_none_match.split(",")):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    headers["Content-Length"] = str(picture.size_bytes)
+    chunks = picture.read()
+    # Whether the storage has the bytes shows with the first of them: until then, the answer can still be an error.
+    first = await anext(chunks, b"")
+    return StreamingResponse(resumed(first, chunks), headers=headers, media_type="image/jpeg")
