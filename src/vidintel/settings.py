@@ -58,7 +58,7 @@ class WorkSettings(_Group):
     lease_s: float = Field(15.0, gt=0)
     heartbeat_s: float = Field(1.0, gt=0)
     stall_s: float = Field(120.0, gt=0)
-    redispatch_s: float = Field(10.0, gt=0)
+    redispatch_s: float = Field(5.0, gt=0)
     poll_s: float = Field(1.0, gt=0)
     sweep_s: float = Field(2.0, gt=0)
     drain_s: float = Field(30.0, ge=0)

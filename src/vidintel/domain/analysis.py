@@ -225,6 +225,7 @@ class AnalysisJob:
         """A person asks again: ``failed`` → ``queued``. Segments that are done stay done."""
         self._move_to(JobStatus.QUEUED)
         self._failure = None
+        self._started_at = None
         self._finished_at = None
         self._stage = JobStage.PLAN
         self._work = self._work.renewed(now)

@@ -1,5 +1,6 @@
 """`SubprocessFrameRenderer` with a real child process."""
 
+import asyncio
 import os
 import signal
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import pytest
 from tests.media_files import Recipe, even_times, number_in, video
 from vidintel.application.ports import Image
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
-from vidintel.domain.errors import FrameNotFound, StorageError, UnreadableVideo
+from vidintel.domain.errors import FrameNotFound, ServiceUnavailable, StorageError, UnreadableVideo
 from vidintel.domain.tracking import TrackedFrame
 from vidintel.infrastructure.media.drawing import colour_of
 from vidintel.infrastructure.media.rendering import RenderLimits, SubprocessFrameRenderer
@@ -24,11 +25,16 @@ BOX = BoundingBox(0.25, 0.25, 0.75, 0.75)
 
 
 def open_in(root: Path, key: str) -> BinaryIO:
-    """How the child opens content; ``hang`` and ``die`` stand for what a hostile file does to a decoder."""
+    """How the child opens content; ``hang``, ``die`` and ``die-once`` stand for what happens to decoders."""
     if key == "hang":
         signal.pause()
     if key == "die":
         os.kill(os.getpid(), signal.SIGSEGV)
+    if key == "die-once" and not (root / "died").exists():
+        (root / "died").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    if key == "die-once":
+        return (root / "clip").open("rb")
     if not (root / key).exists():
         raise StorageError("There is no such object.")
     return (root / key).open("rb")
@@ -85,6 +91,20 @@ async def test_a_child_that_dies_is_replaced(renderer: SubprocessFrameRenderer) 
         await renderer.jpeg("die", 0.0, None)
 
     assert number_in(decoded(await renderer.jpeg("clip", 0.2, None))) == 5
+
+
+async def test_a_video_is_not_blamed_for_a_child_that_died_once(renderer: SubprocessFrameRenderer) -> None:
+    assert number_in(decoded(await renderer.jpeg("die-once", 0.0, None))) == 0
+
+
+async def test_only_so_many_pictures_wait(root: Path) -> None:
+    renderer = SubprocessFrameRenderer(partial(open_in, root), RenderLimits(waiting=2))
+    try:
+        answers = await asyncio.gather(*(renderer.jpeg("clip", 0.0, None) for _ in range(3)), return_exceptions=True)
+    finally:
+        renderer.close()
+
+    assert [isinstance(answer, ServiceUnavailable) for answer in answers] == [False, False, True]
 
 
 async def test_a_child_that_hangs_is_killed(root: Path) -> None:

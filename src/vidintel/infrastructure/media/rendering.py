@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import structlog
 
-from vidintel.domain.errors import DomainError, FrameNotFound, StorageError, UnreadableVideo
+from vidintel.domain.errors import DomainError, FrameNotFound, ServiceUnavailable, StorageError, UnreadableVideo
 from vidintel.domain.tracking import TrackedFrame
 from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
 from vidintel.infrastructure.media.drawing import draw_detections, encode_jpeg
@@ -25,10 +25,14 @@ Opener = Callable[[str], BinaryIO]
 
 @dataclass(frozen=True, slots=True)
 class RenderLimits:
-    """What one picture may cost: seconds of waiting (and of processor time), and bytes of address space."""
+    """What one picture may cost: seconds of waiting (and of processor time), and bytes of address space.
+
+    ``waiting`` is how many may be asked for at once.
+    """
 
     time_s: float = 20.0
     memory_bytes: int = 6 * 1024**3
+    waiting: int = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +50,16 @@ class _Refusal:
     detail: str
 
 
+class _ChildDied(Exception):
+    """The child ended while it made a picture."""
+
+
 class SubprocessFrameRenderer:
     """Implements `FrameRenderer` with one child process, started when first needed and again whenever it died.
 
-    ``opener`` opens stored content by its key; it is pickled and runs in the child. Pictures are made one at a time.
-    A child that exceeds ``limits`` is killed, and its picture fails with `UnreadableVideo`.
+    ``opener`` opens stored content by its key; it is pickled and runs in the child. Pictures are made one at a time,
+    and only ``limits.waiting`` may wait. A child that exceeds ``limits`` is killed, and its picture fails with
+    `UnreadableVideo`; one that died gets a second child before the video is blamed.
     """
 
     def __init__(self, opener: Opener, limits: RenderLimits | None = None) -> None:
@@ -58,11 +67,20 @@ class SubprocessFrameRenderer:
         self._limits = limits or RenderLimits()
         self._child: tuple[BaseProcess, Connection] | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="renderer")
+        self._waiting = 0
 
     async def jpeg(self, key: str, time_s: float, seen: TrackedFrame | None) -> bytes:
-        """See `FrameRenderer.jpeg`. Raises `StorageError` as well, when the content cannot be read."""
+        """See `FrameRenderer.jpeg`. Raises also `StorageError`, when the content cannot be read, and
+        `ServiceUnavailable`, when too many pictures wait already.
+        """
+        if self._waiting >= self._limits.waiting:
+            raise ServiceUnavailable("Many pictures are being made. Ask again in a moment.", retry_after_s=2)
         request = _Request(key, time_s, seen)
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._render, request)
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._render, request)
+        finally:
+            self._waiting -= 1
 
     def close(self) -> None:
         """Finish the picture in work, forget those that wait, and stop the child. For good."""
@@ -70,7 +88,16 @@ class SubprocessFrameRenderer:
         self._stop()
 
     def _render(self, request: _Request) -> bytes:
-        answer = self._ask(request)
+        try:
+            answer = self._ask(request)
+        except _ChildDied:
+            # Perhaps of something that is no fault of this video, such as another picture's memory.
+            try:
+                answer = self._ask(request)
+            except _ChildDied as error:
+                raise UnreadableVideo(
+                    "The picture could not be made: the decoder crashed or ran out of memory."
+                ) from error
         if isinstance(answer, _Refusal):
             raise answer.kind(answer.detail)
         return answer
@@ -82,12 +109,13 @@ class SubprocessFrameRenderer:
             if connection.poll(self._limits.time_s):
                 answer: bytes | _Refusal = connection.recv()
                 return answer
-            reason = "it took too long"
-        except (EOFError, OSError):
-            reason = "the decoder crashed or ran out of memory"
+        except (EOFError, OSError) as error:
+            self._stop()
+            _log.warning("renderer.died", key=request.key, exit_code=process.exitcode)
+            raise _ChildDied from error
         self._stop()
-        _log.warning("renderer.killed", key=request.key, reason=reason, exit_code=process.exitcode)
-        raise UnreadableVideo(f"The picture could not be made: {reason}.")
+        _log.warning("renderer.killed", key=request.key, after_s=self._limits.time_s)
+        raise UnreadableVideo("The picture could not be made: it took too long.")
 
     def _running_child(self) -> tuple[BaseProcess, Connection]:
         if self._child is not None and self._child[0].is_alive():
