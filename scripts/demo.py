@@ -140,7 +140,9 @@ def _report(
     (out / "summary.json").write_text(json.dumps(report, indent=2) + "\n", "utf-8")
 
     console.print()
-    console.print(summary_table(summary, f"{name}: {summary['detections']} detections"))
+    console.print(
+        summary_table(summary, f"{name}: {summary['unique_tracks']} objects in {summary['detections']} detections")
+    )
     speed = summary["frames_analysed"] / timings["analysis_s"] if timings["analysis_s"] else 0.0
     console.print(
         f"model {model['name']} {model['version']} (sha256 {model['sha256'][:12]}…); {summary['frames_analysed']} "

@@ -30,12 +30,13 @@ class Timeline:
     left_out: Sequence[str] = ()
 
 
-def summary_rows(summary: Mapping[str, Any]) -> list[tuple[str, str, str, str, str]]:
-    """Label, peak at once, first and last seen, detections; the label seen most comes first."""
+def summary_rows(summary: Mapping[str, Any]) -> list[tuple[str, str, str, str, str, str]]:
+    """Label, distinct objects, peak at once, first and last seen, detections; the label seen most comes first."""
     labels = sorted(summary["labels"].items(), key=lambda item: (-item[1]["detections"], item[0]))
     return [
         (
             label,
+            str(seen["unique_tracks"]),
             f"{seen['peak_concurrent']['count']} at {seen['peak_concurrent']['time_s']:.1f} s",
             f"{seen['first_seen_s']:.1f} s",
             f"{seen['last_seen_s']:.1f} s",
@@ -48,7 +49,7 @@ def summary_rows(summary: Mapping[str, Any]) -> list[tuple[str, str, str, str, s
 def summary_table(summary: Mapping[str, Any], title: str) -> Table:
     table = Table(title=title, title_justify="left")
     table.add_column("label")
-    for column in ("peak at once", "first seen", "last seen", "detections"):
+    for column in ("objects", "peak at once", "first seen", "last seen", "detections"):
         table.add_column(column, justify="right")
     for row in summary_rows(summary):
         table.add_row(*row)

@@ -14,6 +14,7 @@ def label_summary(detections: int, peak: int, at_s: float) -> dict[str, Any]:
     return {
         "detections": detections,
         "frames": detections,
+        "unique_tracks": peak + 1,
         "peak_concurrent": {"count": peak, "time_s": at_s, "frame": round(at_s * 25)},
         "first_seen_s": 0.04,
         "last_seen_s": 19.96,
@@ -28,9 +29,9 @@ def test_rows_name_the_label_seen_most_first() -> None:
     labels = {"car": label_summary(3, 1, 2.0), "bus": label_summary(3, 2, 4.52), "van": label_summary(9, 4, 1.0)}
 
     assert summary_rows({"labels": labels}) == [
-        ("van", "4 at 1.0 s", "0.0 s", "20.0 s", "9"),
-        ("bus", "2 at 4.5 s", "0.0 s", "20.0 s", "3"),
-        ("car", "1 at 2.0 s", "0.0 s", "20.0 s", "3"),
+        ("van", "5", "4 at 1.0 s", "0.0 s", "20.0 s", "9"),
+        ("bus", "3", "2 at 4.5 s", "0.0 s", "20.0 s", "3"),
+        ("car", "2", "1 at 2.0 s", "0.0 s", "20.0 s", "3"),
     ]
 
 
