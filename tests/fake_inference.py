@@ -42,7 +42,17 @@ def fake_clip(times: Sequence[float], keyframe_every: int = 10, side: int = 64) 
 class FakeVideoDecoder:
     """Implements `VideoDecoder` for what `fake_clip` makes. Chooses frames by looking for the nearest, the slow way."""
 
-    def plan(self, content: BinaryIO, *, segment_s: float, sample_fps: float | None, limits: MediaLimits) -> MediaPlan:
+    def plan(
+        self,
+        content: BinaryIO,
+        *,
+        segment_s: float,
+        sample_fps: float | None,
+        limits: MediaLimits,
+        going_on: Callable[[], None] | None = None,
+    ) -> MediaPlan:
+        if going_on is not None:
+            going_on()
         times, keyframe_every, side = _parse(content)
         if not limits.min_side_px <= side <= limits.max_side_px:
             raise ResolutionUnsupported(f"{side} pixels")

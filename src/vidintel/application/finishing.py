@@ -13,6 +13,7 @@ from vidintel.application.processing import StageHolder, WorkRules, lock_video_a
 from vidintel.application.result import as_result
 from vidintel.domain.analysis import AnalysisJob, JobId, JobStage
 from vidintel.domain.detection import FrameDetections
+from vidintel.domain.shots import METHOD, shot_changes
 from vidintel.domain.video import Video, WarningSummary
 
 _BATCH_FRAMES = 200
@@ -55,12 +56,13 @@ class FinishJob:
                     await uow.tracks.stage(followed.frames, followed.tracks)
             progress = await uow.jobs.progress(claimed.tenant_id, claimed.id)
             warnings = WarningSummary.of(await uow.segments.warnings(claimed.id))
+            shots = shot_changes(await uow.segments.shots(claimed.id))
             summary = following.summary(progress.frames_done) | {"warnings": [asdict(each) for each in warnings]}
             orders = orders_for(video, following)
             album = await self._take_pictures(video, claimed, token, orders, hold.check)
             results = {
                 "summary": summary,
-                "timeline": following.timeline(),
+                "timeline": following.timeline() | {"shot_changes": list(shots), "shot_change_method": METHOD},
                 "evidence": evidence_result(orders, album.made, following),
             }
             try:

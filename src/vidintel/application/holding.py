@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import structlog
 
-from vidintel.domain.errors import LeaseLost
+from vidintel.domain.errors import LeaseLost, ServiceUnavailable
 
 T = TypeVar("T")
 
@@ -56,6 +56,11 @@ class Hold:
         if self._worker.is_leaving:
             raise Leaving
 
+    def going_on(self) -> None:
+        """As `check`, for work that has no frames to count: that it was called shows that the work does not hang."""
+        self.check()
+        self.frames_done += 1
+
 
 async def run_held(
     hold: Hold,
@@ -95,3 +100,18 @@ async def run_held(
             # A thread cannot be killed: it is told to stop, and waited for.
             hold.lose()
             await asyncio.wait({task})
+
+
+async def insist(action: Callable[[], Awaitable[None]], *, for_s: float, every_s: float = 1.0) -> None:
+    """Await ``action`` again and again while it raises `ServiceUnavailable`, for ``for_s`` seconds at most."""
+    clock = asyncio.get_running_loop()
+    deadline = clock.time() + for_s
+    while True:
+        try:
+            await action()
+        except ServiceUnavailable:
+            if clock.time() >= deadline:
+                raise
+            await asyncio.sleep(every_s)
+        else:
+            return

@@ -23,6 +23,7 @@ from vidintel.domain.analysis import (
 )
 from vidintel.domain.detection import BoundingBox, FrameDetections
 from vidintel.domain.identity import Principal, TenantId
+from vidintel.domain.shots import ShotChanges
 from vidintel.domain.tracking import Track, TrackedFrame
 from vidintel.domain.video import MediaInfo, MediaWarning, StoredContent, Video, VideoId, VideoStatus
 
@@ -245,6 +246,10 @@ class SegmentRepository(Protocol):
         """The warnings of all of the job's segments, by index of the segment."""
         ...
 
+    async def shots(self, job_id: JobId) -> Sequence[ShotChanges]:
+        """The shot changes within each of the job's segments that has any frames, by index of the segment."""
+        ...
+
     async def extend_lease(self, segment_id: SegmentId, token: int, due_at: datetime, frames_done: int) -> bool:
         """Heartbeat with progress: ``False`` when the token is not the holder's any more."""
         ...
@@ -447,8 +452,18 @@ class MediaPlan:
 class VideoDecoder(Protocol):
     """Reads videos. Blocking: call it in a worker's thread, never in the API process."""
 
-    def plan(self, content: BinaryIO, *, segment_s: float, sample_fps: float | None, limits: MediaLimits) -> MediaPlan:
+    def plan(
+        self,
+        content: BinaryIO,
+        *,
+        segment_s: float,
+        sample_fps: float | None,
+        limits: MediaLimits,
+        going_on: Callable[[], None] | None = None,
+    ) -> MediaPlan:
         """Probe the video and cut it at keyframes into segments of about ``segment_s`` seconds.
+
+        ``going_on`` is called now and then; what it raises ends the work.
 
         Raises `NotAVideo`, `NoVideoStream`, `NoFrames`, `UnreadableVideo`, `ResolutionUnsupported`,
         `DurationExceeded`.
@@ -467,6 +482,12 @@ class VideoDecoder(Protocol):
 
         ``warn`` is called for what is wrong, while the frames are read. Raises `UnreadableVideo`.
         """
+        ...
+
+
+class ColourMeter(Protocol):
+    def counts(self, image: Image) -> tuple[int, ...]:
+        """A histogram of the picture's colours, for `vidintel.domain.shots`. Blocking, well below a millisecond."""
         ...
 
 

@@ -6,16 +6,18 @@ more), which is ordinary.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import uuid4
 
 from vidintel.application.failing import fail_job, passing_failure
-from vidintel.application.holding import Hold, Leaving, WorkerIdentity, run_held
+from vidintel.application.holding import Hold, Leaving, WorkerIdentity, insist, run_held
 from vidintel.application.ports import (
     Clock,
+    ColourMeter,
     Detectors,
+    Frame,
     MediaLimits,
     MediaPlan,
     ObjectStorage,
@@ -33,6 +35,7 @@ from vidintel.domain.errors import (
     UnreadableVideo,
     UnsupportedMedia,
 )
+from vidintel.domain.shots import FrameColours, ShotChanges, ShotChangesFold
 from vidintel.domain.tracking import FAINTEST
 from vidintel.domain.video import Failure, MediaWarning, StoredContent, Video, VideoStatus
 from vidintel.domain.work import RetryPolicy
@@ -79,9 +82,10 @@ class PlanJob:
     @as_result
     async def __call__(self, job_id: JobId) -> None:
         video, job, token = await self._stage.claim(job_id, JobStage.PLAN)
-        await self._stage.run(job, token, self._plan(video, job, token))
+        hold = self._stage.new_hold()
+        await self._stage.run(job, token, self._plan(video, job, token, hold), hold)
 
-    async def _plan(self, video: Video, job: AnalysisJob, token: int) -> None:
+    async def _plan(self, video: Video, job: AnalysisJob, token: int, hold: Hold) -> None:
         async with self._uow() as uow:
             was_planned = await uow.segments.count(job.id) > 0
         content = _content_of(video)
@@ -89,7 +93,11 @@ class PlanJob:
         def plan() -> MediaPlan:
             with self._storage.open(content.key) as stream:
                 return self._decoder.plan(
-                    stream, segment_s=self._segment_s, sample_fps=job.spec.sample_fps, limits=self._limits
+                    stream,
+                    segment_s=self._segment_s,
+                    sample_fps=job.spec.sample_fps,
+                    limits=self._limits,
+                    going_on=hold.going_on,
                 )
 
         await self._begin_segments(job, token, None if was_planned else await asyncio.to_thread(plan))
@@ -121,6 +129,15 @@ class PlanJob:
             await uow.commit()
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What one segment held: the frames with detections, what was wrong, and where shots begin."""
+
+    frames: Sequence[FrameDetections]
+    warnings: Sequence[MediaWarning]
+    shots: ShotChanges | None
+
+
 class RunSegment:
     """Decode one segment, detect in it, and store what was seen together with the fact that it is done."""
 
@@ -130,6 +147,7 @@ class RunSegment:
         storage: ObjectStorage,
         decoder: VideoDecoder,
         detectors: Detectors,
+        meter: ColourMeter,
         clock: Clock,
         worker: WorkerIdentity,
         rules: WorkRules,
@@ -138,6 +156,7 @@ class RunSegment:
         self._storage = storage
         self._decoder = decoder
         self._detectors = detectors
+        self._meter = meter
         self._clock = clock
         self._worker = worker
         self._rules = rules
@@ -155,40 +174,31 @@ class RunSegment:
                 await uow.commit()
                 return held
 
-        warnings: list[MediaWarning] = []
-
-        def analyse() -> list[FrameDetections]:
-            return self._analyse(video, job, segment, hold, warnings.append)
-
         try:
-            frames = await run_held(
+            found = await run_held(
                 hold,
-                asyncio.to_thread(analyse),
+                asyncio.to_thread(self._analyse, video, job, segment, hold),
                 extend,
                 heartbeat_s=self._rules.heartbeat_s,
                 stall_s=self._rules.stall_s,
             )
-            return await self._complete(job, segment, token, frames, hold.frames_done, warnings)
+            return await self._complete(job, segment, token, found, hold.frames_done)
         except LeaseLost:
             raise
         except (Leaving, asyncio.CancelledError):
             await asyncio.shield(self._hand_back(segment, token, timedelta(0)))
             raise
         except ServiceUnavailable as error:
-            await self._hand_back(segment, token, timedelta(seconds=error.retry_after_s))
+            delay = timedelta(seconds=error.retry_after_s)
+            # What is down may be the database itself; once the lease is over, there is nothing left to hand back.
+            lease_s = self._rules.lease.total_seconds()
+            await insist(lambda: self._hand_back(segment, token, delay), for_s=lease_s)
             raise
         except Exception as error:
             await self._give_up(job, segment, token, error)
             raise
 
-    def _analyse(
-        self,
-        video: Video,
-        job: AnalysisJob,
-        segment: Segment,
-        hold: Hold,
-        warn: Callable[[MediaWarning], None],
-    ) -> list[FrameDetections]:
+    def _analyse(self, video: Video, job: AnalysisJob, segment: Segment, hold: Hold) -> _Found:
         detector = self._detectors.get(job.model.name)
         if detector.info.ref != job.model:
             # The registry's model was exchanged between request and run: what was promised cannot be kept.
@@ -196,10 +206,12 @@ class RunSegment:
                 f"Model '{job.model.name}' was replaced since this job was queued. Start a new job."
             )
         seen: list[FrameDetections] = []
+        warnings: list[MediaWarning] = []
+        shots = ShotChangesFold()
         with self._storage.open(_content_of(video).key) as stream:
-            frames = self._decoder.frames(stream, segment.span, sample_fps=job.spec.sample_fps, warn=warn)
+            frames = self._decoder.frames(stream, segment.span, sample_fps=job.spec.sample_fps, warn=warnings.append)
             for frame in detector.detect(
-                frames,
+                self._metered(frames, shots),
                 # The tracker wants faint ones as well; answers leave out what the client did not ask for.
                 min_confidence=min(FAINTEST, job.spec.min_confidence),
                 iou_threshold=job.spec.iou_threshold,
@@ -209,7 +221,12 @@ class RunSegment:
                 hold.frames_done += 1
                 if frame.detections:
                     seen.append(frame)
-        return seen
+        return _Found(seen, warnings, shots.result())
+
+    def _metered(self, frames: Iterator[Frame], shots: ShotChangesFold) -> Iterator[Frame]:
+        for frame in frames:
+            shots.add(FrameColours(frame.time_s, self._meter.counts(frame.image)))
+            yield frame
 
     async def _claim(self, segment_id: SegmentId) -> tuple[Video, AnalysisJob, Segment, int]:
         async with self._uow() as uow:
@@ -229,17 +246,16 @@ class RunSegment:
         claimed: AnalysisJob,
         held: Segment,
         token: int,
-        frames: list[FrameDetections],
+        found: _Found,
         frames_done: int,
-        warnings: list[MediaWarning],
     ) -> int:
         now = self._clock.now()
         async with self._uow() as uow:
             job = await _locked_running_job(uow, held)
             segment = await _locked_segment(uow, held)
-            segment.complete(token, frames_done, now, warnings)
+            segment.complete(token, frames_done, now, found.warnings, found.shots)
             await uow.segments.save(segment)
-            stored = await uow.detections.add_all(segment, claimed.video_id, frames)
+            stored = await uow.detections.add_all(segment, claimed.video_id, found.frames)
             if await uow.segments.count_unfinished(job.id) == 0:
                 job.all_segments_done(now)
                 await uow.jobs.save(job)
@@ -301,9 +317,7 @@ class StageHolder:
         """For work that can tell when to stop; hand it to `run` as well."""
         return Hold(self._worker)
 
-    async def run(
-        self, job: AnalysisJob, token: int, work: Coroutine[object, object, None], hold: Hold | None = None
-    ) -> None:
+    async def run(self, job: AnalysisJob, token: int, work: Coroutine[object, object, None], hold: Hold) -> None:
         """Await ``work`` under the lease; when it raises, free the stage or fail the job."""
 
         async def extend() -> bool:
@@ -314,7 +328,7 @@ class StageHolder:
 
         try:
             await run_held(
-                hold or self.new_hold(),
+                hold,
                 work,
                 extend,
                 heartbeat_s=self._rules.heartbeat_s,
@@ -326,7 +340,8 @@ class StageHolder:
             await asyncio.shield(self._hand_back(job, token, timedelta(0)))
             raise
         except ServiceUnavailable as error:
-            await self._hand_back(job, token, timedelta(seconds=error.retry_after_s))
+            delay = timedelta(seconds=error.retry_after_s)
+            await insist(lambda: self._hand_back(job, token, delay), for_s=self._rules.lease.total_seconds())
             raise
         except Exception as error:
             await self._give_up(job, token, error)

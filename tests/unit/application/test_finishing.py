@@ -61,7 +61,15 @@ class ScriptedVideo:
     decoder: FakeVideoDecoder = field(default_factory=FakeVideoDecoder)
     clip: bytes = fake_clip([number / FPS for number in range(FPS * SECONDS)], keyframe_every=5)
 
-    def plan(self, content: BinaryIO, *, segment_s: float, sample_fps: float | None, limits: MediaLimits) -> MediaPlan:
+    def plan(
+        self,
+        content: BinaryIO,
+        *,
+        segment_s: float,
+        sample_fps: float | None,
+        limits: MediaLimits,
+        going_on: Callable[[], None] | None = None,
+    ) -> MediaPlan:
         return self.decoder.plan(io.BytesIO(self.clip), segment_s=segment_s, sample_fps=sample_fps, limits=limits)
 
     def frames(
@@ -189,6 +197,19 @@ async def test_answers_do_not_depend_on_how_the_video_was_cut(sample_fps: float)
 
     assert by_length[0].tracks
     assert all(each == by_length[0] for each in by_length[1:])
+
+
+@pytest.mark.parametrize("segment_s", [1.0, 3.0, 100.0])
+async def test_shots_change_where_the_colours_do_whatever_the_cut(segment_s: float) -> None:
+    found = await analysed(SpecRequest(sample_fps=2), segment_s=segment_s)
+
+    # The fake decoder's pictures get lighter with the frame's index, which passes 128 between 12.5 s and 13 s.
+    assert found.timeline["shot_changes"] == []
+    long = fake_clip([number / FPS for number in range(FPS * 20)], keyframe_every=5)
+    world = World(media=ScriptedVideo(clip=long), segment_s=segment_s)
+    job = await registered(world, SpecRequest(sample_fps=2))
+    await world.work_off(rounds=50)
+    assert (await answers(world, job)).timeline["shot_changes"] == [13.0]
 
 
 async def test_a_video_without_anything_in_it_has_empty_answers() -> None:

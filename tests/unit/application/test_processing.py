@@ -170,6 +170,21 @@ async def test_what_is_down_costs_no_attempt() -> None:
     assert (waiting.work.due_at - world.clock.now()).total_seconds() == 7
 
 
+async def test_planning_stops_when_its_job_is_cancelled() -> None:
+    world = World()
+    job = (await world.registered()).job.job
+    gate = Gate()
+    world.media.on_plan = lambda: gate(0)
+    running = asyncio.create_task(world.plan(job.id))
+    await asyncio.to_thread(gate.reached.wait, 10)
+
+    value_of(await world.cancel(principal(), job.id))
+    gate.opened.set()
+
+    assert isinstance(error_of(await running), LeaseLost)
+    assert await states(world, job) == (VideoStatus.UPLOADED, JobStatus.CANCELLED, [])
+
+
 async def test_a_dead_worker_is_noticed_when_its_lease_runs_out() -> None:
     world = World()
     job = await world.planned()

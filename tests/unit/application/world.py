@@ -12,7 +12,7 @@ from vidintel.application.dispatching import CollectGarbage, DispatchWork, Recla
 from vidintel.application.evidence import TakePictures
 from vidintel.application.finishing import FinishJob
 from vidintel.application.holding import WorkerIdentity
-from vidintel.application.ports import DueWork, Frame, MediaLimits, MediaPlan, ModelInfo
+from vidintel.application.ports import DueWork, Frame, Image, MediaLimits, MediaPlan, ModelInfo
 from vidintel.application.processing import PlanJob, RunSegment, WorkRules
 from vidintel.application.result import Err, Ok, Result
 from vidintel.application.specs import SpecResolver
@@ -64,7 +64,17 @@ class ScriptedMedia:
     plans: int = 0
     warnings: tuple[MediaWarning, ...] = ()
 
-    def plan(self, content: BinaryIO, *, segment_s: float, sample_fps: float | None, limits: MediaLimits) -> MediaPlan:
+    def plan(
+        self,
+        content: BinaryIO,
+        *,
+        segment_s: float,
+        sample_fps: float | None,
+        limits: MediaLimits,
+        going_on: Callable[[], None] | None = None,
+    ) -> MediaPlan:
+        if going_on is not None:
+            going_on()
         self.plans += 1
         self.on_plan()
         return MediaPlan(MEDIA, SPANS, self.warnings)
@@ -103,6 +113,13 @@ class ScriptedMedia:
             self.on_frame(frame.index)
             seen = (Detection("car", 0.9, BOX),) if frame.index % 10 == 0 else ()
             yield FrameDetections(frame.index, frame.time_s, seen)
+
+
+class CornerMeter:
+    """Tells pictures apart by the top left pixel: below 128 or not."""
+
+    def counts(self, image: Image | None) -> tuple[int, ...]:
+        return (0, 1) if image is not None and image[0, 0, 0] >= 128 else (1, 0)
 
 
 class RecordingDoorbell:
@@ -171,7 +188,7 @@ class World:
         self.plan = PlanJob(
             uow, self.storage, self.media, clock, self.worker, self.rules, segment_s=self.segment_s, limits=limits
         )
-        self.run = RunSegment(uow, self.storage, self.media, self.media, clock, self.worker, self.rules)
+        self.run = RunSegment(uow, self.storage, self.media, self.media, CornerMeter(), clock, self.worker, self.rules)
         self.finish = self.finishing_with(MotionTracker)
         self.dispatch = DispatchWork(uow, self.doorbell, clock, concurrency=2, redispatch=timedelta(seconds=10))
         self.reclaim = ReclaimWork(uow, clock, POLICY)

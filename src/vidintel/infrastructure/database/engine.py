@@ -1,11 +1,23 @@
 """The connection pool."""
 
+import asyncpg
 from sqlalchemy import NullPool, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InterfaceError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from vidintel.domain.errors import ServiceUnavailable
 from vidintel.settings import DatabaseSettings
+
+_OUTAGES = (
+    OSError,
+    PoolTimeout,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InterfaceError,
+)
 
 
 def create_engine(
@@ -46,3 +58,10 @@ async def check_database(engine: AsyncEngine) -> None:
             await connection.execute(text("SELECT 1"))
     except (SQLAlchemyError, OSError, TimeoutError) as error:
         raise ServiceUnavailable("The database does not answer.") from error
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether ``error`` means that the server is not there (any more), rather than that it refused something."""
+    if isinstance(error, DBAPIError) and (error.connection_invalidated or isinstance(error, InterfaceError)):
+        return True
+    return isinstance(error, _OUTAGES) or isinstance(error.__cause__, _OUTAGES)

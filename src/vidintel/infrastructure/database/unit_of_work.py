@@ -17,8 +17,10 @@ from vidintel.application.ports import (
     VideoRepository,
     WorkQueue,
 )
+from vidintel.domain.errors import ServiceUnavailable
 from vidintel.infrastructure.database.bell import CHANNEL
 from vidintel.infrastructure.database.detections import SqlDetectionRepository
+from vidintel.infrastructure.database.engine import is_outage
 from vidintel.infrastructure.database.jobs import SqlJobRepository
 from vidintel.infrastructure.database.results import SqlEvidenceRepository, SqlObjectDeletions, SqlResultRepository
 from vidintel.infrastructure.database.segments import SqlSegmentRepository
@@ -28,7 +30,10 @@ from vidintel.infrastructure.database.work_queue import SqlWorkQueue
 
 
 class SqlUnitOfWork:
-    """A session that lives as long as the block; it takes a connection with its first statement. Used once."""
+    """A session that lives as long as the block; it takes a connection with its first statement. Used once.
+
+    A server that is not there (any more) leaves the block as `ServiceUnavailable`.
+    """
 
     def __init__(self, sessions: async_sessionmaker[AsyncSession]) -> None:
         self._session = sessions()
@@ -76,7 +81,11 @@ class SqlUnitOfWork:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         # Rolls back what was not committed, and finishes doing so even when this task is cancelled.
-        await self._session.__aexit__(kind, error, traceback)
+        try:
+            await self._session.__aexit__(kind, error, traceback)
+        finally:
+            if error is not None and is_outage(error):
+                raise ServiceUnavailable("The database does not answer. Try again in a moment.") from error
 
     async def ring(self) -> None:
         await self._session.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})

@@ -33,6 +33,7 @@ from vidintel.infrastructure.media.timeline import Cut, Picture, Timeline, in_pr
 
 _SEEK_MARGINS_S = (1.0, 16.0, 128.0)
 _SAMPLES_MAX = 5_000
+_SHOWS_LIFE_EVERY = 256
 _CUT_SHORT_S, _CUT_SHORT_SHARE = 0.5, 0.01
 _CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 _SHOWN_MARGINS_S = (0.0, 2.0, 20.0)
@@ -48,7 +49,15 @@ class PyAvVideoDecoder:
     def __init__(self, samples_max: int = _SAMPLES_MAX) -> None:
         self._samples_max = samples_max
 
-    def plan(self, content: BinaryIO, *, segment_s: float, sample_fps: float | None, limits: MediaLimits) -> MediaPlan:
+    def plan(
+        self,
+        content: BinaryIO,
+        *,
+        segment_s: float,
+        sample_fps: float | None,
+        limits: MediaLimits,
+        going_on: Callable[[], None] | None = None,
+    ) -> MediaPlan:
         """See `VideoDecoder.plan`. One pass over the packets; memory grows with the number of segments only."""
         with open_video(content) as video:
             width, height = _size(video)
@@ -62,7 +71,9 @@ class PyAvVideoDecoder:
             pictures, again = tee(_limited(in_presentation_order(video.pictures()), timeline, limits))
             chosen = choose((picture.instant for picture in again), grid, Cut(None, None))
             segments = _Segments(timeline, segment_s, self._samples_max)
-            for picture, is_taken in zip(pictures, chosen, strict=True):
+            for number, (picture, is_taken) in enumerate(zip(pictures, chosen, strict=True)):
+                if going_on is not None and number % _SHOWS_LIFE_EVERY == 0:
+                    going_on()
                 segments.add(picture, is_taken=is_taken)
             media = MediaInfo(
                 container=_container_name(video),

@@ -1,0 +1,52 @@
+"""A database that is not there is an outage, whatever the driver calls it."""
+
+import asyncpg
+import pytest
+from sqlalchemy import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tests.factories import make_video
+from vidintel.domain.errors import ServiceUnavailable
+from vidintel.domain.identity import TenantId
+from vidintel.infrastructure.database.engine import create_engine, create_session_factory
+from vidintel.infrastructure.database.unit_of_work import SqlUnitOfWork
+from vidintel.settings import DatabaseSettings
+
+
+async def test_no_server_at_all() -> None:
+    engine = create_engine("postgresql+asyncpg://nobody@127.0.0.1:1/none", DatabaseSettings(), pooled=False)
+    video = make_video()
+
+    with pytest.raises(ServiceUnavailable):
+        async with SqlUnitOfWork(create_session_factory(engine)) as uow:
+            await uow.videos.get(video.tenant_id, video.id)
+    await engine.dispose()
+
+
+async def test_a_connection_that_is_cut_in_the_middle(engine: AsyncEngine, database_url: str) -> None:
+    video = make_video()
+
+    async def add_while_the_server_goes() -> None:
+        async with SqlUnitOfWork(create_session_factory(engine)) as uow:
+            await uow.videos.add(video)
+            await _cut_all_others(database_url)
+            await uow.commit()
+
+    with pytest.raises(ServiceUnavailable):
+        await add_while_the_server_goes()
+
+    async with SqlUnitOfWork(create_session_factory(engine)) as uow:
+        assert await uow.videos.get(TenantId(video.tenant_id.value), video.id) is None
+
+
+async def _cut_all_others(url: str) -> None:
+    parsed = make_url(url)
+    _, arguments = parsed.get_dialect()().create_connect_args(parsed)
+    connection = await asyncpg.connect(**arguments)
+    try:
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    finally:
+        await connection.close()
