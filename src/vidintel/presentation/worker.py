@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -25,6 +26,7 @@ from vidintel.settings import WorkSettings
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 _GARBAGE_EVERY_SWEEPS = 15
+_SPARE_THREADS = 8
 
 
 class TaskEngine(Protocol):
@@ -65,6 +67,9 @@ class WorkerProcess:
         self._services = services
         self._more_room = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        # The loop's own pool goes by the number of processors: work that waits for a thread of it would seem to stall.
+        threads = services.settings.concurrency + _SPARE_THREADS
+        self._loop.set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix="work"))
         self._declare_actors()
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -1,0 +1,63 @@
+"""The worker process, without its task engine."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from tests.unit.application.world import World
+from vidintel.application.result import Ok
+from vidintel.infrastructure.tasks.in_process import QUEUE, in_process_broker
+from vidintel.presentation.worker import WorkerProcess, WorkerServices
+from vidintel.settings import WorkSettings
+
+
+class NoEngine:
+    def start(self) -> None: ...
+
+    async def stop(self, *, drain_s: float, hurry: Callable[[], None]) -> None: ...
+
+
+class SilentBell:
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator["SilentBell"]:
+        yield self
+
+    async def wait(self, timeout_s: float) -> None:
+        await asyncio.sleep(timeout_s)
+
+
+def services_of(world: World, settings: WorkSettings) -> WorkerServices:
+    return WorkerServices(
+        identity=world.worker,
+        broker=in_process_broker(),
+        queue_name=QUEUE,
+        engine=NoEngine(),
+        answered=lambda: None,
+        bell=SilentBell(),
+        plan_job=world.plan,
+        run_segment=world.run,
+        finish_job=world.finish,
+        dispatch=world.dispatch,
+        reclaim=world.reclaim,
+        collect_garbage=world.collect_garbage,
+        settings=settings,
+        die=lambda: None,
+    )
+
+
+async def test_as_many_pieces_of_work_as_configured_get_a_thread_at_once() -> None:
+    concurrency = 40  # more than the event loop's own pool has on any machine
+    world = World()
+    jobs = [(await world.registered()).job.job for _ in range(concurrency)]
+    all_here = threading.Barrier(concurrency)
+
+    def meet() -> None:
+        all_here.wait(timeout=20)
+
+    world.media.on_plan = meet
+
+    WorkerProcess(services_of(world, WorkSettings(concurrency=concurrency)))
+
+    outcomes = await asyncio.gather(*(world.plan(job.id) for job in jobs))
+    assert all(isinstance(outcome, Ok) for outcome in outcomes)
