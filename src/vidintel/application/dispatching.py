@@ -1,6 +1,10 @@
 """Handing out work, and picking up what was dropped."""
 
+from collections.abc import Coroutine
 from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
 
 from vidintel.application.failing import WORKER_DIED, fail_job
 from vidintel.application.ports import Clock, Doorbell, ObjectStorage, UnitOfWorkFactory
@@ -10,6 +14,8 @@ from vidintel.domain.errors import DomainError, LeaseLost
 from vidintel.domain.work import RetryPolicy
 
 _BATCH = 100
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 class DispatchWork:
@@ -61,44 +67,47 @@ class ReclaimWork:
                 segments = await uow.segments.held_by(gone, _BATCH)
         freed = 0
         for job in jobs:
-            freed += await self._reclaim_job(job, now, gone)
+            freed += await self._freed(job.id, self._reclaim_job(job, now, gone))
         for segment in segments:
-            freed += await self._reclaim_segment(segment, now, gone)
+            freed += await self._freed(segment.id, self._reclaim_segment(segment, now, gone))
         return freed
 
-    async def _reclaim_job(self, found: AnalysisJob, now: datetime, gone: str | None) -> bool:
+    async def _freed(self, work_id: UUID, reclaim: Coroutine[object, object, None]) -> bool:
         try:
-            async with self._uow() as uow:
-                video, job = await lock_video_and_job(uow, found)
-                if job.expire(now, self._retry, gone=gone):
-                    await uow.jobs.save(job)
-                else:
-                    await fail_job(uow, video, job, WORKER_DIED, now)
-                await uow.ring()
-                await uow.commit()
+            await reclaim
         except LeaseLost:
+            return False
+        except DomainError as error:
+            # It is among the oldest and will be found again each time: it must not keep the sweep from all others.
+            _log.error("work.not_reclaimed", id=str(work_id), code=error.code, reason=error.detail)
             return False
         return True
 
-    async def _reclaim_segment(self, found: Segment, now: datetime, gone: str | None) -> bool:
-        try:
-            async with self._uow() as uow:
-                of_job = await uow.jobs.peek(found.job_id)
-                if of_job is None:
-                    return False
-                video, job = await lock_video_and_job(uow, of_job)
-                segment = await uow.segments.get_for_work(found.id)
-                if segment is None:
-                    return False
-                lives = segment.expire(WORKER_DIED, now, self._retry, gone=gone)
-                await uow.segments.save(segment)
-                if not lives and not job.status.is_final:
-                    await fail_job(uow, video, job, WORKER_DIED, now)
-                await uow.ring()
-                await uow.commit()
-        except LeaseLost:
-            return False
-        return True
+    async def _reclaim_job(self, found: AnalysisJob, now: datetime, gone: str | None) -> None:
+        async with self._uow() as uow:
+            video, job = await lock_video_and_job(uow, found)
+            if job.expire(now, self._retry, gone=gone):
+                await uow.jobs.save(job)
+            else:
+                await fail_job(uow, video, job, WORKER_DIED, now)
+            await uow.ring()
+            await uow.commit()
+
+    async def _reclaim_segment(self, found: Segment, now: datetime, gone: str | None) -> None:
+        async with self._uow() as uow:
+            of_job = await uow.jobs.peek(found.job_id)
+            if of_job is None:
+                raise LeaseLost("The job was deleted.")
+            video, job = await lock_video_and_job(uow, of_job)
+            segment = await uow.segments.get_for_work(found.id)
+            if segment is None:
+                raise LeaseLost("The segment was deleted.")
+            lives = segment.expire(WORKER_DIED, now, self._retry, gone=gone)
+            await uow.segments.save(segment)
+            if not lives and not job.status.is_final:
+                await fail_job(uow, video, job, WORKER_DIED, now)
+            await uow.ring()
+            await uow.commit()
 
 
 class CollectGarbage:
