@@ -50,6 +50,14 @@ format: $(VENV)/.installed-dev ## put the code into shape
 doctor: $(VENV)/.installed ## check this machine, and say how to mend what is wrong
 	@$(BIN)/vidintel doctor
 
+.PHONY: bench
+bench: $(VENV)/.installed-dev ## measure against peers, side by side (ONLY="whole memory …": docs/performance.md)
+	@exec $(BIN)/python -m benchmarks $(ONLY)
+
+.PHONY: bench-quick
+bench-quick: $(VENV)/.installed-dev ## the same with shorter videos and fewer rounds
+	@exec $(BIN)/python -m benchmarks --quick $(ONLY)
+
 .PHONY: constraints
 constraints: $(BIN)/uv ## pin every dependency anew
 	@printf '%s\n' '# Pinned by "make constraints" from pyproject.toml, for every platform and Python >= 3.11.' > constraints.new

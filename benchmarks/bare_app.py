@@ -1,0 +1,59 @@
+"""The bare peers over HTTP: what FastAPI and Starlette do with nothing of ours around."""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, UploadFile
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+FOLDER = Path(os.environ.get("BENCH_FOLDER", "."))
+ITEM: dict[str, Any] = json.loads(os.environ.get("BENCH_ITEM", "{}"))
+
+
+async def raw_upload(request: Request) -> Response:
+    """Hash and write what comes, then wait for the disk."""
+    digest, target = hashlib.sha256(), FOLDER / "raw"
+    with target.open("wb") as file:
+        async for chunk in request.stream():
+            digest.update(chunk)
+            file.write(chunk)
+        file.flush()
+        os.fsync(file.fileno())
+    return JSONResponse({"sha256": digest.hexdigest()})
+
+
+app = FastAPI(openapi_url=None)
+app.router.routes.append(Route("/raw", raw_upload, methods=["POST"]))
+
+
+@app.post("/uploadfile")
+def upload_file(file: UploadFile) -> dict[str, str]:
+    """FastAPI's own way, then a copy; the same promises: hashed, and on the disk."""
+    target = FOLDER / "copied"
+    with target.open("wb") as copy:
+        shutil.copyfileobj(file.file, copy, 1024**2)
+        copy.flush()
+        os.fsync(copy.fileno())
+    with target.open("rb") as copy:
+        return {"sha256": hashlib.file_digest(copy, "sha256").hexdigest()}
+
+
+@app.get("/items/{item_id}")
+async def item(item_id: str) -> dict[str, Any]:
+    return ITEM
+
+
+@app.get("/ready")
+async def ready() -> dict[str, str]:
+    return {}
+
+
+if __name__ == "__main__":
+    uvicorn.run(app, port=int(os.environ["BENCH_PORT"]), log_level="warning", access_log=False)

@@ -1,0 +1,14 @@
+"""What each benchmark is told: where to work, how often to measure, and whether to be quick about it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """``work`` keeps clips and compiled models for the next time, ``results`` takes tables and logs."""
+
+    work: Path
+    results: Path
+    rounds: int
+    is_quick: bool

@@ -1,0 +1,72 @@
+"""A worker process whose decoder makes up segments and whose detector sleeps: what is left is the orchestration."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
+
+from dependency_injector import providers
+
+from tests.factories import MODEL
+from vidintel.application.ports import Frame, MediaPlan, ModelInfo
+from vidintel.container import Container
+from vidintel.domain.analysis import SegmentSpan
+from vidintel.domain.detection import FrameDetections
+from vidintel.domain.video import MediaInfo
+from vidintel.infrastructure.logging import configure_logging
+from vidintel.presentation.worker import WorkerProcess
+from vidintel.settings import Settings
+
+_SEGMENTS = int(os.environ.get("BENCH_SEGMENTS", "8"))
+_SLEEP_S = float(os.environ.get("BENCH_SLEEP_S", "0.5"))
+
+
+class Sleeper:
+    """Decoder, detectors and detector in one; what they are told makes no difference."""
+
+    info = ModelInfo(MODEL.name, MODEL.version, "sleep", ("car",), (320, 320), "Apache-2.0", MODEL.sha256, "")
+
+    def plan(self, content: BinaryIO, **_: object) -> MediaPlan:
+        spans = tuple(
+            SegmentSpan(
+                index, 10.0 * index, None if index == _SEGMENTS - 1 else 10.0 * index + 10, 250 * index, 250, 50
+            )
+            for index in range(_SEGMENTS)
+        )
+        return MediaPlan(MediaInfo("mp4", "h264", 640, 360, 0, 10.0 * _SEGMENTS, 25.0, 250 * _SEGMENTS), spans)
+
+    def frames(self, content: BinaryIO, span: SegmentSpan, **_: object) -> Iterator[Frame]:
+        return iter(())
+
+    def get(self, name: str) -> "Sleeper":
+        return self
+
+    def detect(self, frames: Iterable[Frame], **_: object) -> Iterator[FrameDetections]:
+        time.sleep(_SLEEP_S)
+        yield from ()
+
+
+async def _work(settings: Settings, name: str) -> None:
+    assert settings.database.url is not None
+    container = Container(
+        settings=providers.Object(settings), database_url=providers.Object(settings.database.url.get_secret_value())
+    )
+    sleeper = Sleeper()
+    container.owner.override(providers.Object(name))
+    container.decoder.override(providers.Object(sleeper))
+    container.detectors.override(providers.Object(sleeper))
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    try:
+        await WorkerProcess(container.worker_services()).run(stop)
+    finally:
+        await container.engine().dispose()
+
+
+if __name__ == "__main__":
+    settings = Settings()
+    configure_logging(settings.log)
+    asyncio.run(_work(settings, sys.argv[1]))
