@@ -22,6 +22,7 @@ from vidintel.domain.analysis import (
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
 from vidintel.domain.geometry import Point
 from vidintel.domain.identity import TenantId, UserId
+from vidintel.domain.shots import FrameColours, ShotChanges
 from vidintel.domain.tracking import BestShot, PathPoint, Track
 from vidintel.domain.video import (
     Failure,
@@ -170,7 +171,9 @@ def make_segment(
     token = segment.claim(owner, now, LEASE)
     if status is SegmentStatus.DONE:
         warnings = [MediaWarning("corrupt_frames", "3 frames are broken.", segment.span.start_s)]
-        segment.complete(token, segment.span.sample_count, now, warnings)
+        ends = [FrameColours(segment.span.start_s + shift, (3, 0, index)) for shift in (0.0, 1 / 3)]
+        shots = ShotChanges(ends[0], ends[1], (segment.span.start_s + 0.1,))
+        segment.complete(token, segment.span.sample_count, now, warnings, shots)
     elif status is SegmentStatus.DEAD:
         segment.bury(token, FAILURE, now)
     return segment

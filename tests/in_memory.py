@@ -28,6 +28,7 @@ from vidintel.domain.errors import (
     VideoNotFound,
 )
 from vidintel.domain.identity import TenantId
+from vidintel.domain.shots import ShotChanges
 from vidintel.domain.tracking import Track, TrackedFrame
 from vidintel.domain.video import MediaWarning, Video, VideoId
 from vidintel.infrastructure.database import cursors
@@ -264,6 +265,11 @@ class Segments:
         found = self._tables.segments.where(lambda each: each.job_id == job_id)
         by_index = sorted(found, key=lambda segment: segment.span.index)
         return [warning for segment in by_index for warning in segment.warnings]
+
+    async def shots(self, job_id: JobId) -> Sequence[ShotChanges]:
+        found = self._tables.segments.where(lambda each: each.job_id == job_id)
+        by_index = sorted(found, key=lambda segment: segment.span.index)
+        return [segment.shots for segment in by_index if segment.shots is not None]
 
     async def extend_lease(self, segment_id: SegmentId, token: int, due_at: datetime, frames_done: int) -> bool:
         segment = self._tables.segments.get(segment_id)

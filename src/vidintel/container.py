@@ -36,6 +36,7 @@ from vidintel.infrastructure.database.engine import check_database, create_engin
 from vidintel.infrastructure.database.unit_of_work import SqlUnitOfWork
 from vidintel.infrastructure.inference.detectors import LoadedDetectors
 from vidintel.infrastructure.inference.registry import DirectoryModelRegistry
+from vidintel.infrastructure.media.colours import HsvColourMeter
 from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
 from vidintel.infrastructure.media.evidence import PyAvEvidenceCamera
 from vidintel.infrastructure.media.rendering import SubprocessFrameRenderer
@@ -111,6 +112,7 @@ class Container(containers.DeclarativeContainer):
         LoadedDetectors, registry, cache_dir=providers.Callable(lambda s: s.data_dir / "model-cache", settings)
     )
     decoder = providers.Singleton(PyAvVideoDecoder)
+    meter = providers.Singleton(HsvColourMeter)
     tracker = providers.Factory(MotionTracker)
     take_pictures = providers.Factory(
         TakePictures, uow.provider, storage, providers.Factory(PyAvEvidenceCamera, decoder), clock
@@ -184,7 +186,9 @@ class Container(containers.DeclarativeContainer):
             segment_s=settings.provided.analysis.segment_s,
             limits=media_limits,
         ),
-        run_segment=providers.Factory(RunSegment, uow.provider, storage, decoder, detectors, clock, identity, rules),
+        run_segment=providers.Factory(
+            RunSegment, uow.provider, storage, decoder, detectors, meter, clock, identity, rules
+        ),
         finish_job=providers.Factory(FinishJob, uow.provider, tracker.provider, take_pictures, clock, identity, rules),
         dispatch=providers.Factory(
             DispatchWork,

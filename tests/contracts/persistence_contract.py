@@ -359,6 +359,19 @@ class JobContract:
 
 
 class SegmentContract:
+    async def test_the_shots_of_a_job_come_in_order_from_the_segments_that_have_some(
+        self, unit_of_work: UnitOfWorkFactory
+    ) -> None:
+        video = make_video()
+        job, other = (make_job(video=video, status=status) for status in (JobStatus.RUNNING, JobStatus.FAILED))
+        done = [make_segment(job=job, index=index, status=SegmentStatus.DONE) for index in (2, 0)]
+        pending = make_segment(job=job, index=1)
+        await keep(unit_of_work, video, job, other, *done, pending, make_segment(job=other, status=SegmentStatus.DONE))
+
+        async with unit_of_work() as uow:
+            shots = await uow.segments.shots(job.id)
+        assert shots == [done[1].shots, done[0].shots]
+
     @pytest.mark.parametrize("status", SegmentStatus)
     async def test_a_segment_is_read_back_as_it_was_in_every_state(
         self, unit_of_work: UnitOfWorkFactory, status: SegmentStatus

@@ -140,6 +140,7 @@ def test_detections_tell_their_track(client: httpx.Client, analysed: dict[str, s
 def test_the_timeline_tells_when_each_label_is_in_sight(client: httpx.Client, analysed: dict[str, str]) -> None:
     timeline = client.get(f"/videos/{analysed['video']}/timeline").json()
 
+    assert (timeline["shot_changes"], timeline["shot_change_method"]) == ([], "hsv_histogram")
     for label, spans in timeline["labels"].items():
         times = [item["time_s"] for item in all_detections(client, analysed["video"], label=label)]
         assert (spans[0]["start_s"], spans[-1]["end_s"]) == (min(times), max(times))

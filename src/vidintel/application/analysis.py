@@ -1,5 +1,6 @@
 """Use cases on jobs: ask for an analysis, look at it, cancel it, try it again."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import uuid4
@@ -34,13 +35,13 @@ class RequestAnalysis:
     @as_result
     async def __call__(self, principal: Principal, video_id: VideoId, request: SpecRequest) -> JobReport:
         principal.require(Permission.JOB_CREATE)
+        spec, model = await asyncio.to_thread(self._specs.resolve, request)
         async with self._uow() as uow:
             video = await locked_video_of(uow, principal, video_id)
             if video.status is VideoStatus.PROCESSING:
                 raise JobAlreadyActive
             if video.content is None:
                 raise ConflictError("The content of this video is not here. Upload it again.")
-            spec, model = self._specs.resolve(request)
             job = AnalysisJob.queue(
                 job_id=JobId(uuid4()),
                 tenant_id=principal.tenant_id,

@@ -556,6 +556,8 @@ class TrackerFactory(Protocol):
 
 
 class ModelRegistry(Protocol):
+    """The models there are. Blocking: it may have to read their files."""
+
     @property
     def default_name(self) -> str:
         """The model used when a client names none."""

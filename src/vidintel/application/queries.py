@@ -192,7 +192,7 @@ class ListModels:
     @as_result
     async def __call__(self, principal: Principal) -> Sequence[ModelInfo]:
         principal.require(Permission.MODEL_READ)
-        return self._registry.list()
+        return await asyncio.to_thread(self._registry.list)
 
 
 class CheckReadiness:

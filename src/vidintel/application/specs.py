@@ -30,7 +30,7 @@ class SpecResolver:
         self._sample_fps = sample_fps
 
     def resolve(self, request: SpecRequest) -> tuple[AnalysisSpec, ModelRef]:
-        """Raises `ValidationError`, `UnknownModel`, `UnknownLabel`, `ModelUnusable`."""
+        """Blocking, as the registry is. Raises `ValidationError`, `UnknownModel`, `UnknownLabel`, `ModelUnusable`."""
         model = self._registry.get(request.model if request.model is not None else self._registry.default_name)
         labels = None if request.labels is None else tuple(dict.fromkeys(request.labels))
         for label in labels or ():

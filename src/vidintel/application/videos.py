@@ -122,7 +122,8 @@ class RegisterVideo:
     async def __call__(self, principal: Principal, incoming: IncomingVideo) -> RegisteredVideo:
         principal.require(Permission.VIDEO_CREATE)
         source = VideoSource(SourceKind.UPLOAD, incoming.file_name)
-        self._specs.resolve(incoming.details().spec)  # what is already known to be wrong need not be uploaded first
+        # What is already known to be wrong need not be uploaded first.
+        await asyncio.to_thread(self._specs.resolve, incoming.details().spec)
         video_id = VideoId(uuid4())
         key = f"videos/{video_id}/source"
         async with self._uow() as uow:
@@ -143,7 +144,7 @@ class RegisterVideo:
         content: StoredContent,
         details: VideoDetails,
     ) -> RegisteredVideo:
-        spec, model = self._specs.resolve(details.spec)
+        spec, model = await asyncio.to_thread(self._specs.resolve, details.spec)
         now = self._clock.now()
         video = Video.register(
             video_id=video_id,

@@ -11,6 +11,7 @@ from uuid import UUID
 from vidintel.domain.errors import InvalidTransition, LeaseLost, ValidationError
 from vidintel.domain.geometry import Line, Zone, validate_lines, validate_zones
 from vidintel.domain.identity import TenantId, UserId
+from vidintel.domain.shots import ShotChanges
 from vidintel.domain.video import Failure, MediaWarning, VideoId
 from vidintel.domain.work import RetryPolicy, Work
 
@@ -297,6 +298,7 @@ class Segment:
     _frames_done: int = 0
     _failure: Failure | None = None
     _warnings: tuple[MediaWarning, ...] = ()
+    _shots: ShotChanges | None = None
 
     @classmethod
     def cut(
@@ -341,6 +343,11 @@ class Segment:
         """What was wrong with the video here; at most `WARNINGS_MAX`."""
         return self._warnings
 
+    @property
+    def shots(self) -> ShotChanges | None:
+        """Where shots begin in it; ``None`` until it is done, and when none of its frames was analysed."""
+        return self._shots
+
     def claim(self, owner: str, now: datetime, lease: timedelta) -> int:
         """``pending`` → ``running``; returns the fencing token. Raises `LeaseLost` when it is not waiting."""
         if self._status is not SegmentStatus.PENDING:
@@ -350,11 +357,19 @@ class Segment:
         self._frames_done = 0
         return self._work.token
 
-    def complete(self, token: int, frames: int, now: datetime, warnings: Sequence[MediaWarning] = ()) -> None:
+    def complete(
+        self,
+        token: int,
+        frames: int,
+        now: datetime,
+        warnings: Sequence[MediaWarning] = (),
+        shots: ShotChanges | None = None,
+    ) -> None:
         self._work.require(token)
         self._move_to(SegmentStatus.DONE)
         self._frames_done = frames
         self._warnings = (*self._warnings, *warnings)[:WARNINGS_MAX]
+        self._shots = shots
         self._failure = None
         self._work = self._work.freed(now)
 

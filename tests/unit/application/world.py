@@ -174,11 +174,12 @@ class World:
     )
 
     segment_s: float = 10.0
+    registry: Registry = field(default_factory=Registry)
     camera: FakeCamera = field(default_factory=FakeCamera)
 
     def __post_init__(self) -> None:
         uow, clock = self.database.unit_of_work, self.clock
-        specs = SpecResolver(Registry(), sample_fps=5.0)
+        specs = SpecResolver(self.registry, sample_fps=5.0)
         self.register = RegisterVideo(uow, self.storage, specs, clock, max_upload_bytes=10_000)
         self.delete = DeleteVideo(uow, clock)
         self.request = RequestAnalysis(uow, specs, clock)

@@ -81,7 +81,8 @@ async def test_tracks_are_filtered(edge: Edge, query: str, job_id: object, filte
 
 async def test_the_timeline_has_the_intervals_of_each_label(edge: Edge) -> None:
     labels = {"car": [{"start_s": 0.0, "end_s": 1.5}]}
-    timeline: dict[str, object] = {"join_gap_s": 1.0, "labels": labels}
+    shots: dict[str, object] = {"shot_changes": [1.5], "shot_change_method": "hsv_histogram"}
+    timeline: dict[str, object] = {"join_gap_s": 1.0, "labels": labels, **shots}
     edge.answers["get_timeline"] = VideoTimeline(job(), CAPTURED_AT, timeline)
 
     async with edge.client() as client:
@@ -94,6 +95,7 @@ async def test_the_timeline_has_the_intervals_of_each_label(edge: Edge) -> None:
         "captured_at": "2026-05-01T06:00:00Z",
         "join_gap_s": 1.0,
         "labels": labels,
+        **shots,
     }
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from vidintel.domain.analysis import JobId, Segment, SegmentId, SegmentSpan, SegmentStatus
 from vidintel.domain.errors import LeaseLost
 from vidintel.domain.identity import TenantId
+from vidintel.domain.shots import FrameColours, ShotChanges
 from vidintel.domain.video import MediaWarning
 from vidintel.infrastructure.database.mapping import failure_to_entity, failure_to_row, work_to_entity, work_to_row
 from vidintel.infrastructure.database.tables import segments
@@ -55,6 +56,11 @@ class SqlSegmentRepository:
         query = select(segments.c.warnings).where(has_some).order_by(segments.c.ordinal)
         return [_warning(each) for row in await self._session.execute(query) for each in row.warnings]
 
+    async def shots(self, job_id: JobId) -> Sequence[ShotChanges]:
+        has_some = and_(segments.c.job_id == job_id, segments.c.shots.is_not(None))
+        query = select(segments.c.shots).where(has_some).order_by(segments.c.ordinal)
+        return [_shots(stored) for stored in await self._session.scalars(query)]
+
     async def extend_lease(self, segment_id: SegmentId, token: int, due_at: datetime, frames_done: int) -> bool:
         held = and_(segments.c.id == segment_id, segments.c.token == token, segments.c.owner.is_not(None))
         extended = await self._session.execute(
@@ -94,6 +100,7 @@ def _to_row(segment: Segment) -> dict[str, object]:
         "status": segment.status.value,
         "frames_done": segment.frames_done,
         "warnings": [asdict(warning) for warning in segment.warnings],
+        "shots": None if segment.shots is None else asdict(segment.shots),
         **failure_to_row(segment.failure),
         **work_to_row(segment.work),
     }
@@ -118,8 +125,14 @@ def _to_entity(row: Row[Any]) -> Segment:
         _frames_done=row.frames_done,
         _failure=failure_to_entity(row),
         _warnings=tuple(_warning(each) for each in row.warnings),
+        _shots=None if row.shots is None else _shots(row.shots),
     )
 
 
 def _warning(stored: dict[str, Any]) -> MediaWarning:
     return MediaWarning(stored["code"], stored["detail"], stored["at_s"])
+
+
+def _shots(stored: dict[str, Any]) -> ShotChanges:
+    first, last = (FrameColours(stored[end]["time_s"], tuple(stored[end]["counts"])) for end in ("first", "last"))
+    return ShotChanges(first, last, tuple(stored["times_s"]))

@@ -142,6 +142,7 @@ segments = Table(
     Column("status", Text, nullable=False),
     Column("frames_done", Integer, nullable=False),
     Column("warnings", JSONB, nullable=False),
+    Column("shots", JSONB(none_as_null=True)),
     *_failure_columns(),
     *_work_columns(),
     _one_of("status", SegmentStatus),

@@ -96,7 +96,7 @@ async def list_tracks(
 
 @router.get("/{video_id}/timeline", response_model=TimelineBody, responses=problems(_NO_VIDEO, _NO_JOB, _NO_RESULT))
 async def get_timeline(caller: Caller, services: Services, video_id: VideoIdPath, job_id: AnsweringJob) -> Response:
-    """When each label was in sight."""
+    """When each label was in sight, and where one shot changes to another."""
     return json_response(TimelineBody.of(value_of(await services.get_timeline(caller, video_id, job_id))))
 
 

@@ -90,7 +90,7 @@ class SpanBody(Body):
 
 
 class TimelineBody(Body):
-    """Per label, when it was in sight; gaps up to `join_gap_s` seconds are joined."""
+    """Per label, when it was in sight, gaps up to `join_gap_s` seconds joined; and where shots begin."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -102,6 +102,8 @@ class TimelineBody(Body):
                     "captured_at": None,
                     "join_gap_s": 1.0,
                     "labels": {"car": [{"start_s": 0.0, "end_s": 4.2}, {"start_s": 9.6, "end_s": 20.0}]},
+                    "shot_changes": [9.6],
+                    "shot_change_method": "hsv_histogram",
                 }
             ]
         },
@@ -112,6 +114,8 @@ class TimelineBody(Body):
     captured_at: Timestamp | None = Field(description="The wall clock at second 0, when the video has one.")
     join_gap_s: float
     labels: dict[str, list[SpanBody]]
+    shot_changes: list[float] = Field(description="Seconds at which another shot begins; good to one analysed frame.")
+    shot_change_method: str
 
     @classmethod
     def of(cls, answer: VideoTimeline) -> "TimelineBody":
