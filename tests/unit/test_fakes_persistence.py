@@ -6,8 +6,7 @@ import pytest
 
 from tests.contracts import answers_contract as answers
 from tests.contracts import persistence_contract as entities
-from tests.contracts.object_storage_contract import ObjectStorageContract
-from tests.fakes import FakeObjectStorage, InMemoryDatabase, InMemoryUnitOfWork
+from tests.fakes import InMemoryDatabase, InMemoryUnitOfWork
 from vidintel.application.ports import UnitOfWorkFactory
 
 
@@ -61,9 +60,3 @@ class TestTransactionsInMemory(answers.TransactionContract):
             await uow.ring()
             await uow.commit()
         assert (database.rings, database.commits) == (1, 1)
-
-
-class TestFakeObjectStorage(ObjectStorageContract):
-    @pytest.fixture
-    def storage(self) -> FakeObjectStorage:
-        return FakeObjectStorage()
