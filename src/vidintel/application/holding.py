@@ -100,6 +100,8 @@ async def run_held(
             # A thread cannot be killed: it is told to stop, and waited for.
             hold.lose()
             await asyncio.wait({task})
+            if not task.cancelled():
+                task.exception()  # seen: what ends this wait is the news, not how the work took it
 
 
 async def insist(action: Callable[[], Awaitable[None]], *, for_s: float, every_s: float = 1.0) -> None:

@@ -1,8 +1,12 @@
-"""Holding work while something it needs is down."""
+"""Holding work until it ends, and while something it needs is down."""
+
+import asyncio
+import gc
+from typing import Any
 
 import pytest
 
-from vidintel.application.holding import insist
+from vidintel.application.holding import Hold, WorkerIdentity, insist, run_held
 from vidintel.domain.errors import ServiceUnavailable
 
 
@@ -29,3 +33,30 @@ async def test_insisting_outlasts_an_outage() -> None:
 async def test_insisting_gives_up_in_the_end() -> None:
     with pytest.raises(ServiceUnavailable):
         await insist(Flaky(1_000_000), for_s=0.01, every_s=0.001)
+
+
+async def test_work_that_ends_badly_after_its_cancellation_is_no_unhandled_error() -> None:
+    unhandled: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unhandled.append(context))
+    hold = Hold(WorkerIdentity("worker-1"))
+    began = asyncio.Event()
+
+    async def work() -> None:
+        began.set()
+        while True:
+            hold.check()
+            await asyncio.sleep(0)
+
+    async def extend() -> bool:
+        return True
+
+    held = asyncio.create_task(run_held(hold, work(), extend, heartbeat_s=60))
+    await began.wait()
+    held.cancel()
+    await asyncio.wait({held})
+    assert held.cancelled()
+
+    del held
+    await asyncio.sleep(0)
+    gc.collect()
+    assert unhandled == []
