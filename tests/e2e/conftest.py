@@ -11,7 +11,7 @@ from tests.postgres import new_server_dir
 
 @pytest.fixture(scope="session")
 def system() -> Iterator[ServedSystem]:
-    limits = {"VIDINTEL_LIMITS__MAX_UPLOAD_BYTES": "5000000", "VIDINTEL_LIMITS__MAX_SIDE_PX": "4096"}
+    limits = {"VIDINTEL_LIMITS__MAX_UPLOAD_BYTES": "5000000", "VIDINTEL_LIMITS__MAX_DURATION_S": "120"}
     with new_server_dir() as folder, ServedSystem(folder / "data", limits) as served:
         yield served
 

@@ -22,11 +22,12 @@ PATIENCE_S = 120.0
 class ServedSystem:
     """`vidintel serve` on a free port and a data directory; stopped, by its process id, at the end of the block."""
 
-    def __init__(self, data_dir: Path, environment: Mapping[str, str] | None = None, *arguments: str) -> None:
+    def __init__(self, data_dir: Path, environment: Mapping[str, str] | None = None, *, ready: bool = True) -> None:
+        """``ready=False`` waits for `/health` only, for a system that is not to become ready."""
         self.data_dir = data_dir
+        self._health = "/health/ready" if ready else "/health"
         self._log_path = data_dir.parent / f"{data_dir.name}.log"
         self._environment = {**os.environ, "VIDINTEL_WORK__SWEEP_S": "0.5", **(environment or {})}
-        self._arguments = arguments
         self._tokens: dict[tuple[str, str | None, str], str] = {}
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -44,7 +45,7 @@ class ServedSystem:
 
     def start(self) -> None:
         command = [sys.executable, "-m", "vidintel", "serve", "--data-dir", str(self.data_dir)]
-        command += ["--port", str(self.port), *self._arguments]
+        command += ["--port", str(self.port)]
         with self._log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 command, env=self._environment, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
@@ -54,7 +55,7 @@ class ServedSystem:
             if self.process.poll() is not None:
                 raise AssertionError(f"serve ended with {self.process.returncode}:\n{self.log()[-4000:]}")
             try:
-                if httpx.get(f"{self.url}/health/ready", timeout=5).status_code == 200:
+                if httpx.get(f"{self.url}{self._health}", timeout=5).status_code == 200:
                     return
             except httpx.TransportError:
                 time.sleep(0.1)

@@ -1,18 +1,22 @@
 """Files that are no videos, or bad ones: each gets its typed error, and leaves nothing behind."""
 
 import io
+import shutil
 import struct
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from pathlib import Path
 
 import httpx
 import jwt
+import numpy as np
 import pytest
 
 from tests.e2e.serving import SAMPLE, ServedSystem, upload, wait_for_job
 from tests.media_files import (
     PLAIN,
+    Recipe,
     even_times,
     sound_only,
     video,
@@ -50,6 +54,12 @@ def test_what_can_be_known_at_upload_is_refused_there(
     assert client.get("/videos").json()["items"] == videos
 
 
+def picture_of(width: int, height: int) -> bytes:
+    """One frame of that size, in a codec that takes any."""
+    recipe = Recipe(container="matroska", codec="ffv1", pixel_format="bgr0")
+    return video([0.0], recipe, lambda _: np.zeros((height, width, 3), dtype=np.uint8))
+
+
 CLIP = video(even_times(50), PLAIN)
 
 
@@ -62,9 +72,23 @@ CLIP = video(even_times(50), PLAIN)
         (sound_only, "no_video_stream"),
         (lambda: sound_only(cover=True), "no_video_stream"),
         (without_frames, "no_frames"),
+        (lambda: picture_of(1, 1), "resolution_unsupported"),
+        (lambda: picture_of(16_384, 16), "resolution_unsupported"),
+        (lambda: video(even_times(130, rate=1.0), PLAIN, rate=Fraction(1)), "duration_exceeded"),
         (lambda: b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:///etc/hostname\n\x00", "not_a_video"),
     ],
-    ids=["noise", "no index", "cut in the header", "audio", "audio with cover", "no frames", "playlist"],
+    ids=[
+        "noise",
+        "no index",
+        "cut in the header",
+        "audio",
+        "audio with cover",
+        "no frames",
+        "one pixel",
+        "too wide",
+        "too long",
+        "playlist",
+    ],
 )
 def test_what_only_a_decoder_can_know_is_the_jobs_error(
     client: httpx.Client, make: Callable[[], bytes], code: str
@@ -78,6 +102,19 @@ def test_what_only_a_decoder_can_know_is_the_jobs_error(
     assert (job["status"], job["error"]["code"]) == ("failed", code)
     assert (video_now["status"], video_now["error"]["code"]) == ("failed", code)
     assert client.delete(f"/videos/{job['video_id']}").status_code == 204
+
+
+def test_a_full_disk_is_told_and_leaves_nothing_behind(server_dir: Path) -> None:
+    everything = str(shutil.disk_usage(server_dir).total * 2)
+    full = {"VIDINTEL_STORAGE__MIN_FREE_BYTES": everything}
+    with ServedSystem(server_dir / "data", full, ready=False) as system, system.client() as client:
+        answer = send(client, CLIP)
+
+        assert (answer.status_code, answer.json()["code"]) == (503, "storage_full")
+        assert int(answer.headers["retry-after"]) > 0
+        assert client.get("/videos").json()["items"] == []
+        assert [path for path in (system.data_dir / "objects").rglob("*") if path.is_file()] == []
+        assert httpx.get(f"{system.url}/health/ready").json()["components"]["storage"]["ok"] is False
 
 
 @pytest.mark.parametrize("hours", [10, 100])
