@@ -10,7 +10,7 @@ from vidintel.application.failing import WORKER_DIED, fail_job
 from vidintel.application.ports import Clock, Doorbell, ObjectStorage, UnitOfWorkFactory
 from vidintel.application.processing import lock_video_and_job
 from vidintel.domain.analysis import AnalysisJob, Segment
-from vidintel.domain.errors import DomainError, LeaseLost
+from vidintel.domain.errors import DomainError, LeaseLost, ServiceUnavailable
 from vidintel.domain.work import RetryPolicy
 
 _BATCH = 100
@@ -77,6 +77,8 @@ class ReclaimWork:
             await reclaim
         except LeaseLost:
             return False
+        except ServiceUnavailable:
+            raise
         except DomainError as error:
             # It is among the oldest and will be found again each time: it must not keep the sweep from all others.
             _log.error("work.not_reclaimed", id=str(work_id), code=error.code, reason=error.detail)

@@ -1,12 +1,15 @@
 """A database that is not there is an outage, whatever the driver calls it."""
 
+import errno
+
 import asyncpg
 import pytest
 from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.factories import make_video
-from vidintel.domain.errors import ServiceUnavailable
+from vidintel.application.ports import UnitOfWorkFactory
+from vidintel.domain.errors import ServiceUnavailable, StorageError
 from vidintel.domain.identity import TenantId
 from vidintel.infrastructure.database.engine import create_engine, create_session_factory
 from vidintel.infrastructure.database.unit_of_work import SqlUnitOfWork
@@ -50,3 +53,9 @@ async def _cut_all_others(url: str) -> None:
         )
     finally:
         await connection.close()
+
+
+async def test_a_fault_of_the_storage_is_not_taken_for_one_of_the_database(unit_of_work: UnitOfWorkFactory) -> None:
+    with pytest.raises(StorageError):
+        async with unit_of_work():
+            raise StorageError("The storage failed.") from OSError(errno.EIO, "Input/output error")

@@ -6,7 +6,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
-from vidintel.domain.errors import ServiceUnavailable
+from vidintel.domain.errors import DomainError, ServiceUnavailable
 from vidintel.settings import DatabaseSettings
 
 _OUTAGES = (
@@ -62,6 +62,8 @@ async def check_database(engine: AsyncEngine) -> None:
 
 def is_outage(error: BaseException) -> bool:
     """Whether ``error`` means that the server is not there (any more), rather than that it refused something."""
+    if isinstance(error, DomainError):
+        return False  # what caused it, a disk perhaps, is told by its kind already
     if isinstance(error, DBAPIError) and (error.connection_invalidated or isinstance(error, InterfaceError)):
         return True
     return isinstance(error, _OUTAGES) or isinstance(error.__cause__, _OUTAGES)
