@@ -92,15 +92,19 @@ class SqlTrackRepository:
         await self._session.execute(CreateIndex(_points_by_frame))
         await self._session.execute(text(f"ANALYZE {_points.name}"))
         same = and_(of_job, detections.c.frame == _points.c.frame, detections.c.position == _points.c.position)
-        after = -1
+        frames, after = (detections.c.frame, _points.c.frame), -1
+        # The statistics of rows that were written a moment ago are not there yet, and a nested loop would then be taken
+        # that reads all of the job's detections for each staged one.
+        await self._session.execute(text("SET LOCAL enable_nestloop = off"))
         # In batches, each of which stays well below the timeout for statements.
         while (until := await self._end_of_batch(after)) is not None:
-            within = and_(_points.c.frame > after, _points.c.frame <= until)
+            within = and_(*(each > after for each in frames), *(each <= until for each in frames))
             await self._session.execute(
                 update(detections).where(same, within).values(track_id=_points.c.track_id),
                 execution_options={"synchronize_session": False},
             )
             after = until
+        await self._session.execute(text("SET LOCAL enable_nestloop = on"))
 
     async def get(self, tenant_id: TenantId, job_id: JobId, track_id: int) -> Track | None:
         query = select(tracks).where(_is(tenant_id, job_id), tracks.c.track_id == track_id)
