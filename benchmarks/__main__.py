@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import database, http, memory, orchestration, speed
+from benchmarks import database, http, memory, orchestration, precision, speed
 from benchmarks.bench import Bench
 from benchmarks.report import Row, Skipped, reasons, show, write
 
@@ -21,6 +21,7 @@ WORK = Path(__file__).parent / ".cache"
 BENCHMARKS: dict[str, tuple[str, Callable[[Bench], Iterator[Row | Skipped]]]] = {
     "whole": ("The whole system against Ultralytics' predict", speed.whole_system),
     "parts": ("The whole system against its parts alone", speed.parts),
+    "precision": ("16-bit arithmetic against 32-bit", precision.cost),
     "memory": ("A worker's memory over a long video", memory.long_video),
     "orchestration": ("Workers with a detector that sleeps", orchestration.scaling),
     "copy": ("Detections into the table", database.copying),

@@ -19,7 +19,7 @@ from openvino.properties import hint
 from vidintel.application.ports import Detector, Image, MediaLimits
 from vidintel.domain.analysis import SegmentSpan
 from vidintel.domain.detection import FrameDetections
-from vidintel.infrastructure.inference.openvino import OpenVinoDetector
+from vidintel.infrastructure.inference.openvino import DEFAULT_PRECISION, OpenVinoDetector, Precision
 from vidintel.infrastructure.inference.registry import DirectoryModelRegistry
 from vidintel.infrastructure.inference.yolov8 import Letterbox
 from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
@@ -40,10 +40,10 @@ def model_of_size(source: Path, folder: Path, size: int) -> Path:
     return target
 
 
-def load(model: Path, cache: Path) -> OpenVinoDetector:
+def load(model: Path, cache: Path, precision: Precision = DEFAULT_PRECISION) -> OpenVinoDetector:
     registry = DirectoryModelRegistry.serving(str(model))
     stored = registry.stored(registry.default_name)
-    return OpenVinoDetector(stored.info, stored.network, cache_dir=cache)
+    return OpenVinoDetector(stored.info, stored.network, cache_dir=cache, precision=precision)
 
 
 def analyse(clip: Path, detector: Detector, sample_fps: float | None) -> list[FrameDetections]:

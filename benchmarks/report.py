@@ -36,7 +36,8 @@ class Row:
 
     ``ratio`` is ours to the peer's, the median of the rounds, of which ``lowest`` and ``highest`` are the extremes;
     ``cpu_ratio`` is the same for work by second of processor time, which other programs on the machine disturb less.
-    ``target`` is what the ratio should reach, or stay within if ``is_limit``.
+    ``best`` is that of the best run of each. ``target`` is what ``ratio`` should reach, or stay within if ``is_limit``;
+    with ``by_cpu``, for contestants that both keep all cores busy, what ``cpu_ratio`` should reach.
     """
 
     key: str
@@ -49,6 +50,8 @@ class Row:
     highest: float
     target: float | None
     cpu_ratio: float | None = None
+    best: float | None = None
+    by_cpu: bool = False
     is_limit: bool = False
     detail: dict[str, object] = field(default_factory=dict)
 
@@ -56,7 +59,9 @@ class Row:
     def is_met(self) -> bool | None:
         if self.target is None:
             return None
-        return self.ratio <= self.target if self.is_limit else self.ratio >= self.target
+        if self.is_limit:
+            return self.ratio <= self.target
+        return (self.cpu_ratio if self.by_cpu and self.cpu_ratio is not None else self.ratio) >= self.target
 
     @classmethod
     def of_rounds(
@@ -68,11 +73,12 @@ class Row:
         target: float | None,
         *,
         times: float = 1.0,
+        by_cpu: bool = False,
         detail: Mapping[str, object] | None = None,
     ) -> "Row":
         """From pairs of (ours, peer), run one after the other; ``times`` scales the ratio, for peers of other size."""
         ratios = [times * ours.rate / peer.rate for ours, peer in rounds]
-        by_cpu = [
+        cpu_ratios = [
             times * (ours.units / ours.cpu_s) / (peer.units / peer.cpu_s)
             for ours, peer in rounds
             if ours.cpu_s and peer.cpu_s
@@ -87,7 +93,9 @@ class Row:
             lowest=min(ratios),
             highest=max(ratios),
             target=target,
-            cpu_ratio=median(by_cpu) if by_cpu else None,
+            cpu_ratio=median(cpu_ratios) if cpu_ratios else None,
+            best=times * max(ours.rate for ours, _ in rounds) / max(peer.rate for _, peer in rounds),
+            by_cpu=by_cpu,
             detail={**(detail or {}), "rounds": [(asdict(ours), asdict(peer)) for ours, peer in rounds]},
         )
 
@@ -107,11 +115,11 @@ def reasons(docs: Path = DOCS) -> dict[str, str]:
 
 def show(rows: Sequence[Row | Skipped], title: str, console: Console, why: dict[str, str]) -> None:
     table = Table(title=title, title_justify="left")
-    for heading in ("what", "unit", "ours", "peer", "ratio", "rounds", "by CPU", "target", ""):
+    for heading in ("what", "unit", "ours", "peer", "ratio", "rounds", "best", "by CPU", "target", ""):
         table.add_column(heading, justify="left" if heading in {"what", "unit", ""} else "right")
     for row in rows:
         if isinstance(row, Skipped):
-            table.add_row(row.key, *[""] * 7, "SKIPPED")
+            table.add_row(row.key, *[""] * 8, "SKIPPED")
         else:
             table.add_row(*_cells(row))
     console.print(table)
@@ -158,6 +166,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         f"{row.peer:,.3g}" if row.peer < 1000 else f"{row.peer:,.0f}",
         f"{row.ratio:.2f}",
         f"{row.lowest:.2f}–{row.highest:.2f}",
+        "" if row.best is None else f"{row.best:.2f}",
         "" if row.cpu_ratio is None else f"{row.cpu_ratio:.2f}",
         "" if row.target is None else f"{sign} {row.target:g}",
         {True: "met", False: "MISSED", None: ""}[row.is_met],

@@ -82,11 +82,11 @@ def parts(bench: Bench) -> Iterator[Row | Skipped]:
         bench.rounds,
     )
     yield _row("inference-alone", f"every frame of {small.name}, 640: against inference alone", found, "small",
-               "small alone", 0.85)  # fmt: skip
-    yield _row("inference-alone-1080p", "the same at 1080p", found, "large", "large alone", 0.85)
+               "small alone", 0.85, by_cpu=True)  # fmt: skip
+    yield _row("inference-alone-1080p", "the same at 1080p", found, "large", "large alone", 0.85, by_cpu=True)
     yield _row("decode-alone", "5 of 25 frames/s of 1080p, shipped model (320): against decoding alone", found,
-               "sampled, shipped", "decode", 0.7)  # fmt: skip
-    yield _row("decode-alone-640", "the same at 640", found, "sampled", "decode", 0.7)
+               "sampled, shipped", "decode", 0.7, by_cpu=True)  # fmt: skip
+    yield _row("decode-alone-640", "the same at 640", found, "sampled", "decode", 0.7, by_cpu=True)
 
 
 def _ours(clip: Path, detector: Detector, sample_fps: float | None, frames: int | None = None) -> Timed:
@@ -111,6 +111,8 @@ def _row(
     other: str,
     target: float,
     detail: Mapping[str, object] | None = None,
+    *,
+    by_cpu: bool = False,
 ) -> Row:
     pairs = list(zip(found[ours], found[other], strict=True))
-    return Row.of_rounds(key, what, "frames/s", pairs, target, detail=detail)
+    return Row.of_rounds(key, what, "frames/s", pairs, target, by_cpu=by_cpu, detail=detail)

@@ -31,7 +31,7 @@ def test_a_ratio_is_the_median_of_the_rounds_ratios() -> None:
     found = row()
     assert (found.lowest, found.ratio, found.highest) == (2.0, 3.0, 4.0)
     assert found.cpu_ratio == pytest.approx(2.5)
-    assert (found.ours, found.peer) == (75.0, 25.0)
+    assert (found.ours, found.peer, found.best) == (75.0, 25.0, 4.0)
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,11 @@ def test_a_ratio_is_the_median_of_the_rounds_ratios() -> None:
 )
 def test_a_target_is_reached_or_stayed_within(found: Row, is_met: bool | None) -> None:
     assert found.is_met is is_met
+
+
+def test_work_that_keeps_all_cores_busy_is_judged_by_processor_time() -> None:
+    assert Row.of_rounds("w", "everything", "frames/s", ROUNDS, 2.6, by_cpu=True).is_met is False
+    assert Row.of_rounds("w", "everything", "frames/s", ROUNDS, 2.4, by_cpu=True).is_met is True
 
 
 def test_a_ratio_to_a_peer_of_another_size_is_scaled() -> None:
