@@ -21,6 +21,7 @@ SPEC = json.dumps({"sample_fps": "native"})
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # twenty starts of a worker, on a machine that may be busy
 def test_twenty_kills_at_random_moments_change_nothing(server_dir: Path) -> None:
     dice = random.Random(20)
     with ServedSystem(server_dir / "data", IMPATIENT) as system, system.client() as client:
