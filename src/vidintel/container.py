@@ -115,7 +115,12 @@ class Container(containers.DeclarativeContainer):
     meter = providers.Singleton(HsvColourMeter)
     tracker = providers.Factory(MotionTracker)
     take_pictures = providers.Factory(
-        TakePictures, uow.provider, storage, providers.Factory(PyAvEvidenceCamera, decoder), clock
+        TakePictures,
+        uow.provider,
+        storage,
+        providers.Factory(PyAvEvidenceCamera, decoder),
+        clock,
+        stall_s=settings.provided.work.stall_s,
     )
     media_limits = providers.Callable(_media_limits, settings.provided.limits)
     renderer = providers.Singleton(SubprocessFrameRenderer, providers.Callable(partial, open_stored, objects_dir))

@@ -7,12 +7,13 @@ takes them off that list. So nothing stays behind, however an attempt ends, and 
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import aclosing, closing
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import BinaryIO
 
 from vidintel.application.following import VideoFollowing
+from vidintel.application.holding import Stalled
 from vidintel.application.ports import (
     Clock,
     Evidence,
@@ -77,16 +78,22 @@ class Album:
 class TakePictures:
     """Has the worker make and store pictures; those of which the video is broken are left out."""
 
-    def __init__(self, uow: UnitOfWorkFactory, storage: ObjectStorage, camera: EvidenceCamera, clock: Clock) -> None:
+    def __init__(
+        self, uow: UnitOfWorkFactory, storage: ObjectStorage, camera: EvidenceCamera, clock: Clock, *, stall_s: float
+    ) -> None:
         self._uow = uow
         self._storage = storage
         self._camera = camera
         self._clock = clock
+        self._stall_s = stall_s
 
     async def __call__(
         self, video: Video, job: AnalysisJob, token: int, orders: Sequence[PictureOrder], check: Callable[[], None]
     ) -> Album:
-        """``check`` is called before each picture, and raises when the work is to stop."""
+        """``check`` is called before each picture, and raises when the work is to stop.
+
+        Raises `Stalled` when a picture takes longer than ``stall_s`` seconds: the file makes the decoder hang.
+        """
         if video.content is None:
             return Album((), ())
         keys = {order.name: f"videos/{video.id}/jobs/{job.id}/{token}/{order.name}" for order in orders}
@@ -98,7 +105,7 @@ class TakePictures:
         made: list[Evidence] = []
         try:
             with await asyncio.to_thread(self._storage.open, video.content.key) as stream:
-                async with aclosing(_taken(self._camera, stream, orders, check)) as pictures:
+                async with aclosing(self._taken(stream, orders, check)) as pictures:
                     async for name, jpeg in pictures:
                         content = await self._storage.put(keys[name], _chunks(jpeg), max_bytes=_MAX_BYTES)
                         made.append(Evidence(name, content))
@@ -122,6 +129,30 @@ class TakePictures:
                 if await uow.object_deletions.forget(key):
                     await uow.object_deletions.schedule(key, self._clock.now())
             await uow.commit()
+
+    async def _taken(
+        self, stream: BinaryIO, orders: Sequence[PictureOrder], check: Callable[[], None]
+    ) -> AsyncGenerator[tuple[str, bytes], None]:
+        pictures = self._camera.take(stream, orders)
+        is_idle = True
+        try:
+            while True:
+                check()
+                is_idle = False
+                try:
+                    async with asyncio.timeout(self._stall_s) as limit:
+                        picture = await asyncio.to_thread(next, pictures, None)
+                except TimeoutError:
+                    if limit.expired():
+                        raise Stalled(f"A picture was not ready after {self._stall_s:g} s.") from None
+                    raise
+                is_idle = True
+                if picture is None:
+                    return
+                yield picture
+        finally:
+            if is_idle:  # else a thread is still at it, or it has ended with an error
+                pictures.close()
 
 
 class StoredPicture:
@@ -160,18 +191,6 @@ class OpenPicture:
         if evidence is None:
             raise ResultNotFound("There is no such picture: the job has not succeeded, or kept none of it.")
         return StoredPicture(self._storage, evidence)
-
-
-async def _taken(
-    camera: EvidenceCamera, stream: BinaryIO, orders: Sequence[PictureOrder], check: Callable[[], None]
-) -> AsyncGenerator[tuple[str, bytes], None]:
-    with closing(camera.take(stream, orders)) as pictures:
-        while True:
-            check()
-            picture = await asyncio.to_thread(next, pictures, None)
-            if picture is None:
-                return
-            yield picture
 
 
 async def _chunks(content: bytes) -> AsyncIterator[bytes]:

@@ -1,8 +1,9 @@
 """From stored detections to tracks and counts: whatever the cut, the faint ones, and what happens on the way."""
 
 import io
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
 import pytest
@@ -11,7 +12,7 @@ from tests.fake_inference import FakeVideoDecoder, fake_clip
 from tests.unit.application.camera import FakeCamera
 from tests.unit.application.world import MODEL, Incoming, World, error_of, principal, value_of
 from vidintel.application.evidence import OpenPicture
-from vidintel.application.holding import Leaving
+from vidintel.application.holding import Leaving, Stalled
 from vidintel.application.ports import (
     DetectionFilter,
     DetectionRow,
@@ -31,6 +32,7 @@ from vidintel.domain.errors import LeaseLost, ResultNotFound, StorageError
 from vidintel.domain.geometry import Line, Point, Zone
 from vidintel.domain.tracking import Track
 from vidintel.domain.video import MediaWarning
+from vidintel.infrastructure.tracking import MotionTracker
 
 FPS, SECONDS = 10, 12
 MIDDLE = Line("middle", Point(0.5, 0.0), Point(0.5, 1.0))
@@ -79,6 +81,7 @@ class ScriptedVideo:
         *,
         sample_fps: float | None,
         warn: Callable[[MediaWarning], None] | None = None,
+        going_on: Callable[[], None] | None = None,
     ) -> Iterator[Frame]:
         return self.decoder.frames(io.BytesIO(self.clip), span, sample_fps=sample_fps, warn=warn)
 
@@ -374,3 +377,23 @@ async def test_deleting_a_video_removes_its_pictures() -> None:
     await world.collect_garbage()
 
     assert world.storage.objects == {}
+
+
+async def test_a_camera_that_hangs_is_given_up_and_the_attempt_counted() -> None:
+    world = World(media=ScriptedVideo(), segment_s=3.0)
+    job = await analysed_up_to_the_end(world)
+    opened = threading.Event()
+
+    def hang(_: str) -> None:
+        assert opened.wait(10)
+
+    world.camera.on_picture = hang
+    world.rules = replace(world.rules, stall_s=0.05)
+
+    with pytest.raises(Stalled):
+        await world.finishing_with(MotionTracker)(job.id)
+    opened.set()
+
+    waiting = await world.job(job)
+    assert (waiting.status, waiting.work.attempts, waiting.work.is_held) == (JobStatus.RUNNING, 1, False)
+    assert world.database.tracks == {}

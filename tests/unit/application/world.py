@@ -86,6 +86,7 @@ class ScriptedMedia:
         *,
         sample_fps: float | None,
         warn: Callable[[MediaWarning], None] | None = None,
+        going_on: Callable[[], None] | None = None,
     ) -> Iterator[Frame]:
         for warning in self.warnings:
             assert warn is not None
@@ -197,7 +198,7 @@ class World:
 
     def finishing_with(self, new_tracker: Any) -> FinishJob:
         uow = self.database.unit_of_work
-        pictures = TakePictures(uow, self.storage, self.camera, self.clock)
+        pictures = TakePictures(uow, self.storage, self.camera, self.clock, stall_s=self.rules.stall_s)
         return FinishJob(uow, new_tracker, pictures, self.clock, self.worker, self.rules)
 
     async def registered(self) -> RegisteredVideo:
