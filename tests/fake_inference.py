@@ -88,9 +88,12 @@ class FakeVideoDecoder:
         *,
         sample_fps: float | None,
         warn: Callable[[MediaWarning], None] | None = None,
+        going_on: Callable[[], None] | None = None,
     ) -> Iterator[Frame]:
         times, _, side = _parse(content)
         for index in sorted(_chosen(times, sample_fps)):
+            if going_on is not None:
+                going_on()
             if span.first_frame <= index < span.first_frame + span.frame_count:
                 yield Frame(index, times[index], np.full((side, side, 3), index % 256, dtype=np.uint8))
 

@@ -46,7 +46,7 @@ class AnalysisSettings(_Group):
 
 
 class WorkSettings(_Group):
-    """How work is handed out, held and tried again. Seconds throughout; after ``stall_s`` without a frame it hangs.
+    """How work is handed out, held and tried again. Seconds throughout; after ``stall_s`` without a sign of life it hangs.
 
     ``memory_bytes`` is for each piece of work at once, and as much again for the process itself.
     """

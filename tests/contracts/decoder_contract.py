@@ -7,7 +7,14 @@ from itertools import pairwise
 import pytest
 
 from vidintel.application.ports import Frame, MediaLimits, MediaPlan, VideoDecoder
-from vidintel.domain.errors import DurationExceeded, NoFrames, NotAVideo, ResolutionUnsupported, UnreadableVideo
+from vidintel.domain.errors import (
+    DurationExceeded,
+    LeaseLost,
+    NoFrames,
+    NotAVideo,
+    ResolutionUnsupported,
+    UnreadableVideo,
+)
 
 LIMITS = MediaLimits(max_duration_s=3600.0, max_side_px=8192)
 EVEN = tuple(index / 25 for index in range(60))
@@ -110,6 +117,16 @@ class VideoDecoderContract:
             assert next(iter(decoder.frames(content, span, sample_fps=None))).index == 0
 
         assert not content.closed
+
+    def test_work_can_be_stopped_on_the_way_to_a_frame(self, decoder: VideoDecoder, make_clip: MakeClip) -> None:
+        clip = make_clip(EVEN, 6)
+        span = plan_of(decoder, clip, 100.0, None).segments[0]
+
+        def stop() -> None:
+            raise LeaseLost
+
+        with pytest.raises(LeaseLost):
+            next(iter(decoder.frames(io.BytesIO(clip), span, sample_fps=None, going_on=stop)))
 
     @pytest.mark.parametrize("content", [b"", b"This is a text, and no video.\n" * 50])
     def test_what_is_no_video_is_refused(self, decoder: VideoDecoder, content: bytes) -> None:

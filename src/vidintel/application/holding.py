@@ -45,6 +45,7 @@ class Hold:
         self._worker = worker
         self._lost = threading.Event()
         self.frames_done = 0
+        self.signs_of_life = 0
 
     def lose(self) -> None:
         self._lost.set()
@@ -57,9 +58,9 @@ class Hold:
             raise Leaving
 
     def going_on(self) -> None:
-        """As `check`, for work that has no frames to count: that it was called shows that the work does not hang."""
+        """As `check`; that it was called also shows that the work does not hang, whether or not a frame got done."""
         self.check()
-        self.frames_done += 1
+        self.signs_of_life += 1
 
 
 async def run_held(
@@ -74,22 +75,22 @@ async def run_held(
 
     When ``extend`` answers ``False`` the hold is lost: ``work`` notices at its next `Hold.check`. A heartbeat that
     raises is tried again: the lease outlives several of them, and the fencing token guards the write in any case.
-    Raises `Stalled`, without waiting for ``work`` any longer, when `Hold.frames_done` stands still for ``stall_s``.
+    Raises `Stalled`, without waiting for ``work`` any longer, when `Hold.going_on` was not called for ``stall_s``.
     """
     task = asyncio.create_task(work)
     clock = asyncio.get_running_loop()
-    frames_done, moved_at = hold.frames_done, clock.time()
+    signs, moved_at = hold.signs_of_life, clock.time()
     stalled = False
     try:
         while True:
             done, _ = await asyncio.wait({task}, timeout=heartbeat_s)
             if done:
                 return await task
-            if hold.frames_done != frames_done:
-                frames_done, moved_at = hold.frames_done, clock.time()
+            if hold.signs_of_life != signs:
+                signs, moved_at = hold.signs_of_life, clock.time()
             elif stall_s is not None and clock.time() - moved_at > stall_s:
                 stalled = True
-                raise Stalled(f"No frame was done for {stall_s:g} s.")
+                raise Stalled(f"There was no sign of life for {stall_s:g} s.")
             try:
                 if not await extend():
                     hold.lose()

@@ -477,10 +477,13 @@ class VideoDecoder(Protocol):
         *,
         sample_fps: float | None,
         warn: Callable[[MediaWarning], None] | None = None,
+        going_on: Callable[[], None] | None = None,
     ) -> Iterator[Frame]:
         """The frames of ``span`` to be analysed, in presentation order; those that are broken are left out.
 
-        ``warn`` is called for what is wrong, while the frames are read. Raises `UnreadableVideo`.
+        ``warn`` is called for what is wrong, while the frames are read; ``going_on`` again and again, also on the way
+        to a frame that lies far from where reading can begin, and what it raises ends the work. Raises
+        `UnreadableVideo`.
         """
         ...
 

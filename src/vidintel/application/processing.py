@@ -45,7 +45,7 @@ _PERMANENT = (BusinessRuleViolation, UnsupportedMedia)
 
 @dataclass(frozen=True, slots=True)
 class WorkRules:
-    """How work is held and tried again. A segment without progress for ``stall_s`` seconds is given up."""
+    """How work is held and tried again. What shows no life for ``stall_s`` seconds is given up."""
 
     lease: timedelta
     heartbeat_s: float
@@ -209,7 +209,9 @@ class RunSegment:
         warnings: list[MediaWarning] = []
         shots = ShotChangesFold()
         with self._storage.open(_content_of(video).key) as stream:
-            frames = self._decoder.frames(stream, segment.span, sample_fps=job.spec.sample_fps, warn=warnings.append)
+            frames = self._decoder.frames(
+                stream, segment.span, sample_fps=job.spec.sample_fps, warn=warnings.append, going_on=hold.going_on
+            )
             for frame in detector.detect(
                 self._metered(frames, shots),
                 # The tracker wants faint ones as well; answers leave out what the client did not ask for.
@@ -217,7 +219,7 @@ class RunSegment:
                 iou_threshold=job.spec.iou_threshold,
                 labels=job.spec.labels,
             ):
-                hold.check()
+                hold.going_on()
                 hold.frames_done += 1
                 if frame.detections:
                     seen.append(frame)

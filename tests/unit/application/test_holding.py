@@ -60,3 +60,19 @@ async def test_work_that_ends_badly_after_its_cancellation_is_no_unhandled_error
     await asyncio.sleep(0)
     gc.collect()
     assert unhandled == []
+
+
+async def test_work_that_shows_life_has_not_stalled_though_no_frame_gets_done() -> None:
+    hold = Hold(WorkerIdentity("worker-1"))
+
+    async def work() -> str:
+        for _ in range(30):
+            await asyncio.sleep(0.05)
+            hold.going_on()
+        return "done"
+
+    async def extend() -> bool:
+        return True
+
+    assert await run_held(hold, work(), extend, heartbeat_s=0.01, stall_s=1) == "done"
+    assert hold.frames_done == 0

@@ -2,14 +2,17 @@
 
 import asyncio
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import BinaryIO
 
 import pytest
 
-from tests.unit.application.world import LEASE_S, MODEL, POLICY, World, error_of, principal, value_of
+from tests.unit.application.world import LEASE_S, MODEL, POLICY, ScriptedMedia, World, error_of, principal, value_of
 from vidintel.application.holding import Leaving, Stalled
+from vidintel.application.ports import Frame
 from vidintel.application.specs import SpecRequest
-from vidintel.domain.analysis import AnalysisJob, JobStatus, SegmentStatus
+from vidintel.domain.analysis import AnalysisJob, JobStatus, SegmentSpan, SegmentStatus
 from vidintel.domain.errors import (
     JobAlreadyActive,
     LeaseLost,
@@ -320,6 +323,33 @@ async def test_a_worker_that_is_told_to_leave_hands_its_segment_back() -> None:
         await running
     handed_back = (await world.segments())[0]
     assert (handed_back.status, handed_back.work.attempts) == (SegmentStatus.PENDING, 0)
+
+
+class ReadsForEver(ScriptedMedia):
+    """Never gets to a frame."""
+
+    def frames(
+        self,
+        content: BinaryIO,
+        span: SegmentSpan,
+        *,
+        sample_fps: float | None,
+        warn: Callable[[MediaWarning], None] | None = None,
+        going_on: Callable[[], None] | None = None,
+    ) -> Iterator[Frame]:
+        assert going_on is not None
+        while span.sample_count:
+            going_on()
+        yield from ()
+
+
+async def test_a_worker_that_leaves_does_not_wait_for_the_next_frame() -> None:
+    world = World(media=ReadsForEver())
+    await world.planned()
+    world.worker.leave()
+
+    with pytest.raises(Leaving):
+        await world.run((await world.segments())[0].id)
 
 
 async def test_a_thread_that_hangs_is_given_up_and_its_attempt_counted() -> None:

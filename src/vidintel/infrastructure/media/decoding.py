@@ -96,9 +96,10 @@ class PyAvVideoDecoder:
         *,
         sample_fps: float | None,
         warn: Callable[[MediaWarning], None] | None = None,
+        going_on: Callable[[], None] | None = None,
     ) -> Iterator[Frame]:
         """See `VideoDecoder.frames`. Reads the segment's packets twice: to know its frames, then to decode them."""
-        entry, faults = _Entry.to(content, span), Faults()
+        entry, faults = _Entry.to(content, span, going_on), Faults()
         with open_video(content) as video:
             timeline = video.timeline
             grid = None if sample_fps is None else SampleGrid.of(timeline, sample_fps)
@@ -109,7 +110,7 @@ class PyAvVideoDecoder:
                 return
             final, following = int(instants[np.flatnonzero(missing)[-1]]), 0
             screen = _screen_of(video)
-            packets = islice(_packets_from(video, span, entry.margin_s), entry.skipped, None)
+            packets = islice(_packets_from(video, span, entry.margin_s, going_on), entry.skipped, None)
             for instant, frame in video.decode(packets, frozenset(instants[missing].tolist())):
                 place = int(np.searchsorted(instants, instant))
                 if place >= following and place < instants.size and instants[place] == instant and missing[place]:
@@ -271,16 +272,18 @@ class _Entry:
     skipped: int
 
     @classmethod
-    def to(cls, content: BinaryIO, span: SegmentSpan) -> "_Entry":
+    def to(cls, content: BinaryIO, span: SegmentSpan, going_on: Callable[[], None] | None) -> "_Entry":
         for margin_s in _SEEK_MARGINS_S if span.seekable and span.first_frame else ():
-            instants, keyframe = _scan(content, span, margin_s)
+            instants, keyframe = _scan(content, span, margin_s, going_on)
             if keyframe is not None and instants.size == span.frame_count:
                 return cls(instants, margin_s, keyframe)
-        instants, keyframe = _scan(content, span, None)
+        instants, keyframe = _scan(content, span, None, going_on)
         return cls(instants, None, keyframe or 0)
 
 
-def _scan(content: BinaryIO, span: SegmentSpan, margin_s: float | None) -> tuple[NDArray[np.int64], int | None]:
+def _scan(
+    content: BinaryIO, span: SegmentSpan, margin_s: float | None, going_on: Callable[[], None] | None
+) -> tuple[NDArray[np.int64], int | None]:
     """The instants of the span's frames, as far as they are found, and which packet is the last keyframe before them.
 
     "Before" as they are shown: the first frames may be leading pictures, which need the keyframe before theirs.
@@ -290,7 +293,7 @@ def _scan(content: BinaryIO, span: SegmentSpan, margin_s: float | None) -> tuple
         keyframes: list[tuple[int, int]] = []
 
         def shown() -> Iterator[Picture]:
-            for place, packet in enumerate(_packets_from(video, span, margin_s)):
+            for place, packet in enumerate(_packets_from(video, span, margin_s, going_on)):
                 picture = video.picture(packet)
                 if picture.is_keyframe:
                     if not cut.is_after_start(picture.instant):
@@ -305,10 +308,19 @@ def _scan(content: BinaryIO, span: SegmentSpan, margin_s: float | None) -> tuple
         return instants, before[-1] if before else None
 
 
-def _packets_from(video: OpenedVideo, span: SegmentSpan, margin_s: float | None) -> Iterator[VideoPacket]:
+def _packets_from(
+    video: OpenedVideo, span: SegmentSpan, margin_s: float | None, going_on: Callable[[], None] | None
+) -> Iterator[VideoPacket]:
     if margin_s is not None:
         video.seek(span.start_s - margin_s)
-    return video.packets()
+    packets = video.packets()
+    return packets if going_on is None else _showing_life(packets, going_on)
+
+
+def _showing_life(packets: Iterable[VideoPacket], going_on: Callable[[], None]) -> Iterator[VideoPacket]:
+    for packet in packets:
+        going_on()
+        yield packet
 
 
 def _shown_at(video: OpenedVideo, time_s: float, *, from_beginning: bool) -> VideoFrame | None:
