@@ -46,8 +46,9 @@ class AnalysisSettings(_Group):
 
 
 class WorkSettings(_Group):
-    """How work is handed out, held and tried again. Seconds throughout; after ``stall_s`` without a sign of life it hangs.
+    """How work is handed out, held and tried again. Seconds throughout.
 
+    After ``stall_s`` without a sign of life work is taken for hanging.
     ``memory_bytes`` is for each piece of work at once, and as much again for the process itself.
     """
 
