@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, Select, and_, delete, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,6 +14,8 @@ from vidintel.domain.video import MediaInfo, SourceKind, StoredContent, Video, V
 from vidintel.infrastructure.database import cursors
 from vidintel.infrastructure.database.mapping import failure_to_entity, failure_to_row
 from vidintel.infrastructure.database.tables import detections, jobs, videos
+
+_BATCH_ROWS = 20_000
 
 
 class SqlVideoRepository:
@@ -44,7 +47,8 @@ class SqlVideoRepository:
                 select(jobs.c.id).where(jobs.c.video_id == video_id).order_by(jobs.c.id).with_for_update()
             )
         ).all()
-        await self._session.execute(delete(detections).where(detections.c.job_id.in_(job_ids)))
+        for job_id in job_ids:
+            await self._delete_detections(job_id)
         await self._session.execute(delete(videos).where(_is(tenant_id, video_id)))
 
     async def list(self, tenant_id: TenantId, filter_: VideoFilter, page: Page) -> tuple[Sequence[Video], str | None]:
@@ -56,6 +60,17 @@ class SqlVideoRepository:
         query = query.order_by(videos.c.created_at.desc(), videos.c.id.desc()).limit(page.limit + 1)
         found = [_to_entity(row) for row in await self._session.execute(query)]
         return cursors.page_of_newest(found, page.limit)
+
+    async def _delete_detections(self, job_id: UUID) -> None:
+        """In batches, each of which stays well below the timeout for statements."""
+        after: int | None = -1
+        while after is not None:
+            rest = and_(detections.c.job_id == job_id, detections.c.frame > after)
+            frames = select(detections.c.frame).where(rest).order_by(detections.c.frame)
+            until: int | None = await self._session.scalar(frames.offset(_BATCH_ROWS).limit(1))
+            batch = rest if until is None else and_(rest, detections.c.frame <= until)
+            await self._session.execute(delete(detections).where(batch))
+            after = until
 
     async def _one(self, query: Select[Any]) -> Video | None:
         row = (await self._session.execute(query)).one_or_none()
