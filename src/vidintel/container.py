@@ -16,7 +16,7 @@ from vidintel.application.evidence import OpenPicture, TakePictures
 from vidintel.application.finishing import FinishJob
 from vidintel.application.holding import WorkerIdentity
 from vidintel.application.ports import MediaLimits
-from vidintel.application.processing import PlanJob, RunSegment, WorkRules
+from vidintel.application.processing import PlanJob, RunSegment
 from vidintel.application.queries import (
     CheckReadiness,
     GetResults,
@@ -27,6 +27,7 @@ from vidintel.application.queries import (
     RenderFrame,
 )
 from vidintel.application.specs import SpecResolver
+from vidintel.application.stages import WorkRules
 from vidintel.application.videos import DeleteVideo, GetVideo, ListVideos, OpenContent, RegisterVideo, UpdateVideo
 from vidintel.domain.work import RetryPolicy
 from vidintel.infrastructure.clerk import ClerkTokenVerifier

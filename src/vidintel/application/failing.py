@@ -4,8 +4,11 @@ from datetime import datetime
 
 from vidintel.application.ports import UnitOfWork
 from vidintel.domain.analysis import AnalysisJob, SegmentStatus
-from vidintel.domain.errors import AttemptsExhausted, DomainError
+from vidintel.domain.errors import AttemptsExhausted, BusinessRuleViolation, DomainError, UnsupportedMedia
 from vidintel.domain.video import Failure, Video
+
+PERMANENT = (BusinessRuleViolation, UnsupportedMedia)
+"""Errors of the file or of the request: trying again cannot help."""
 
 WORKER_DIED = Failure(
     AttemptsExhausted.code,

@@ -9,8 +9,8 @@ from vidintel.application.evidence import Album, TakePictures, evidence_result, 
 from vidintel.application.following import Followed, VideoFollowing
 from vidintel.application.holding import Hold, WorkerIdentity
 from vidintel.application.ports import Clock, TrackerFactory, UnitOfWork, UnitOfWorkFactory
-from vidintel.application.processing import StageHolder, WorkRules, lock_video_and_job
 from vidintel.application.result import as_result
+from vidintel.application.stages import StageHolder, WorkRules, lock_video_and_job
 from vidintel.domain.analysis import AnalysisJob, JobId, JobStage
 from vidintel.domain.detection import FrameDetections
 from vidintel.domain.shots import METHOD, shot_changes

@@ -13,9 +13,10 @@ from vidintel.application.evidence import TakePictures
 from vidintel.application.finishing import FinishJob
 from vidintel.application.holding import WorkerIdentity
 from vidintel.application.ports import DueWork, Frame, Image, MediaLimits, MediaPlan, ModelInfo
-from vidintel.application.processing import PlanJob, RunSegment, WorkRules
+from vidintel.application.processing import PlanJob, RunSegment
 from vidintel.application.result import Err, Ok, Result
 from vidintel.application.specs import SpecResolver
+from vidintel.application.stages import WorkRules
 from vidintel.application.videos import DeleteVideo, RegisteredVideo, RegisterVideo, VideoDetails
 from vidintel.domain.analysis import AnalysisJob, JobId, JobStage, Segment, SegmentId, SegmentSpan
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
