@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 
 from dramatiq import Broker, Message, Worker
 from dramatiq.brokers.stub import StubBroker
-from dramatiq.middleware import AgeLimit, Callbacks, Pipelines
 
 from vidintel.application.ports import DueWork
 from vidintel.domain.analysis import JobStage
@@ -21,7 +20,7 @@ ACTORS: Mapping[JobStage, str] = {
 
 def in_process_broker() -> Broker:
     """A broker without retries, time limits and delays: all of these live in the database."""
-    broker = StubBroker(middleware=[AgeLimit(), Callbacks(), Pipelines()])
+    broker = StubBroker(middleware=[])
     broker.declare_queue(QUEUE)
     return broker
 
