@@ -22,7 +22,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(models_command.app, name="models")
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where the embedded database and the objects lie.")]
-Port = Annotated[int | None, typer.Option("--port", min=0, max=65535)]
+Port = Annotated[int | None, typer.Option("--port", min=0, max=65535, help="Port to listen on.")]
 Host = Annotated[str | None, typer.Option("--host", help="Address to listen on; 0.0.0.0 for all.")]
 Model = Annotated[str | None, typer.Option("--model", help="Name of a model, or path of one, used by default.")]
 
@@ -72,7 +72,7 @@ def migrate(data_dir: DataDir = None) -> None:
 def token(
     user: Annotated[str, typer.Option(help="For example alice.")],
     org: Annotated[str | None, typer.Option(help="For example acme; left out, the user's own tenant.")] = None,
-    role: Annotated[Role, typer.Option()] = Role.EDITOR,
+    role: Annotated[Role, typer.Option(help="Deleting takes an admin.")] = Role.EDITOR,
     data_dir: DataDir = None,
 ) -> None:
     """Print a development token, good for the `serve` on the same data directory."""
@@ -88,7 +88,9 @@ def analyze(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)],
     model: Model = None,
     sample_fps: Annotated[str | None, typer.Option(help="Frames per second to look at, or 'native'.")] = None,
-    min_confidence: Annotated[float | None, typer.Option(min=0, max=1)] = None,
+    min_confidence: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Leave out detections less sure than this.")
+    ] = None,
     output: Annotated[Literal["table", "json"], typer.Option("--output", help="How to show the summary.")] = "table",
     data_dir: DataDir = None,
 ) -> None:

@@ -194,7 +194,8 @@ def show_serving(console: Console) -> Callable[[str, str], None]:
 
     def notify(url: str, token: str) -> None:
         console.print(f"\n[bold]vidintel[/bold] serves on [link={url}]{url}[/link]   (docs: {url}/docs)")
-        console.print("DEVELOPMENT identity: whoever reads the data directory can be anybody. Token for 12 hours:\n")
+        console.print("DEVELOPMENT identity: whoever reads the data directory can be anybody.")
+        console.print("Token of an admin of the organisation 'development', for 12 hours:\n")
         console.print(token, soft_wrap=True, highlight=False)
         console.print()
 

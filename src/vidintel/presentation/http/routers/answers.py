@@ -83,7 +83,9 @@ async def list_tracks(
     label: Label = None,
     from_s: Seconds = None,
     to_s: Seconds = None,
-    min_duration_s: Seconds = None,
+    min_duration_s: Annotated[
+        float | None, Query(ge=0, allow_inf_nan=False, description="Seconds between first and last sight, at least.")
+    ] = None,
     cursor: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Response:
