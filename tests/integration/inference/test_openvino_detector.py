@@ -17,7 +17,6 @@ from vidintel.infrastructure.inference.detectors import LoadedDetectors
 from vidintel.infrastructure.inference.openvino import OpenVinoDetector
 from vidintel.infrastructure.inference.registry import DirectoryModelRegistry
 from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
-from vidintel.resources import find_resource
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 OUR_MODEL = "traffic-yolov8n"
@@ -25,9 +24,6 @@ OUR_CLIP = REPOSITORY / "samples" / "traffic.mp4"
 TEST_DATA = Path(os.environ.get("VIDINTEL_TEST_DATA") or REPOSITORY.parent / "shared" / "data")
 COCO_MODEL = TEST_DATA / "yolov8n_coco_int8_openvino_model"
 
-needs_our_model = pytest.mark.skipif(
-    not (find_resource("models") / OUR_MODEL / "model.json").is_file(), reason=f"models/{OUR_MODEL} is not there"
-)
 needs_coco_model = pytest.mark.skipif(
     not COCO_MODEL.is_dir(), reason=f"no {COCO_MODEL.name} in VIDINTEL_TEST_DATA or ../shared/data"
 )
@@ -61,7 +57,6 @@ def coco_frames() -> Sequence[Frame]:
     return frames_of(TEST_DATA / "bottle-detection.mp4", 1.0, count=8)
 
 
-@needs_our_model
 class TestOurModel(DetectorContract):
     @pytest.fixture
     def detector(self, our_detectors: LoadedDetectors) -> Detector:
@@ -104,7 +99,6 @@ class TestCocoModel(DetectorContract):
         assert counts["bus"] == pytest.approx(10, abs=3)
 
 
-@needs_our_model
 def test_a_model_is_loaded_once(our_detectors: LoadedDetectors) -> None:
     assert our_detectors.get(OUR_MODEL) is our_detectors.get(OUR_MODEL)
 
@@ -126,7 +120,6 @@ def test_a_damaged_network_is_named(tmp_path: Path, network: str) -> None:
         write_broken(tmp_path / "broken", network)
 
 
-@needs_our_model
 def test_a_network_of_other_classes_is_refused() -> None:
     model = DirectoryModelRegistry.serving(OUR_MODEL).stored(OUR_MODEL)
     info = replace(model.info, labels=("car",))

@@ -21,7 +21,6 @@ from tests.integration.inference.test_openvino_detector import (
     TEST_DATA,
     frames_of,
     needs_coco_model,
-    needs_our_model,
 )
 from tests.ultralytics_support import Predict, agreement, pictures, read_picture
 from vidintel.application.ports import Frame
@@ -77,7 +76,6 @@ def test_coco_on_photographs(photographs: Sequence[Frame]) -> None:
     assert_same(COCO_MODEL, Predict(COCO_MODEL, 640, precision="f32"), photographs, at_least=10)
 
 
-@needs_our_model
 def test_our_own_network_on_its_clip(tmp_path: Path) -> None:
     registry = DirectoryModelRegistry.serving(OUR_MODEL)
     ours = registry.stored(OUR_MODEL).network.parent
