@@ -496,7 +496,10 @@ class ColourMeter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """A model that can be run. ``input_size`` is (height, width) in pixels."""
+    """A model that can be run. ``input_size`` is (height, width) in pixels.
+
+    ``iou_threshold`` (0..1, of the non-maximum suppression) is what suits it when a client names none.
+    """
 
     name: str
     version: str
@@ -506,6 +509,7 @@ class ModelInfo:
     licence: str
     sha256: str
     description: str
+    iou_threshold: float = 0.7
 
     @property
     def ref(self) -> ModelRef:

@@ -42,7 +42,7 @@ class SpecResolver:
             sample_fps=self._chosen_fps(request.sample_fps),
             labels=labels,
             min_confidence=_or(request.min_confidence, defaults.min_confidence),
-            iou_threshold=_or(request.iou_threshold, defaults.iou_threshold),
+            iou_threshold=_or(request.iou_threshold, model.iou_threshold),
             lines=request.lines,
             zones=request.zones,
         )

@@ -1,6 +1,7 @@
 """The processes: `serve` (everything on one machine), `api` and `worker`. Entry points know the container."""
 
 import asyncio
+import os
 import signal
 import socket
 import sys
@@ -47,9 +48,10 @@ def run_serve(settings: Settings, *, notify: Callable[[str, str], None]) -> None
     issuer = DevelopmentTokenIssuer(settings.data_dir)
     auth = AuthSettings.model_validate({"jwt_key": issuer.public_key_pem, "issuer": issuer.issuer})
     settings = settings.model_copy(update={"auth": auth})
-    with _exit_on_signals(), _database(settings) as url:
+    with _exit_on_signals(), _bound(settings) as listener, _database(settings) as url:
         upgrade(url)
         container = _container(settings, url)
+        _require_default_model(container)
         environment = {"VIDINTEL_DATABASE__URL": url}
         stop_after_s = settings.work.drain_s + _GRACE_S
         arguments = [
@@ -57,7 +59,7 @@ def run_serve(settings: Settings, *, notify: Callable[[str, str], None]) -> None
             *("--data-dir", str(settings.data_dir)),
             *("--model", settings.analysis.model),
         ]
-        with _bound(settings) as listener, WorkerSupervisor(arguments, environment, stop_after_s=stop_after_s):
+        with WorkerSupervisor(arguments, environment, stop_after_s=stop_after_s):
             host, port = listener.getsockname()[:2]
             notify(f"http://{host}:{port}", issuer.issue("developer", "development", Role.ADMIN))
             _listen(container, listener)
@@ -67,8 +69,15 @@ def run_api(settings: Settings) -> None:
     """The API alone, on a database and Clerk keys from the settings."""
     configure_logging(settings.log)
     container = _container(settings, _configured_url(settings))
+    _require_default_model(container)
     with _bound(settings) as listener:
         _listen(container, listener)
+
+
+def _require_default_model(container: Container) -> None:
+    """Raise `UnknownModel` or `ModelUnusable` now, rather than at the first upload."""
+    registry = container.registry()
+    registry.get(registry.default_name)
 
 
 def run_worker(settings: Settings, *, name: str | None, with_parent: bool) -> None:
@@ -106,22 +115,22 @@ class _UntilEnd(asyncio.Protocol):
 
 @contextmanager
 def _bound(settings: Settings) -> Iterator[socket.socket]:
-    """A socket that listens, taken before anything is started on its account."""
+    """The address, taken before anything is started on its account; nobody can connect until the API listens."""
     host, port = settings.http.host, settings.http.port
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listener = socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        raise CannotRun(
-            f"Cannot listen on {host}:{port} ({error.strerror}). Choose another --port or --host."
-        ) from error
-    with listener:
-        yield listener
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            taken.bind((host, port))
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise CannotRun(f"Cannot listen on {host}:{port}: {reason}. Choose another --port or --host.") from error
+        yield taken
 
 
 def _listen(container: Container, listener: socket.socket) -> None:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        container.renderer().start()
         try:
             yield
         finally:

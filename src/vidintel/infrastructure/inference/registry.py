@@ -47,6 +47,7 @@ class _Descriptor(BaseModel):
     labels: tuple[str, ...] = Field(min_length=1)
     licence: str = Field(min_length=1)
     description: str = ""
+    iou_threshold: float = Field(0.7, ge=0, le=1)
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
 
     @model_validator(mode="after")
@@ -177,6 +178,7 @@ def _load(path: Path, hashes: dict[tuple[Path, int, int], str]) -> StoredModel:
         licence=descriptor.licence,
         sha256=hashes[key],
         description=descriptor.description,
+        iou_threshold=descriptor.iou_threshold,
     )
     return StoredModel(info, network)
 

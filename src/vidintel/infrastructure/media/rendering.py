@@ -69,6 +69,10 @@ class SubprocessFrameRenderer:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="renderer")
         self._waiting = 0
 
+    def start(self) -> None:
+        """Start the child now, without waiting for it: the first picture need not wait for its imports."""
+        self._thread.submit(self._running_child)
+
     async def jpeg(self, key: str, time_s: float, seen: TrackedFrame | None) -> bytes:
         """See `FrameRenderer.jpeg`. Raises also `StorageError`, when the content cannot be read, and
         `ServiceUnavailable`, when too many pictures wait already.
