@@ -7,6 +7,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import BinaryIO
+from uuid import uuid4
 
 from dependency_injector import containers, providers
 
@@ -95,7 +96,7 @@ class Container(containers.DeclarativeContainer):
 
     settings = providers.Dependency(instance_of=Settings)
     database_url = providers.Dependency(instance_of=str)
-    owner = providers.Object(f"{socket.gethostname()}:{os.getpid()}")
+    owner = providers.Object(f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}")
 
     clock = providers.Singleton(SystemClock)
     engine = providers.Singleton(create_engine, database_url, settings.provided.database)

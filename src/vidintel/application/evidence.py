@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import BinaryIO
 
+import structlog
+
 from vidintel.application.following import VideoFollowing
 from vidintel.application.holding import Stalled
 from vidintel.application.ports import (
@@ -27,7 +29,7 @@ from vidintel.application.queries import answering_job
 from vidintel.application.result import as_result
 from vidintel.application.videos import video_of
 from vidintel.domain.analysis import AnalysisJob, JobId
-from vidintel.domain.errors import ResultNotFound, ServiceUnavailable
+from vidintel.domain.errors import ResultNotFound, ServiceUnavailable, StorageError, StorageFull
 from vidintel.domain.identity import Permission, Principal
 from vidintel.domain.video import Video, VideoId
 
@@ -35,6 +37,9 @@ POSTER, PREVIEW = "poster", "preview"
 PREVIEW_FRAMES = 10
 _EXPIRES = timedelta(hours=24)
 _MAX_BYTES = 16 * 1024**2
+_ENOUGH_AFTER_S = 120.0
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 def shot_of(track_id: int) -> str:
@@ -76,7 +81,11 @@ class Album:
 
 
 class TakePictures:
-    """Has the worker make and store pictures; those of which the video is broken are left out."""
+    """Has the worker make and store pictures.
+
+    They adorn an answer and must not cost it: those of which the video is broken are left out, and no more are made
+    when the storage takes none, or after `_ENOUGH_AFTER_S` seconds.
+    """
 
     def __init__(
         self, uow: UnitOfWorkFactory, storage: ObjectStorage, camera: EvidenceCamera, clock: Clock, *, stall_s: float
@@ -103,12 +112,21 @@ class TakePictures:
                 await uow.object_deletions.schedule(key, self._clock.now() + _EXPIRES)
             await uow.commit()
         made: list[Evidence] = []
+        clock = asyncio.get_running_loop()
+        enough_at = clock.time() + _ENOUGH_AFTER_S
         try:
             with await asyncio.to_thread(self._storage.open, video.content.key) as stream:
                 async with aclosing(self._taken(stream, orders, check)) as pictures:
                     async for name, jpeg in pictures:
-                        content = await self._storage.put(keys[name], _chunks(jpeg), max_bytes=_MAX_BYTES)
+                        try:
+                            content = await self._storage.put(keys[name], _chunks(jpeg), max_bytes=_MAX_BYTES)
+                        except (StorageError, StorageFull) as error:
+                            _log.warning("evidence.not_stored", job=str(job.id), code=error.code, stored=len(made))
+                            break
                         made.append(Evidence(name, content))
+                        if clock.time() > enough_at:
+                            _log.warning("evidence.cut_short", job=str(job.id), stored=len(made), wanted=len(orders))
+                            break
         except BaseException:
             await asyncio.shield(self.discard(album))
             raise

@@ -2,13 +2,14 @@
 
 import io
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
 import pytest
 
 from tests.fake_inference import FakeVideoDecoder, fake_clip
+from tests.fakes import FakeObjectStorage
 from tests.unit.application.camera import FakeCamera
 from tests.unit.application.world import MODEL, Incoming, World, error_of, principal, value_of
 from vidintel.application.evidence import OpenPicture
@@ -28,10 +29,10 @@ from vidintel.application.specs import SpecRequest
 from vidintel.application.videos import VideoDetails
 from vidintel.domain.analysis import AnalysisJob, JobStatus, SegmentSpan
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
-from vidintel.domain.errors import LeaseLost, ResultNotFound, StorageError
+from vidintel.domain.errors import LeaseLost, ResultNotFound, StorageError, StorageFull
 from vidintel.domain.geometry import Line, Point, Zone
 from vidintel.domain.tracking import Track
-from vidintel.domain.video import MediaWarning
+from vidintel.domain.video import MediaWarning, StoredContent
 from vidintel.infrastructure.tracking import MotionTracker
 
 FPS, SECONDS = 10, 12
@@ -322,6 +323,25 @@ async def test_pictures_that_cannot_be_had_are_left_out() -> None:
     assert pictures_of(world) == {"preview", "shot-1"}
     answer = await OpenPicture(world.database.unit_of_work, world.storage)(principal(), job.video_id, None, "poster")
     assert isinstance(error_of(answer), ResultNotFound)
+    assert world.database.object_deletions == {}
+
+
+class NoRoomForPictures(FakeObjectStorage):
+    """Full as soon as there are two pictures."""
+
+    async def put(self, key: str, chunks: AsyncIterator[bytes], *, max_bytes: int) -> StoredContent:
+        if sum("/jobs/" in stored for stored in self.objects) == 2:
+            raise StorageFull
+        return await super().put(key, chunks, max_bytes=max_bytes)
+
+
+async def test_a_storage_that_takes_no_more_pictures_does_not_cost_the_answer() -> None:
+    world = World(media=ScriptedVideo(), storage=NoRoomForPictures())
+    job = await registered(world)
+    await world.work_off(rounds=50)
+
+    assert (await world.job(job)).status is JobStatus.SUCCEEDED
+    assert len(pictures_of(world)) == 2
     assert world.database.object_deletions == {}
 
 

@@ -83,9 +83,12 @@ class SqlUnitOfWork:
         # Rolls back what was not committed, and finishes doing so even when this task is cancelled.
         try:
             await self._session.__aexit__(kind, error, traceback)
-        finally:
-            if error is not None and is_outage(error):
-                raise ServiceUnavailable("The database does not answer. Try again in a moment.") from error
+        except Exception as closing:
+            if not is_outage(closing):
+                raise
+            error = error or closing
+        if error is not None and is_outage(error):
+            raise ServiceUnavailable("The database does not answer. Try again in a moment.") from error
 
     async def ring(self) -> None:
         await self._session.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
