@@ -11,8 +11,9 @@ from benchmarks.bench import Bench
 from benchmarks.report import Row, Timed
 from benchmarks.rounds import in_turn, timed
 from tests.factories import make_detection, make_job, make_segment, make_video
-from vidintel.domain.analysis import JobStatus, Segment, SegmentStatus
+from vidintel.domain.analysis import JobStatus
 from vidintel.domain.detection import FrameDetections
+from vidintel.domain.segment import Segment, SegmentStatus
 from vidintel.domain.video import VideoId
 from vidintel.infrastructure.database.engine import create_engine, create_session_factory
 from vidintel.infrastructure.database.tables import detections

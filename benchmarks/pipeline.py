@@ -17,8 +17,8 @@ from openvino import properties
 from openvino.properties import hint
 
 from vidintel.application.ports import Detector, Image, MediaLimits
-from vidintel.domain.analysis import SegmentSpan
 from vidintel.domain.detection import FrameDetections
+from vidintel.domain.segment import SegmentSpan
 from vidintel.infrastructure.inference.openvino import DEFAULT_PRECISION, OpenVinoDetector, Precision
 from vidintel.infrastructure.inference.registry import DirectoryModelRegistry
 from vidintel.infrastructure.inference.yolov8 import Letterbox

@@ -13,8 +13,8 @@ from dependency_injector import providers
 from tests.factories import MODEL
 from vidintel.application.ports import Frame, MediaPlan, ModelInfo
 from vidintel.container import Container
-from vidintel.domain.analysis import SegmentSpan
 from vidintel.domain.detection import FrameDetections
+from vidintel.domain.segment import SegmentSpan
 from vidintel.domain.video import MediaInfo
 from vidintel.infrastructure.logging import configure_logging
 from vidintel.presentation.worker import WorkerProcess

@@ -7,21 +7,11 @@
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from vidintel.domain.analysis import (
-    AnalysisJob,
-    AnalysisSpec,
-    JobId,
-    JobStage,
-    JobStatus,
-    ModelRef,
-    Segment,
-    SegmentId,
-    SegmentSpan,
-    SegmentStatus,
-)
+from vidintel.domain.analysis import AnalysisJob, AnalysisSpec, JobId, JobStage, JobStatus, ModelRef
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
 from vidintel.domain.geometry import Point
 from vidintel.domain.identity import TenantId, UserId
+from vidintel.domain.segment import Segment, SegmentId, SegmentSpan, SegmentStatus
 from vidintel.domain.shots import FrameColours, ShotChanges
 from vidintel.domain.tracking import BestShot, PathPoint, Track
 from vidintel.domain.video import (

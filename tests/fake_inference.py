@@ -9,7 +9,6 @@ from typing import BinaryIO
 import numpy as np
 
 from vidintel.application.ports import Detector, Frame, MediaLimits, MediaPlan, ModelInfo
-from vidintel.domain.analysis import SegmentSpan
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
 from vidintel.domain.errors import (
     DurationExceeded,
@@ -19,6 +18,7 @@ from vidintel.domain.errors import (
     UnknownLabel,
     UnknownModel,
 )
+from vidintel.domain.segment import SegmentSpan
 from vidintel.domain.video import MediaInfo, MediaWarning
 
 _TICKS = 90_000

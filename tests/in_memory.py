@@ -19,7 +19,7 @@ from vidintel.application.ports import (
     TrackFilter,
     VideoFilter,
 )
-from vidintel.domain.analysis import AnalysisJob, JobId, JobStage, JobStatus, Segment, SegmentId, SegmentStatus
+from vidintel.domain.analysis import AnalysisJob, JobId, JobStage, JobStatus
 from vidintel.domain.detection import Detection, FrameDetections
 from vidintel.domain.errors import (
     JobAlreadyActive,
@@ -28,6 +28,7 @@ from vidintel.domain.errors import (
     VideoNotFound,
 )
 from vidintel.domain.identity import TenantId
+from vidintel.domain.segment import Segment, SegmentId, SegmentStatus
 from vidintel.domain.shots import ShotChanges
 from vidintel.domain.tracking import Track, TrackedFrame
 from vidintel.domain.video import MediaWarning, Video, VideoId

@@ -31,10 +31,11 @@ from vidintel.application.ports import (
     UnitOfWork,
     UnitOfWorkFactory,
 )
-from vidintel.domain.analysis import AnalysisJob, JobStage, JobStatus, Segment, SegmentStatus
+from vidintel.domain.analysis import AnalysisJob, JobStage, JobStatus
 from vidintel.domain.detection import BoundingBox, FrameDetections
 from vidintel.domain.errors import ValidationError
 from vidintel.domain.identity import TenantId
+from vidintel.domain.segment import Segment, SegmentStatus
 from vidintel.domain.tracking import Track, TrackedFrame
 from vidintel.domain.video import StoredContent, Video
 

@@ -19,10 +19,11 @@ from tests.factories import (
     make_video,
 )
 from vidintel.application.ports import JobProgress, Page, UnitOfWorkFactory, VideoFilter
-from vidintel.domain.analysis import AnalysisSpec, JobId, JobStage, JobStatus, SegmentId, SegmentStatus
+from vidintel.domain.analysis import AnalysisSpec, JobId, JobStage, JobStatus
 from vidintel.domain.errors import JobAlreadyActive, JobNotFound, LeaseLost, ValidationError, VideoNotFound
 from vidintel.domain.geometry import Line, Point, Zone
 from vidintel.domain.identity import TenantId
+from vidintel.domain.segment import SegmentId, SegmentStatus
 from vidintel.domain.video import SourceKind, VideoId, VideoSource, VideoStatus
 from vidintel.domain.work import RetryPolicy
 

@@ -3,7 +3,8 @@
 from dataclasses import fields
 
 from vidintel.application.ports import UnitOfWorkFactory
-from vidintel.domain.analysis import AnalysisJob, Segment
+from vidintel.domain.analysis import AnalysisJob
+from vidintel.domain.segment import Segment
 from vidintel.domain.video import Video
 
 

@@ -9,9 +9,10 @@ from vidintel.application.ports import Clock, Page, UnitOfWork, UnitOfWorkFactor
 from vidintel.application.result import as_result
 from vidintel.application.specs import SpecRequest, SpecResolver
 from vidintel.application.videos import JobReport, locked_video_of, report_of, video_of
-from vidintel.domain.analysis import AnalysisJob, JobId, SegmentStatus
+from vidintel.domain.analysis import AnalysisJob, JobId
 from vidintel.domain.errors import ConflictError, JobAlreadyActive, JobNotFound
 from vidintel.domain.identity import Permission, Principal
+from vidintel.domain.segment import SegmentStatus
 from vidintel.domain.video import Video, VideoId, VideoStatus
 
 

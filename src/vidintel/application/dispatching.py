@@ -9,8 +9,9 @@ import structlog
 from vidintel.application.failing import WORKER_DIED, fail_job
 from vidintel.application.ports import Clock, Doorbell, ObjectStorage, UnitOfWorkFactory
 from vidintel.application.stages import lock_video_and_job
-from vidintel.domain.analysis import AnalysisJob, Segment
+from vidintel.domain.analysis import AnalysisJob
 from vidintel.domain.errors import DomainError, LeaseLost, ServiceUnavailable
+from vidintel.domain.segment import Segment
 from vidintel.domain.work import RetryPolicy
 
 _BATCH = 100

@@ -3,8 +3,9 @@
 from datetime import datetime
 
 from vidintel.application.ports import UnitOfWork
-from vidintel.domain.analysis import AnalysisJob, SegmentStatus
+from vidintel.domain.analysis import AnalysisJob
 from vidintel.domain.errors import AttemptsExhausted, BusinessRuleViolation, DomainError, UnsupportedMedia
+from vidintel.domain.segment import SegmentStatus
 from vidintel.domain.video import Failure, Video
 
 PERMANENT = (BusinessRuleViolation, UnsupportedMedia)

@@ -27,7 +27,7 @@ from vidintel.application.ports import (
 )
 from vidintel.application.result import as_result
 from vidintel.application.stages import StageHolder, WorkRules, lock_video_and_job
-from vidintel.domain.analysis import AnalysisJob, JobId, JobStage, JobStatus, Segment, SegmentId
+from vidintel.domain.analysis import AnalysisJob, JobId, JobStage, JobStatus
 from vidintel.domain.detection import FrameDetections
 from vidintel.domain.errors import (
     BusinessRuleViolation,
@@ -35,6 +35,7 @@ from vidintel.domain.errors import (
     ServiceUnavailable,
     UnreadableVideo,
 )
+from vidintel.domain.segment import Segment, SegmentId
 from vidintel.domain.shots import FrameColours, ShotChanges, ShotChangesFold
 from vidintel.domain.tracking import FAINTEST
 from vidintel.domain.video import Failure, MediaWarning, StoredContent, Video

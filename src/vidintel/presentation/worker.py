@@ -19,8 +19,9 @@ from vidintel.application.holding import Leaving, Stalled, WorkerIdentity
 from vidintel.application.ports import WorkBell
 from vidintel.application.processing import PlanJob, RunSegment
 from vidintel.application.result import Err, Ok, Result
-from vidintel.domain.analysis import JobId, SegmentId
+from vidintel.domain.analysis import JobId
 from vidintel.domain.errors import LeaseLost
+from vidintel.domain.segment import SegmentId
 from vidintel.settings import WorkSettings
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()

@@ -27,10 +27,11 @@ from vidintel.application.ports import (
 from vidintel.application.queries import GetTimeline, ListDetections, ListTracks, VideoTimeline
 from vidintel.application.specs import SpecRequest
 from vidintel.application.videos import VideoDetails
-from vidintel.domain.analysis import AnalysisJob, JobStatus, SegmentSpan
+from vidintel.domain.analysis import AnalysisJob, JobStatus
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
 from vidintel.domain.errors import LeaseLost, ResultNotFound, StorageError, StorageFull
 from vidintel.domain.geometry import Line, Point, Zone
+from vidintel.domain.segment import SegmentSpan
 from vidintel.domain.tracking import Track
 from vidintel.domain.video import MediaWarning, StoredContent
 from vidintel.infrastructure.tracking import MotionTracker

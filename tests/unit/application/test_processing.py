@@ -12,7 +12,7 @@ from tests.unit.application.world import LEASE_S, MODEL, POLICY, ScriptedMedia, 
 from vidintel.application.holding import Leaving, Stalled
 from vidintel.application.ports import Frame
 from vidintel.application.specs import SpecRequest
-from vidintel.domain.analysis import AnalysisJob, JobStatus, SegmentSpan, SegmentStatus
+from vidintel.domain.analysis import AnalysisJob, JobStatus
 from vidintel.domain.errors import (
     JobAlreadyActive,
     LeaseLost,
@@ -21,6 +21,7 @@ from vidintel.domain.errors import (
     StorageError,
     UnreadableVideo,
 )
+from vidintel.domain.segment import SegmentSpan, SegmentStatus
 from vidintel.domain.video import MediaWarning, VideoStatus
 
 

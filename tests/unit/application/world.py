@@ -18,10 +18,11 @@ from vidintel.application.result import Err, Ok, Result
 from vidintel.application.specs import SpecResolver
 from vidintel.application.stages import WorkRules
 from vidintel.application.videos import DeleteVideo, RegisteredVideo, RegisterVideo, VideoDetails
-from vidintel.domain.analysis import AnalysisJob, JobId, JobStage, Segment, SegmentId, SegmentSpan
+from vidintel.domain.analysis import AnalysisJob, JobId, JobStage
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
 from vidintel.domain.errors import DomainError, UnknownModel
 from vidintel.domain.identity import Principal, Role, TenantId, UserId
+from vidintel.domain.segment import Segment, SegmentId, SegmentSpan
 from vidintel.domain.video import MediaInfo, MediaWarning, Video
 from vidintel.domain.work import RetryPolicy
 from vidintel.infrastructure.tracking import MotionTracker

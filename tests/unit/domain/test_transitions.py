@@ -6,22 +6,10 @@ from uuid import uuid4
 
 import pytest
 
-from vidintel.domain.analysis import (
-    JOB_TRANSITIONS,
-    SEGMENT_TRANSITIONS,
-    AnalysisJob,
-    AnalysisSpec,
-    JobId,
-    JobStage,
-    JobStatus,
-    ModelRef,
-    Segment,
-    SegmentId,
-    SegmentSpan,
-    SegmentStatus,
-)
+from vidintel.domain.analysis import JOB_TRANSITIONS, AnalysisJob, AnalysisSpec, JobId, JobStage, JobStatus, ModelRef
 from vidintel.domain.errors import DomainError, InvalidTransition, LeaseLost
 from vidintel.domain.identity import TenantId, UserId
+from vidintel.domain.segment import SEGMENT_TRANSITIONS, Segment, SegmentId, SegmentSpan, SegmentStatus
 from vidintel.domain.video import (
     VIDEO_TRANSITIONS,
     Failure,

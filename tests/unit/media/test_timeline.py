@@ -3,7 +3,7 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidintel.domain.analysis import SegmentSpan
+from vidintel.domain.segment import SegmentSpan
 from vidintel.infrastructure.media.timeline import REORDER_WINDOW, Cut, Picture, Timeline, in_presentation_order
 
 A_DAY_OF_TICKS = 2 * 90_000 * 86_400

@@ -7,9 +7,10 @@ from sqlalchemy import ColumnElement, Double, Row, and_, func, literal, select, 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from vidintel.application.ports import DetectionFilter, DetectionRow, Page
-from vidintel.domain.analysis import JobId, Segment
+from vidintel.domain.analysis import JobId
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
 from vidintel.domain.identity import TenantId
+from vidintel.domain.segment import Segment
 from vidintel.domain.tracking import TrackedFrame
 from vidintel.domain.video import VideoId
 from vidintel.infrastructure.database import cursors

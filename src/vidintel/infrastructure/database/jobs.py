@@ -9,10 +9,11 @@ from sqlalchemy import ColumnElement, Row, Select, and_, func, insert, select, t
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from vidintel.application.ports import JobProgress, Page
-from vidintel.domain.analysis import AnalysisJob, AnalysisSpec, JobId, JobStage, JobStatus, ModelRef, SegmentStatus
+from vidintel.domain.analysis import AnalysisJob, AnalysisSpec, JobId, JobStage, JobStatus, ModelRef
 from vidintel.domain.errors import JobNotFound
 from vidintel.domain.geometry import Line, Point, Zone
 from vidintel.domain.identity import TenantId, UserId
+from vidintel.domain.segment import SegmentStatus
 from vidintel.domain.video import VideoId
 from vidintel.infrastructure.database import cursors
 from vidintel.infrastructure.database.mapping import (

@@ -8,9 +8,10 @@ from typing import Any
 from sqlalchemy import Row, Select, and_, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from vidintel.domain.analysis import JobId, Segment, SegmentId, SegmentSpan, SegmentStatus
+from vidintel.domain.analysis import JobId
 from vidintel.domain.errors import LeaseLost
 from vidintel.domain.identity import TenantId
+from vidintel.domain.segment import Segment, SegmentId, SegmentSpan, SegmentStatus
 from vidintel.domain.shots import FrameColours, ShotChanges
 from vidintel.domain.video import MediaWarning
 from vidintel.infrastructure.database.mapping import failure_to_entity, failure_to_row, work_to_entity, work_to_row

@@ -23,7 +23,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, REAL
 
-from vidintel.domain.analysis import JobStage, JobStatus, SegmentStatus
+from vidintel.domain.analysis import JobStage, JobStatus
+from vidintel.domain.segment import SegmentStatus
 from vidintel.domain.video import SourceKind, VideoStatus
 
 metadata = MetaData(

@@ -16,8 +16,8 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from vidintel.application.ports import Frame, Image, MediaLimits, MediaPlan
-from vidintel.domain.analysis import SegmentSpan
 from vidintel.domain.errors import DurationExceeded, FrameNotFound, NoFrames, UnreadableVideo
+from vidintel.domain.segment import SegmentSpan
 from vidintel.domain.video import MediaInfo, MediaWarning
 from vidintel.infrastructure.media.faults import (
     CORRUPT_FRAMES,

@@ -9,7 +9,7 @@ from fractions import Fraction
 from heapq import heappush, heappushpop
 from typing import NamedTuple
 
-from vidintel.domain.analysis import SegmentSpan
+from vidintel.domain.segment import SegmentSpan
 
 REORDER_WINDOW = 64
 """No picture is coded more than this many packets after one that is shown later. H.264 and H.265 allow 16."""

@@ -1,0 +1,44 @@
+"""Time, and what wakes and feeds the workers."""
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from vidintel.domain.analysis import JobStage
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """The time, aware, in UTC."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DueWork:
+    """Something the dispatcher has to ring for: a stage of a job, or (``analyse``) one segment."""
+
+    stage: JobStage
+    id: UUID
+
+
+class WorkBell(Protocol):
+    """The other end of `UnitOfWork.ring`."""
+
+    def listening(self) -> AbstractAsyncContextManager["WorkBell"]: ...
+
+    async def wait(self, timeout_s: float) -> None:
+        """Return at the next ring, or after ``timeout_s``; rings that came since the last wait count."""
+        ...
+
+
+class Doorbell(Protocol):
+    """Hands work to the task engine. A message carries an id only; losing or doubling it changes nothing."""
+
+    @property
+    def load(self) -> int:
+        """Messages that were rung here and whose handling has not ended."""
+        ...
+
+    async def ring(self, work: DueWork) -> None: ...
