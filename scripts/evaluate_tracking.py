@@ -58,7 +58,7 @@ def detect(scene: Scene, detector: Detector) -> list[FrameDetections]:
     """All frames of a scene through the detector, down to the confidence that the tracker wants."""
     fps = scene.parameters.fps
     frames = (Frame(index, index / fps, image) for index, image in enumerate(scene.frames()))
-    return list(detector.detect(frames, min_confidence=0.1, iou_threshold=0.7))
+    return list(detector.detect(frames, min_confidence=0.1, iou_threshold=detector.info.iou_threshold))
 
 
 def near_truth(scene: Scene) -> list[FrameDetections]:
