@@ -22,6 +22,16 @@ class DatabaseSettings(_Group):
     statement_timeout_s: float = Field(30.0, gt=0)
 
 
+class RedisSettings(_Group):
+    """``url`` is ``redis://…`` or ``rediss://…``; left out, everything that Redis would do happens in each process.
+
+    Keys begin with ``namespace``. What is kept there can be lost completely: the database is the truth.
+    """
+
+    url: SecretStr | None = None
+    namespace: str = Field("vidintel", pattern=r"^[a-z0-9_-]+$")
+
+
 class StorageSettings(_Group):
     """``min_free_bytes`` stay free on the disk: an upload that would eat into them is refused."""
 
@@ -107,6 +117,7 @@ class Settings(BaseSettings):
 
     data_dir: Path = Path("data")
     database: DatabaseSettings = DatabaseSettings()
+    redis: RedisSettings = RedisSettings()
     storage: StorageSettings = StorageSettings()
     limits: LimitSettings = LimitSettings()
     analysis: AnalysisSettings = AnalysisSettings()
