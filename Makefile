@@ -61,7 +61,7 @@ bench-quick: $(VENV)/.installed-dev ## the same with shorter videos and fewer ro
 .PHONY: constraints
 constraints: $(BIN)/uv ## pin every dependency anew
 	@printf '%s\n' '# Pinned by "make constraints" from pyproject.toml, for every platform and Python >= 3.11.' > constraints.new
-	@$(BIN)/uv pip compile pyproject.toml --extra demo --group dev --group parity --universal --python-version 3.11 --upgrade --quiet \
+	@$(BIN)/uv pip compile pyproject.toml --extra demo --extra otel --group dev --group parity --universal --python-version 3.11 --upgrade --quiet \
 		--no-header --no-annotate --no-emit-index-url --no-emit-find-links >> constraints.new
 	@mv constraints.new constraints.txt
 
