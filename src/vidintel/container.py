@@ -38,6 +38,7 @@ from vidintel.infrastructure.database.engine import check_database, create_engin
 from vidintel.infrastructure.database.unit_of_work import SqlUnitOfWork
 from vidintel.infrastructure.inference.detectors import LoadedDetectors
 from vidintel.infrastructure.inference.registry import DirectoryModelRegistry
+from vidintel.infrastructure.live_settings import LiveSettings
 from vidintel.infrastructure.media.colours import HsvColourMeter
 from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
 from vidintel.infrastructure.media.evidence import PyAvEvidenceCamera
@@ -98,6 +99,13 @@ class Container(containers.DeclarativeContainer):
     database_url = providers.Dependency(instance_of=str)
     owner = providers.Object(f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}")
 
+    # What `RELOADABLE` names is asked of `live` each time it is needed; everything else is fixed when it is wired.
+    live = providers.Singleton(LiveSettings, settings)
+    live_limits = providers.Callable(lambda live: live.current.limits, live)
+    max_upload_bytes = providers.Callable(lambda limits: limits.max_upload_bytes, live_limits)
+    media_limits = providers.Callable(_media_limits, live_limits)
+    sample_fps = providers.Callable(lambda live: live.current.analysis.sample_fps, live)
+
     clock = providers.Singleton(SystemClock)
     engine = providers.Singleton(create_engine, database_url, settings.provided.database)
     sessions = providers.Singleton(create_session_factory, engine)
@@ -124,18 +132,17 @@ class Container(containers.DeclarativeContainer):
         clock,
         stall_s=settings.provided.work.stall_s,
     )
-    media_limits = providers.Callable(_media_limits, settings.provided.limits)
     renderer = providers.Singleton(SubprocessFrameRenderer, providers.Callable(partial, open_stored, objects_dir))
     verifier = providers.Singleton(_token_verifier, settings.provided.auth)
 
-    specs = providers.Factory(SpecResolver, registry, sample_fps=settings.provided.analysis.sample_fps)
+    specs = providers.Factory(SpecResolver, registry, sample_fps=sample_fps.provider)
     register_video = providers.Factory(
         RegisterVideo,
         uow.provider,
         storage,
         specs,
         clock,
-        max_upload_bytes=settings.provided.limits.max_upload_bytes,
+        max_upload_bytes=max_upload_bytes.provider,
     )
     checks = providers.Dict(
         database=providers.Callable(partial, check_database, engine), storage=storage.provided.check
@@ -165,7 +172,7 @@ class Container(containers.DeclarativeContainer):
         verifier=verifier,
         clock=clock,
         http=settings.provided.http,
-        limits=settings.provided.limits,
+        limits=live_limits.provider,
         version=version("vidintel"),
     )
 
@@ -191,7 +198,7 @@ class Container(containers.DeclarativeContainer):
             identity,
             rules,
             segment_s=settings.provided.analysis.segment_s,
-            limits=media_limits,
+            limits=media_limits.provider,
         ),
         run_segment=providers.Factory(
             RunSegment, uow.provider, storage, decoder, detectors, meter, clock, identity, rules

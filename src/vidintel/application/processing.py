@@ -18,6 +18,7 @@ from vidintel.application.ports import (
     ColourMeter,
     Detectors,
     Frame,
+    Live,
     MediaLimits,
     MediaPlan,
     ObjectStorage,
@@ -57,7 +58,7 @@ class PlanJob:
         rules: WorkRules,
         *,
         segment_s: float,
-        limits: MediaLimits,
+        limits: Live[MediaLimits],
     ) -> None:
         self._uow = uow
         self._storage = storage
@@ -84,7 +85,7 @@ class PlanJob:
                     stream,
                     segment_s=self._segment_s,
                     sample_fps=job.spec.sample_fps,
-                    limits=self._limits,
+                    limits=self._limits(),
                     going_on=hold.going_on,
                 )
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from vidintel.application.ports import ModelRegistry
+from vidintel.application.ports import Live, ModelRegistry
 from vidintel.domain.analysis import AnalysisSpec, ModelRef
 from vidintel.domain.errors import UnknownLabel, ValidationError
 from vidintel.domain.geometry import Line, Zone
@@ -25,7 +25,7 @@ class SpecRequest:
 class SpecResolver:
     """Fills in defaults and checks model and labels against the registry."""
 
-    def __init__(self, registry: ModelRegistry, *, sample_fps: float) -> None:
+    def __init__(self, registry: ModelRegistry, *, sample_fps: Live[float]) -> None:
         self._registry = registry
         self._sample_fps = sample_fps
 
@@ -50,7 +50,7 @@ class SpecResolver:
 
     def _chosen_fps(self, asked: float | str | None) -> float | None:
         if asked is None:
-            return self._sample_fps
+            return self._sample_fps()
         if isinstance(asked, str):
             if asked != "native":
                 raise ValidationError("sample_fps is a number or 'native'.", field="spec.sample_fps")

@@ -10,6 +10,7 @@ from uuid import uuid4
 from vidintel.application.ports import (
     Clock,
     JobProgress,
+    Live,
     ObjectStorage,
     Page,
     UnitOfWork,
@@ -110,7 +111,7 @@ class RegisterVideo:
         specs: SpecResolver,
         clock: Clock,
         *,
-        max_upload_bytes: int,
+        max_upload_bytes: Live[int],
     ) -> None:
         self._uow = uow
         self._storage = storage
@@ -130,7 +131,7 @@ class RegisterVideo:
             await uow.object_deletions.schedule(key, self._clock.now() + self._UPLOAD_EXPIRES)
             await uow.commit()
         try:
-            content = await self._storage.put(key, checked(incoming.chunks()), max_bytes=self._max_upload_bytes)
+            content = await self._storage.put(key, checked(incoming.chunks()), max_bytes=self._max_upload_bytes())
             return await self._register(principal, video_id, source, content, incoming.details())
         except BaseException:
             await asyncio.shield(self._discard(key))

@@ -182,15 +182,22 @@ class World:
 
     def __post_init__(self) -> None:
         uow, clock = self.database.unit_of_work, self.clock
-        specs = SpecResolver(self.registry, sample_fps=5.0)
-        self.register = RegisterVideo(uow, self.storage, specs, clock, max_upload_bytes=10_000)
+        specs = SpecResolver(self.registry, sample_fps=lambda: 5.0)
+        self.register = RegisterVideo(uow, self.storage, specs, clock, max_upload_bytes=lambda: 10_000)
         self.delete = DeleteVideo(uow, clock)
         self.request = RequestAnalysis(uow, specs, clock)
         self.cancel = CancelJob(uow, clock)
         self.retry = RetryJob(uow, clock)
         limits = MediaLimits(max_duration_s=3600, max_side_px=8192)
         self.plan = PlanJob(
-            uow, self.storage, self.media, clock, self.worker, self.rules, segment_s=self.segment_s, limits=limits
+            uow,
+            self.storage,
+            self.media,
+            clock,
+            self.worker,
+            self.rules,
+            segment_s=self.segment_s,
+            limits=lambda: limits,
         )
         self.run = RunSegment(uow, self.storage, self.media, self.media, CornerMeter(), clock, self.worker, self.rules)
         self.finish = self.finishing_with(MotionTracker)

@@ -70,7 +70,7 @@ class Edge:
             "verifier": ReadableTokens(),
             "clock": FixedClock(),
             "http": self.http,
-            "limits": self.limits,
+            "limits": lambda: self.limits,
             "version": "1.2.3",
             "check_readiness": self._readiness,
         }

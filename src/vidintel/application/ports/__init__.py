@@ -2,6 +2,7 @@
 
 from vidintel.application.ports.identity import TokenVerifier
 from vidintel.application.ports.inference import Detector, Detectors, ModelInfo, ModelRegistry, Tracker, TrackerFactory
+from vidintel.application.ports.live import Live
 from vidintel.application.ports.media import (
     ColourMeter,
     EvidenceCamera,
@@ -34,9 +35,11 @@ from vidintel.application.ports.persistence import (
     WorkQueue,
 )
 from vidintel.application.ports.storage import ObjectStorage
+from vidintel.application.ports.telemetry import SILENT, SegmentOutcome, SilentTelemetry, Telemetry
 from vidintel.application.ports.work import Clock, Doorbell, DueWork, WorkBell
 
 __all__ = [
+    "SILENT",
     "Clock",
     "ColourMeter",
     "DetectionFilter",
@@ -54,6 +57,7 @@ __all__ = [
     "Image",
     "JobProgress",
     "JobRepository",
+    "Live",
     "MediaLimits",
     "MediaPlan",
     "ModelInfo",
@@ -63,7 +67,10 @@ __all__ = [
     "Page",
     "PictureOrder",
     "ResultRepository",
+    "SegmentOutcome",
     "SegmentRepository",
+    "SilentTelemetry",
+    "Telemetry",
     "TokenVerifier",
     "TrackFilter",
     "TrackRepository",

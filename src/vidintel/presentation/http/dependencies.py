@@ -14,6 +14,7 @@ from vidintel.application.evidence import StoredPicture
 from vidintel.application.ports import (
     Clock,
     DetectionFilter,
+    Live,
     ModelInfo,
     Page,
     TokenVerifier,
@@ -70,7 +71,7 @@ class HttpServices:
     verifier: TokenVerifier
     clock: Clock
     http: HttpSettings
-    limits: LimitSettings
+    limits: Live[LimitSettings]
     version: str
 
 

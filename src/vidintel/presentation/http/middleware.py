@@ -12,6 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vidintel.application.ports import Live
 from vidintel.domain.identity import Principal
 from vidintel.presentation.http.correlation import HEADER, correlation_id
 from vidintel.presentation.http.errors import internal_problem
@@ -33,7 +34,7 @@ _HEADERS = {
 _HSTS = "max-age=31536000; includeSubDomains"
 
 
-def pipeline(http: HttpSettings, limits: LimitSettings) -> list[Middleware]:
+def pipeline(http: HttpSettings, limits: Live[LimitSettings]) -> list[Middleware]:
     """The middleware that ``http.middleware`` names, outermost first; the error boundary is always the innermost."""
     known: Mapping[MiddlewareName, Middleware] = {
         "request_id": Middleware(RequestId),
@@ -47,7 +48,7 @@ def pipeline(http: HttpSettings, limits: LimitSettings) -> list[Middleware]:
             expose_headers=["X-Request-ID", "Location", "Content-Range", "ETag", "Retry-After"],
             max_age=600,
         ),
-        "body_limit": Middleware(BodyLimit, max_bytes=limits.max_body_bytes),
+        "body_limit": Middleware(BodyLimit, limits=limits),
     }
     return [*(known[name] for name in http.middleware), Middleware(ErrorBoundary)]
 
@@ -144,29 +145,30 @@ class SecurityHeaders:
 
 @dataclass(frozen=True, slots=True)
 class BodyLimit:
-    """Refuses bodies above ``max_bytes``, whether their length is announced or not.
+    """Refuses bodies above ``max_body_bytes``, whether their length is announced or not.
 
     Uploads are not its business: their route streams them, and the storage counts the bytes of the file.
     """
 
     app: ASGIApp
-    max_bytes: int
+    limits: Live[LimitSettings]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or (scope["method"] == "POST" and scope["path"] == UPLOAD_PATH):
             await self.app(scope, receive, send)
             return
+        max_bytes = self.limits().max_body_bytes
         announced = Headers(scope=scope).get("content-length", "")
         received = int(announced) if announced.isdecimal() else 0
 
         async def limited_receive() -> Message:
             nonlocal received
-            if received > self.max_bytes:
+            if received > max_bytes:
                 raise HTTPException(413)
             message = await receive()
             if message["type"] == "http.request" and not announced.isdecimal():
                 received += len(message.get("body", b""))
-                if received > self.max_bytes:
+                if received > max_bytes:
                     raise HTTPException(413)
             return message
 

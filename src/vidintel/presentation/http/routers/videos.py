@@ -86,7 +86,7 @@ async def register_video(request: Request, caller: Caller, services: Services) -
     The file is written to the storage while it arrives; text fields may come before or after it. When the answer is
     202, video and job are stored for good; when it is anything else, nothing is.
     """
-    limit = services.limits.max_upload_bytes
+    limit = services.limits().max_upload_bytes
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > limit + _FORM_SLACK_BYTES:
         raise PayloadTooLarge(limit)
