@@ -43,6 +43,10 @@ from vidintel.infrastructure.media.colours import HsvColourMeter
 from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
 from vidintel.infrastructure.media.evidence import PyAvEvidenceCamera
 from vidintel.infrastructure.media.rendering import SubprocessFrameRenderer
+from vidintel.infrastructure.metrics.collectors import PoolCollector
+from vidintel.infrastructure.metrics.exposition import Exposition, create_registry
+from vidintel.infrastructure.metrics.queue import QueueSampler
+from vidintel.infrastructure.metrics.telemetry import PrometheusTelemetry
 from vidintel.infrastructure.storage.local_disk import LocalDiskObjectStorage
 from vidintel.infrastructure.tasks.in_process import QUEUE, DramatiqDoorbell, DramatiqEngine, in_process_broker
 from vidintel.infrastructure.tracking import MotionTracker
@@ -111,6 +115,14 @@ class Container(containers.DeclarativeContainer):
     sessions = providers.Singleton(create_session_factory, engine)
     uow = providers.Factory(SqlUnitOfWork, sessions)
     bell = providers.Singleton(PostgresWorkBell, database_url)
+    metrics_registry = providers.Singleton(create_registry, version("vidintel"))
+    telemetry = providers.Singleton(PrometheusTelemetry, metrics_registry)
+    exposition = providers.Singleton(
+        Exposition,
+        metrics_registry,
+        samplers=providers.List(providers.Factory(QueueSampler, engine, metrics_registry)),
+        collectors=providers.List(providers.Factory(PoolCollector, engine)),
+    )
     objects_dir = providers.Callable(_objects_dir, settings)
     storage = providers.Singleton(
         LocalDiskObjectStorage, objects_dir, min_free_bytes=settings.provided.storage.min_free_bytes
@@ -171,7 +183,10 @@ class Container(containers.DeclarativeContainer):
         check_readiness=providers.Factory(CheckReadiness, checks),
         verifier=verifier,
         clock=clock,
+        meter=telemetry,
+        expose_metrics=exposition,
         http=settings.provided.http,
+        metrics=settings.provided.metrics,
         limits=live_limits.provider,
         version=version("vidintel"),
     )

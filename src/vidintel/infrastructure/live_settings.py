@@ -10,16 +10,9 @@ from pydantic import BaseModel
 
 from vidintel.application.ports import Telemetry
 from vidintel.configuration import Configuration, ConfigurationInvalid, leaves, value_at
-from vidintel.settings import Settings
+from vidintel.settings import RELOADABLE, Settings
 
 Group = TypeVar("Group", bound=BaseModel)
-
-RELOADABLE: tuple[str, ...] = ("log.level", "limits", "analysis.sample_fps")
-"""What takes effect without a restart, by dotted name: single settings or whole groups.
-
-Who adds one makes sure that the value is read through `LiveSettings.current` each time it is needed, and that no rule
-of its group ties it to a setting that is not listed.
-"""
 
 _ASK_EVERY_MS = 5000
 

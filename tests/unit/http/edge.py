@@ -7,13 +7,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+from prometheus_client import CollectorRegistry
 
 from vidintel.application.result import Err, Ok
 from vidintel.domain.errors import AuthenticationError, DomainError
 from vidintel.domain.identity import Principal, Role, TenantId, UserId
+from vidintel.infrastructure.metrics.exposition import Exposition
+from vidintel.infrastructure.metrics.telemetry import PrometheusTelemetry
 from vidintel.presentation.http.app import create_app
 from vidintel.presentation.http.dependencies import HttpServices
-from vidintel.settings import HttpSettings, LimitSettings
+from vidintel.settings import HttpSettings, LimitSettings, MetricsSettings
 
 NOW = datetime(2026, 5, 1, 8, 0, 10, tzinfo=UTC)
 EDITOR = Principal(UserId("user_alice"), TenantId("org_acme"), Role.EDITOR)
@@ -64,11 +67,20 @@ class Edge:
     calls: list[tuple[str, tuple[Any, ...]]] = field(default_factory=list)
     http: HttpSettings = field(default_factory=HttpSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+
+    def __post_init__(self) -> None:
+        self.telemetry = PrometheusTelemetry(self.registry)
+        self._exposition = Exposition(self.registry)
 
     def services(self, **replaced: Any) -> HttpServices:
         given: dict[str, Any] = {
             "verifier": ReadableTokens(),
             "clock": FixedClock(),
+            "meter": self.telemetry,
+            "expose_metrics": self._exposition,
+            "metrics": self.metrics,
             "http": self.http,
             "limits": lambda: self.limits,
             "version": "1.2.3",

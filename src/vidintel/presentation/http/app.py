@@ -15,7 +15,7 @@ from vidintel.presentation.http import docs_pages, openapi
 from vidintel.presentation.http.dependencies import HttpServices
 from vidintel.presentation.http.errors import domain_problem, framework_problem, schema_problem
 from vidintel.presentation.http.middleware import pipeline
-from vidintel.presentation.http.routers import answers, content, health, jobs, me, models, pictures, videos
+from vidintel.presentation.http.routers import answers, content, health, jobs, me, metrics, models, pictures, videos
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -29,6 +29,7 @@ _ROUTERS: tuple[APIRouter, ...] = (
     models.router,
     me.router,
     health.router,
+    metrics.router,
     docs_pages.router,
 )
 
@@ -44,7 +45,7 @@ def create_app(services: HttpServices, lifespan: Lifespan | None = None) -> Fast
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
-        middleware=pipeline(services.http, services.limits),
+        middleware=pipeline(services.http, services.limits, services.meter),
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.services = services

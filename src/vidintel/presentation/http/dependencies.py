@@ -37,7 +37,8 @@ from vidintel.domain.analysis import JobId
 from vidintel.domain.errors import AuthenticationError, JobNotFound, VideoNotFound
 from vidintel.domain.identity import Principal
 from vidintel.domain.video import Video, VideoId
-from vidintel.settings import HttpSettings, LimitSettings
+from vidintel.presentation.http.metering import RequestMeter
+from vidintel.settings import HttpSettings, LimitSettings, MetricsSettings
 
 T = TypeVar("T")
 Answer: TypeAlias = Awaitable[Result[T]]
@@ -70,7 +71,10 @@ class HttpServices:
     check_readiness: Callable[[], Awaitable[dict[str, ComponentHealth]]]
     verifier: TokenVerifier
     clock: Clock
+    meter: RequestMeter
+    expose_metrics: Callable[[], Awaitable[bytes]]
     http: HttpSettings
+    metrics: MetricsSettings
     limits: Live[LimitSettings]
     version: str
 

@@ -16,13 +16,13 @@ from vidintel.application.ports import Live
 from vidintel.domain.identity import Principal
 from vidintel.presentation.http.correlation import HEADER, correlation_id
 from vidintel.presentation.http.errors import internal_problem
+from vidintel.presentation.http.metering import CLIENT_GONE, Metrics, RequestMeter
 from vidintel.settings import HttpSettings, LimitSettings, MiddlewareName
 
 log = structlog.get_logger(__name__)
 
 UPLOAD_PATH = "/api/v1/videos"
 _HEALTH = "/health"
-_CLIENT_GONE = 499  # nginx's number for a client that hung up before it was answered
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -34,9 +34,10 @@ _HEADERS = {
 _HSTS = "max-age=31536000; includeSubDomains"
 
 
-def pipeline(http: HttpSettings, limits: Live[LimitSettings]) -> list[Middleware]:
+def pipeline(http: HttpSettings, limits: Live[LimitSettings], meter: RequestMeter) -> list[Middleware]:
     """The middleware that ``http.middleware`` names, outermost first; the error boundary is always the innermost."""
     known: Mapping[MiddlewareName, Middleware] = {
+        "metrics": Middleware(Metrics, meter=meter),
         "request_id": Middleware(RequestId),
         "access_log": Middleware(AccessLog),
         "security_headers": Middleware(SecurityHeaders),
@@ -90,7 +91,7 @@ class AccessLog:
             return
         scope.setdefault("state", {})
         started = time.perf_counter()
-        status, sent_bytes = _CLIENT_GONE, 0
+        status, sent_bytes = CLIENT_GONE, 0
 
         async def counting_send(message: Message) -> None:
             nonlocal status, sent_bytes

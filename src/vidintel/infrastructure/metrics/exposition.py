@@ -1,0 +1,63 @@
+"""Giving Prometheus what it asks for: the API through a route, a worker through a small server of its own."""
+
+import asyncio
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+import structlog
+from prometheus_client import CollectorRegistry, Info, PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client import start_http_server as start_metrics_server
+from prometheus_client.registry import Collector
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class Sampler(Protocol):
+    """Brings gauges up to date before they are read."""
+
+    async def refresh(self) -> None: ...
+
+
+def create_registry(version: str) -> CollectorRegistry:
+    """A registry of our own, with what every process tells: memory, processor time, open files, and its version."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    Info("vidintel_build", "What runs here.", registry=registry).info({"version": version})
+    return registry
+
+
+class Exposition:
+    """The answer to one scrape, in Prometheus's text format."""
+
+    def __init__(
+        self, registry: CollectorRegistry, samplers: Sequence[Sampler] = (), collectors: Sequence[Collector] = ()
+    ) -> None:
+        self._registry = registry
+        self._samplers = samplers
+        for collector in collectors:
+            registry.register(collector)
+
+    async def __call__(self) -> bytes:
+        await asyncio.gather(*(sampler.refresh() for sampler in self._samplers))
+        return generate_latest(self._registry)
+
+    @contextmanager
+    def served(self, host: str, port: int | None) -> Iterator[None]:
+        """Serve it at ``http://host:port/metrics`` from a thread of its own, so that a busy event loop is no obstacle.
+
+        ``port`` ``None`` serves nothing. Raises `OSError` when the port is taken.
+        """
+        if port is None:
+            yield
+            return
+        server, thread = start_metrics_server(port, host, self._registry)
+        _log.info("metrics.served", host=host, port=server.server_port, pid=os.getpid())
+        try:
+            yield
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()

@@ -1,0 +1,86 @@
+"""How much work waits, asked of the database: it is the queue."""
+
+import asyncio
+import time
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+FRESH_FOR_S = 5.0
+_PATIENCE_S = 2.0
+
+# A tenant is an organisation, or a user who acts alone; ids have Clerk's prefixes. Ids themselves never become labels.
+# A job that no worker has held yet waits since it was made; one that is to be tried again, since it became due.
+_WAITING = text(r"""
+SELECT class, sum(pieces) AS pieces, coalesce(max(age_s), 0) AS age_s
+FROM (
+    SELECT CASE WHEN tenant_id LIKE 'org\_%' THEN 'organisation' ELSE 'personal' END AS class, 1 AS pieces,
+           CASE WHEN status = 'queued'
+                THEN extract(epoch FROM now() - CASE WHEN token = 0 THEN created_at ELSE due_at END) END AS age_s
+    FROM jobs
+    WHERE status IN ('queued', 'running') AND stage <> 'analyse' AND owner IS NULL
+    UNION ALL
+    SELECT CASE WHEN jobs.tenant_id LIKE 'org\_%' THEN 'organisation' ELSE 'personal' END, pending.pieces, NULL
+    FROM jobs CROSS JOIN LATERAL (
+        SELECT count(*) AS pieces FROM segments WHERE segments.job_id = jobs.id AND segments.status = 'pending'
+    ) AS pending
+    WHERE jobs.status = 'running' AND jobs.stage = 'analyse'
+) AS waiting
+GROUP BY class
+""")
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class QueueSampler:
+    """Keeps gauges of what waits, at most `FRESH_FOR_S` seconds old when asked to `refresh`.
+
+    Where the database does not answer there are no gauges: an old figure would look like a good one.
+    """
+
+    CLASSES = ("organisation", "personal")
+
+    def __init__(self, engine: AsyncEngine, registry: CollectorRegistry) -> None:
+        self._engine = engine
+        self._depth = Gauge(
+            "vidintel_queue_depth",
+            "Segments, and stages of jobs, that wait for a worker.",
+            ("tenant_class",),
+            registry=registry,
+        )
+        self._age_s = Gauge(
+            "vidintel_queue_oldest_job_seconds",
+            "How long the oldest job that nobody has begun has been waiting.",
+            ("tenant_class",),
+            registry=registry,
+        )
+        self._failures = Counter(
+            "vidintel_queue_sample_failures_total",
+            "The database was asked what waits, and did not say.",
+            registry=registry,
+        )
+        self._lock = asyncio.Lock()
+        self._asked_at = float("-inf")
+
+    async def refresh(self) -> None:
+        async with self._lock:
+            if time.monotonic() - self._asked_at < FRESH_FOR_S:
+                return
+            try:
+                async with asyncio.timeout(_PATIENCE_S), self._engine.connect() as connection:
+                    rows = (await connection.execute(_WAITING)).all()
+            except (SQLAlchemyError, OSError, TimeoutError) as error:
+                self._depth.clear()
+                self._age_s.clear()
+                self._failures.inc()
+                _log.warning("queue.not_sampled", error=type(error).__name__)
+                return
+            found = {name: (pieces, age_s) for name, pieces, age_s in rows}
+            for name in self.CLASSES:
+                pieces, age_s = found.get(name, (0, 0))
+                self._depth.labels(name).set(float(pieces))
+                self._age_s.labels(name).set(max(0.0, float(age_s)))
+            self._asked_at = time.monotonic()

@@ -1,0 +1,39 @@
+"""``/metrics``, for Prometheus. It names no tenant, but what goes on here is nobody's business on the internet."""
+
+import hmac
+from ipaddress import ip_address
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from vidintel.domain.errors import AuthenticationError
+from vidintel.presentation.http.dependencies import Services
+
+CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/metrics")
+async def metrics(request: Request, services: Services) -> Response:
+    """Everything that is counted in this process."""
+    expected = services.metrics.token
+    if expected is None:
+        if not _comes_from_here(request):
+            raise AuthenticationError("Set VIDINTEL_METRICS__TOKEN to read this from another machine.")
+    else:
+        sent = request.headers.get("authorization", "").encode()
+        if not hmac.compare_digest(sent, f"Bearer {expected.get_secret_value()}".encode()):
+            raise AuthenticationError("Send the token of VIDINTEL_METRICS__TOKEN.")
+    return Response(await services.expose_metrics(), media_type=CONTENT_TYPE)
+
+
+def _comes_from_here(request: Request) -> bool:
+    """Directly: what a proxy on this machine passes on comes from somewhere else."""
+    if request.client is None or any(name in request.headers for name in _FORWARDED):
+        return False
+    try:
+        return ip_address(request.client.host).is_loopback
+    except ValueError:
+        return False
