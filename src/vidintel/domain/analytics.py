@@ -159,24 +159,25 @@ class LineCount:
 class CrossingsFold:
     """``line_crossings``: per line and label, how often tracks crossed it, by direction.
 
-    A track crosses a line when it is certainly on one side (`LINE_MARGIN`), later certainly on the other, and its way
+    A track crosses a line when it is certainly on one side (``margin``), later certainly on the other, and its way
     between passes between the line's ends (net, if more than once). Its way is straight from each point to the next,
     however far apart they are. Trembling on the line counts nothing; going there and back counts once each way;
     going around an end counts nothing. Give the points of each track in order of time (`add`), and the track when it
     is finished (`finish`): its crossings count when it does. Memory grows with the live tracks.
     """
 
-    def __init__(self, lines: Sequence[Line], minimum: MinimumTrack) -> None:
+    def __init__(self, lines: Sequence[Line], minimum: MinimumTrack, margin: float = LINE_MARGIN) -> None:
         validate_lines(lines)
         self._lines = tuple(lines)
         self._minimum = minimum
+        self._margin = margin
         self._live: dict[int, list[_LineWatch]] = {}
         self._counts: Counter[tuple[str, str, Direction]] = Counter()
 
     def add(self, track_id: int, point: TrackPoint) -> None:
         watches = self._live.get(track_id)
         if watches is None:
-            watches = self._live[track_id] = [_LineWatch(line) for line in self._lines]
+            watches = self._live[track_id] = [_LineWatch(line, self._margin) for line in self._lines]
         for watch in watches:
             watch.add(point)
 
@@ -205,8 +206,9 @@ class CrossingsFold:
 class _LineWatch:
     """One track at one line."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Line, margin: float) -> None:
         self.line = line
+        self._margin = margin
         self.crossings: Counter[Direction] = Counter()
         self._last: Point | None = None
         self._is_right: bool | None = None
@@ -218,7 +220,7 @@ class _LineWatch:
             self._net += 1 if crossed is Direction.FORWARD else -1
         self._last = at
         depth = self.line.depth(at, point.box)
-        if abs(depth) < LINE_MARGIN:
+        if abs(depth) < self._margin:
             return
         is_right = depth > 0
         if self._is_right is not None and is_right is not self._is_right and self._net:
