@@ -48,12 +48,13 @@ from vidintel.infrastructure.metrics.exposition import Exposition, create_regist
 from vidintel.infrastructure.metrics.queue import QueueSampler
 from vidintel.infrastructure.metrics.telemetry import PrometheusTelemetry
 from vidintel.infrastructure.storage.local_disk import LocalDiskObjectStorage
-from vidintel.infrastructure.tasks.in_process import QUEUE, DramatiqDoorbell, DramatiqEngine, in_process_broker
+from vidintel.infrastructure.tasks.in_process import InProcessTaskEngine
+from vidintel.infrastructure.tasks.redis import RedisTaskEngine
 from vidintel.infrastructure.tracking import MotionTracker
 from vidintel.presentation.failure import CannotRun
 from vidintel.presentation.http.dependencies import HttpServices
 from vidintel.presentation.worker import WorkerServices
-from vidintel.settings import AuthSettings, LimitSettings, Settings, WorkSettings
+from vidintel.settings import AuthSettings, LimitSettings, RedisSettings, Settings, WorkSettings
 
 
 def _work_rules(work: WorkSettings) -> WorkRules:
@@ -89,6 +90,10 @@ def _token_verifier(auth: AuthSettings) -> ClerkTokenVerifier:
             "or run `vidintel serve` for a development issuer."
         )
     return ClerkTokenVerifier(auth.jwt_key.get_secret_value(), auth.issuer, auth.authorized_parties)
+
+
+def _task_engine_kind(redis: RedisSettings) -> str:
+    return "in_process" if redis.url is None else "redis"
 
 
 def _die() -> None:
@@ -193,16 +198,20 @@ class Container(containers.DeclarativeContainer):
 
     identity = providers.Singleton(WorkerIdentity, owner)
     rules = providers.Factory(_work_rules, settings.provided.work)
-    broker = providers.Singleton(in_process_broker)
-    doorbell = providers.Singleton(DramatiqDoorbell, broker)
-    task_engine = providers.Singleton(DramatiqEngine, broker, concurrency=settings.provided.work.concurrency)
+    task_engine = providers.Selector(
+        providers.Callable(_task_engine_kind, settings.provided.redis),
+        in_process=providers.Singleton(InProcessTaskEngine, concurrency=settings.provided.work.concurrency),
+        redis=providers.Singleton(
+            RedisTaskEngine,
+            settings.provided.redis.url.get_secret_value.call(),
+            namespace=settings.provided.redis.namespace,
+            concurrency=settings.provided.work.concurrency,
+        ),
+    )
     worker_services = providers.Factory(
         WorkerServices,
         identity=identity,
-        broker=broker,
-        queue_name=QUEUE,
         engine=task_engine,
-        answered=doorbell.provided.answered,
         bell=bell,
         plan_job=providers.Factory(
             PlanJob,
@@ -222,7 +231,7 @@ class Container(containers.DeclarativeContainer):
         dispatch=providers.Factory(
             DispatchWork,
             uow.provider,
-            doorbell,
+            task_engine,
             clock,
             concurrency=settings.provided.work.concurrency,
             redispatch=providers.Callable(lambda work: timedelta(seconds=work.redispatch_s), settings.provided.work),

@@ -7,12 +7,13 @@ from contextlib import asynccontextmanager
 
 from tests.unit.application.world import World
 from vidintel.application.result import Ok
-from vidintel.infrastructure.tasks.in_process import QUEUE, in_process_broker
 from vidintel.presentation.worker import WorkerProcess, WorkerServices
 from vidintel.settings import WorkSettings
 
 
 class NoEngine:
+    def declare(self, *actors: Callable[[str], None], answered: Callable[[], None]) -> None: ...
+
     def start(self) -> None: ...
 
     async def stop(self, *, drain_s: float, hurry: Callable[[], None]) -> None: ...
@@ -30,10 +31,7 @@ class SilentBell:
 def services_of(world: World, settings: WorkSettings) -> WorkerServices:
     return WorkerServices(
         identity=world.worker,
-        broker=in_process_broker(),
-        queue_name=QUEUE,
         engine=NoEngine(),
-        answered=lambda: None,
         bell=SilentBell(),
         plan_job=world.plan,
         run_segment=world.run,

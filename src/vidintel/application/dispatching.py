@@ -36,7 +36,7 @@ class DispatchWork:
 
     async def __call__(self) -> int:
         """Returns how many pieces of work were rung for."""
-        room = self._concurrency - self._doorbell.load
+        room = self._concurrency - await self._doorbell.load()
         if room <= 0:
             return 0
         now = self._clock.now()

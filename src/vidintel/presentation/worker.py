@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
-import dramatiq
 import structlog
 
 from vidintel.application.dispatching import CollectGarbage, DispatchWork, ReclaimWork
@@ -33,23 +32,23 @@ _SPARE_THREADS = 8
 class TaskEngine(Protocol):
     """Runs the actors. See `vidintel.infrastructure.tasks`."""
 
+    def declare(self, *actors: Callable[[str], None], answered: Callable[[], None]) -> None:
+        """Before `start`. ``answered`` is called, on any thread, whenever a message's handling has ended."""
+        ...
+
     def start(self) -> None: ...
 
-    async def stop(self, *, drain_s: float, hurry: Callable[[], None]) -> None: ...
+    async def stop(self, *, drain_s: float, hurry: Callable[[], None]) -> None:
+        """Let the actors finish what they run; after ``drain_s`` seconds call ``hurry`` and wait for them."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerServices:
-    """All that a worker process needs.
-
-    ``answered`` tells the doorbell that a message's handling has ended; ``die`` ends the process without ado.
-    """
+    """All that a worker process needs. ``die`` ends the process without ado."""
 
     identity: WorkerIdentity
-    broker: dramatiq.Broker
-    queue_name: str
     engine: TaskEngine
-    answered: Callable[[], None]
     bell: WorkBell
     plan_job: PlanJob
     run_segment: RunSegment
@@ -81,7 +80,10 @@ class WorkerProcess:
         services.engine.start()
         loops = [asyncio.create_task(self._dispatch_for_ever()), asyncio.create_task(self._sweep_for_ever())]
         concurrency = services.settings.concurrency
-        _log.info("worker.ready", owner=services.identity.owner, pid=os.getpid(), concurrency=concurrency)
+        engine = type(services.engine).__name__
+        _log.info(
+            "worker.ready", owner=services.identity.owner, pid=os.getpid(), concurrency=concurrency, engine=engine
+        )
         stopping = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait({stopping, *loops}, return_when=asyncio.FIRST_COMPLETED)
@@ -128,7 +130,7 @@ class WorkerProcess:
             await asyncio.sleep(self._services.settings.sweep_s)
 
     def _declare_actors(self) -> None:
-        """One actor per kind of work. ``max_retries`` does not exist here: retries live in the database."""
+        """One actor per kind of work."""
         services = self._services
 
         def plan_job(job_id: str) -> None:
@@ -140,16 +142,14 @@ class WorkerProcess:
         def finish_job(job_id: str) -> None:
             self._handle("finish_job", job_id, lambda: services.finish_job(JobId(UUID(job_id))))
 
-        for function in (plan_job, run_segment, finish_job):
-            dramatiq.actor(broker=services.broker, queue_name=services.queue_name)(function)
+        services.engine.declare(plan_job, run_segment, finish_job, answered=self._answered)
 
     def _handle(self, task: str, subject: str, use_case: Callable[[], Awaitable[Result[object]]]) -> None:
         """Called on an engine's thread: runs the use case on the event loop and writes the task's one log line."""
-        try:
-            asyncio.run_coroutine_threadsafe(self._run(task, subject, use_case), self._loop).result()
-        finally:
-            self._services.answered()
-            self._loop.call_soon_threadsafe(self._more_room.set)
+        asyncio.run_coroutine_threadsafe(self._run(task, subject, use_case), self._loop).result()
+
+    def _answered(self) -> None:
+        self._loop.call_soon_threadsafe(self._more_room.set)
 
     async def _run(self, task: str, subject: str, use_case: Callable[[], Awaitable[Result[object]]]) -> None:
         started = time.perf_counter()

@@ -437,9 +437,9 @@ async def test_the_dispatcher_rings_only_for_what_can_be_begun() -> None:
         await world.registered()
 
     assert await world.dispatch() == 2
-    world.doorbell.load = 2
+    world.doorbell.waiting = 2
     assert await world.dispatch() == 0
-    world.doorbell.load = 1
+    world.doorbell.waiting = 1
     assert await world.dispatch() == 1
 
 

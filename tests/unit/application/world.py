@@ -128,7 +128,10 @@ class CornerMeter:
 class RecordingDoorbell:
     def __init__(self) -> None:
         self.rung: list[DueWork] = []
-        self.load = 0
+        self.waiting = 0
+
+    async def load(self) -> int:
+        return self.waiting
 
     async def ring(self, work: DueWork) -> None:
         self.rung.append(work)

@@ -36,9 +36,8 @@ class WorkBell(Protocol):
 class Doorbell(Protocol):
     """Hands work to the task engine. A message carries an id only; losing or doubling it changes nothing."""
 
-    @property
-    def load(self) -> int:
-        """Messages that were rung here and whose handling has not ended."""
+    async def load(self) -> int:
+        """How many messages lie before this worker: those that it handles, and those that wait to be taken up."""
         ...
 
     async def ring(self, work: DueWork) -> None: ...

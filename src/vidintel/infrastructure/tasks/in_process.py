@@ -2,74 +2,59 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from dramatiq import Broker, Message, Worker
+from dramatiq import Worker
 from dramatiq.brokers.stub import StubBroker
 
 from vidintel.application.ports import DueWork
-from vidintel.domain.analysis import JobStage
+from vidintel.infrastructure.tasks.actors import QUEUE, Actor, declare, message_for
 
-QUEUE = "vidintel"
-ACTORS: Mapping[JobStage, str] = {
-    JobStage.PLAN: "plan_job",
-    JobStage.ANALYSE: "run_segment",
-    JobStage.FINISH: "finish_job",
-}
+STOP_MS = 600_000
 
 
-def in_process_broker() -> Broker:
-    """A broker without retries, time limits and delays: all of these live in the database."""
-    broker = StubBroker(middleware=[])
-    broker.declare_queue(QUEUE)
-    return broker
+class InProcessTaskEngine:
+    """Implements `Doorbell` and `TaskEngine` within one process, on ``concurrency`` threads."""
 
-
-class DramatiqDoorbell:
-    """Implements `Doorbell` on a Dramatiq broker."""
-
-    def __init__(self, broker: Broker) -> None:
-        self._broker = broker
+    def __init__(self, *, concurrency: int) -> None:
+        # Without middleware: retries, time limits and delays all live in the database.
+        self._broker = StubBroker(middleware=[])
+        self._broker.declare_queue(QUEUE)
+        self._worker = Worker(self._broker, worker_threads=concurrency, worker_timeout=100)
         self._lock = threading.Lock()
         self._load = 0
 
-    @property
-    def load(self) -> int:
+    async def load(self) -> int:
         return self._load
 
     async def ring(self, work: DueWork) -> None:
-        message: Message[object] = Message(
-            queue_name=QUEUE, actor_name=ACTORS[work.stage], args=(str(work.id),), kwargs={}, options={}
-        )
         self._add(1)
         try:
-            await asyncio.to_thread(self._broker.enqueue, message)
+            await asyncio.to_thread(self._broker.enqueue, message_for(work))
         except BaseException:
             self._add(-1)
             raise
 
-    def answered(self) -> None:
-        """A message's handling has ended. From any thread."""
-        self._add(-1)
+    def declare(self, *actors: Actor, answered: Callable[[], None]) -> None:
+        def around(actor: Actor, work_id: str) -> None:
+            try:
+                actor(work_id)
+            finally:
+                self._add(-1)
+                answered()
 
-    def _add(self, change: int) -> None:
-        with self._lock:
-            self._load += change
-
-
-class DramatiqEngine:
-    """Runs a broker's actors on ``concurrency`` threads of this process."""
-
-    def __init__(self, broker: Broker, *, concurrency: int) -> None:
-        self._worker = Worker(broker, worker_threads=concurrency, worker_timeout=100)
+        declare(self._broker, actors, around)
 
     def start(self) -> None:
         self._worker.start()
 
     async def stop(self, *, drain_s: float, hurry: Callable[[], None]) -> None:
-        """Let the actors finish what they run; after ``drain_s`` seconds call ``hurry`` and wait for them."""
-        stopping = asyncio.create_task(asyncio.to_thread(self._worker.stop, 600_000))
+        stopping = asyncio.create_task(asyncio.to_thread(self._worker.stop, STOP_MS))
         _, pending = await asyncio.wait({stopping}, timeout=drain_s)
         if pending:
             hurry()
         await stopping
+
+    def _add(self, change: int) -> None:
+        with self._lock:
+            self._load += change

@@ -1,0 +1,185 @@
+"""The task engine over Redis: any worker takes up what any worker rang for.
+
+Redis holds nothing that matters. While it is away each worker rings for itself, and what it forgot is rung for again:
+see docs/adr/0013-dramatiq-on-redis.md.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import structlog
+from dramatiq import Worker
+from dramatiq.broker import Consumer, MessageProxy
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.errors import BrokerConnectionError, ConnectionClosed
+from redis import Redis, RedisError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from vidintel.application.ports import DueWork
+from vidintel.infrastructure.tasks.actors import QUEUE, Actor, declare, message_for
+from vidintel.infrastructure.tasks.in_process import STOP_MS, InProcessTaskEngine
+
+_AWAY_S = 3.0
+"""How long to leave a Redis alone that did not answer."""
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+class RedisTaskEngine:
+    """Implements `Doorbell` and `TaskEngine` for many processes, on ``concurrency`` threads of each.
+
+    ``url`` is ``redis://…`` or ``rediss://…``; all keys begin with ``namespace``.
+    """
+
+    def __init__(self, url: str, *, namespace: str, concurrency: int) -> None:
+        self._client = Redis.from_url(
+            url,
+            socket_timeout=10,
+            socket_connect_timeout=3,
+            health_check_interval=15,
+            retry=Retry(NoBackoff(), 1),  # once more, on a new connection: the server may just have been restarted
+        )
+        self._namespace = f"{namespace}:tasks"
+        self._broker = _LenientBroker(self._client, self._namespace)
+        self._broker.declare_queue(QUEUE)
+        self._worker = Worker(self._broker, worker_threads=concurrency, worker_timeout=100)
+        # Never more than there are threads: a message that waits here would wait though another worker is idle.
+        self._worker.queue_prefetch = concurrency
+        self._local = InProcessTaskEngine(concurrency=concurrency)
+        self._slots = threading.Semaphore(concurrency)
+        self._lock = threading.Lock()
+        self._running = 0
+        self._away_until = 0.0
+
+    async def load(self) -> int:
+        """What waits in Redis for anybody counts, too: so no more is rung for than idle workers can take up."""
+        waiting = 0
+        if not self._is_away:
+            try:
+                waiting = await asyncio.to_thread(self._waiting)
+            except RedisError as error:
+                self._went_away(error)
+        return waiting + self._running + await self._local.load()
+
+    async def ring(self, work: DueWork) -> None:
+        if not self._is_away:
+            try:
+                await asyncio.to_thread(self._broker.enqueue, message_for(work))
+            except RedisError as error:
+                # Should it have arrived all the same, then whoever is second finds the work claimed.
+                self._went_away(error)
+            else:
+                return
+        await self._local.ring(work)
+
+    def declare(self, *actors: Actor, answered: Callable[[], None]) -> None:
+        def around(actor: Actor, work_id: str) -> None:
+            self._add(1)
+            try:
+                with self._slots:
+                    actor(work_id)
+            finally:
+                self._add(-1)
+                answered()
+
+        declare(self._broker, actors, around)
+        self._local.declare(*map(self._within_slots, actors), answered=answered)
+
+    def start(self) -> None:
+        self._local.start()
+        self._worker.start()
+
+    async def stop(self, *, drain_s: float, hurry: Callable[[], None]) -> None:
+        stopping = [
+            asyncio.create_task(asyncio.to_thread(self._worker.stop, STOP_MS)),
+            asyncio.create_task(self._local.stop(drain_s=drain_s, hurry=hurry)),
+        ]
+        _, pending = await asyncio.wait(stopping, timeout=drain_s)
+        if pending:
+            hurry()
+        await asyncio.gather(*stopping)
+        await asyncio.to_thread(self._client.close)
+
+    def _within_slots(self, actor: Actor) -> Actor:
+        def run(work_id: str) -> None:
+            with self._slots:
+                actor(work_id)
+
+        run.__name__ = actor.__name__
+        return run
+
+    def _waiting(self) -> int:
+        length = self._client.llen(f"{self._namespace}:{QUEUE}")
+        assert isinstance(length, int)  # the client is not an asynchronous one
+        return length
+
+    @property
+    def _is_away(self) -> bool:
+        return time.monotonic() < self._away_until
+
+    def _went_away(self, error: RedisError) -> None:
+        self._away_until = time.monotonic() + _AWAY_S
+        _log.warning("redis.away", error=repr(error), for_s=_AWAY_S)
+
+    def _add(self, change: int) -> None:
+        with self._lock:
+            self._running += change
+
+
+class _LenientBroker(RedisBroker):
+    def __init__(self, client: Redis, namespace: str) -> None:
+        super().__init__(  # type: ignore[no-untyped-call]  # dramatiq left its constructors untyped
+            client=client,
+            namespace=namespace,
+            middleware=[],  # retries, time limits and delays all live in the database
+            heartbeat_timeout=30_000,
+            # What dead workers held is looked after with every command, rather than with one in a thousand.
+            maintenance_chance=1_000_000,
+        )
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
+        return _LenientConsumer(super().consume(queue_name, prefetch, timeout))
+
+
+class _LenientConsumer(Consumer):
+    """Does not insist on telling Redis that a message was handled.
+
+    Dramatiq's own would keep the thread, and a shutdown, waiting until Redis is back. A message that comes again
+    because of that finds its work claimed or done.
+    """
+
+    def __init__(self, inner: Consumer) -> None:
+        self._inner = inner
+
+    def __next__(self) -> MessageProxy | None:
+        try:
+            return next(self._inner)
+        except RedisError as error:
+            raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]  # as above
+
+    def ack(self, message: MessageProxy) -> None:
+        with _not_insisting():
+            self._inner.ack(message)
+
+    def nack(self, message: MessageProxy) -> None:
+        with _not_insisting():
+            self._inner.nack(message)
+
+    def requeue(self, messages: Iterable[MessageProxy]) -> None:
+        with _not_insisting():
+            self._inner.requeue(messages)
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+@contextmanager
+def _not_insisting() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, BrokerConnectionError) as error:
+        _log.info("message.not_acknowledged", error=repr(error))
