@@ -63,6 +63,9 @@ class FakeObjectStorage:
     def open(self, key: str) -> BinaryIO:
         return io.BytesIO(self._get(key))
 
+    async def link(self, key: str, *, media_type: str, file_name: str) -> str | None:
+        return None
+
     async def delete(self, key: str) -> None:
         self.objects.pop(key, None)
 

@@ -20,7 +20,7 @@
     ├── ExternalServiceError                a service we depend on failed
     │   └── StorageError
     └── ServiceUnavailable                  try again later
-        └── StorageFull
+        └── StorageFull  StorageUnavailable
 
 A message says what to do about it. HTTP status codes live at the HTTP edge, never here.
 """
@@ -226,3 +226,14 @@ class StorageFull(ServiceUnavailable):
 
     def __init__(self) -> None:
         super().__init__("The storage has no room for this file. Try again later.", retry_after_s=300)
+
+
+class StorageUnavailable(ServiceUnavailable):
+    """The storage does not answer, or takes us for nobody: no fault of the file, and it passes."""
+
+    code = "storage_unavailable"
+
+    def __init__(
+        self, detail: str = "The storage does not answer. Try again in a moment.", *, retry_after_s: float = 5.0
+    ) -> None:
+        super().__init__(detail, retry_after_s=retry_after_s)

@@ -7,7 +7,10 @@ from vidintel.domain.video import StoredContent
 
 
 class ObjectStorage(Protocol):
-    """Keeps the bytes. Keys are made by the server (``videos/<uuid>/source``), never from what a client sent."""
+    """Keeps the bytes. Keys are made by the server (``videos/<uuid>/source``), never from what a client sent.
+
+    Whatever it is asked, it raises `StorageUnavailable` while it is down.
+    """
 
     async def put(self, key: str, chunks: AsyncIterator[bytes], *, max_bytes: int) -> StoredContent:
         """Stream ``chunks`` to ``key``; it appears whole or not at all, replacing what was there.
@@ -26,7 +29,17 @@ class ObjectStorage(Protocol):
         ...
 
     def open(self, key: str) -> BinaryIO:
-        """A seekable, blocking reader, for decoders in worker threads. Raises `StorageError`."""
+        """A seekable, blocking reader, for decoders in worker threads. Raises `StorageError`.
+
+        Use it in a ``with`` block: a decoder may take an outage for the end of the video, the block tells it.
+        """
+        ...
+
+    async def link(self, key: str, *, media_type: str, file_name: str) -> str | None:
+        """A URL at which whoever has it can read ``key`` for a while, answered as of ``media_type`` and named so.
+
+        ``None`` when there are no such links here, and the bytes are to be had from `read`.
+        """
         ...
 
     async def delete(self, key: str) -> None:
@@ -38,5 +51,5 @@ class ObjectStorage(Protocol):
         ...
 
     async def check(self) -> None:
-        """Raise `StorageError`, or `StorageFull`, unless objects can be written now."""
+        """Raise `StorageError`, or `StorageFull`, unless objects can be written now, as far as that can be told."""
         ...

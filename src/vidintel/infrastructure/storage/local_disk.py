@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -14,8 +13,8 @@ from uuid import uuid4
 from vidintel.domain.errors import PayloadTooLarge
 from vidintel.domain.video import StoredContent
 from vidintel.infrastructure.storage.disk_write import DiskWrite, create_file, free_bytes, translated
+from vidintel.infrastructure.storage.keys import require_key
 
-_KEY = re.compile(r"[a-z0-9-]+(/[a-z0-9-]+)*")
 # Large enough that a hop to a thread costs nothing beside hashing and writing the block.
 _BLOCK_BYTES = 1024**2
 
@@ -92,6 +91,9 @@ class LocalDiskObjectStorage:
         with translated():
             return self._path(key).open("rb")
 
+    async def link(self, key: str, *, media_type: str, file_name: str) -> str | None:  # noqa: ARG002 - there are none
+        return None
+
     async def delete(self, key: str) -> None:
         path = self._path(key)
 
@@ -137,9 +139,7 @@ class LocalDiskObjectStorage:
         await asyncio.to_thread(probe)
 
     def _path(self, key: str) -> Path:
-        if not _KEY.fullmatch(key):
-            raise ValueError(f"not an object key: {key!r}")
-        return self._root / key
+        return self._root / require_key(key)
 
     def _new_write(self) -> DiskWrite:
         return DiskWrite(self._unfinished / uuid4().hex, self._min_free_bytes, self._create, self._free)

@@ -1,0 +1,164 @@
+"""Where circuit breakers keep what they know: in this process, or in Redis for all processes."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from threading import Lock
+from typing import Literal, Protocol, TypeAlias, TypeVar, cast
+
+import redis
+import structlog
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+T = TypeVar("T")
+
+_REDIS_TIMEOUT_S = 0.5
+_REDIS_RESTS_S = 5.0
+
+Stored: TypeAlias = Literal["closed", "opened"]
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Circuit:
+    """``state`` in the library's words, ``opened_at`` in seconds since the epoch, ``failures`` without a success."""
+
+    state: Stored = "closed"
+    opened_at: float | None = None
+    failures: int = 0
+
+
+class CircuitStore(Protocol):
+    """Thread-safe. Never raises because something else is down."""
+
+    def load(self, name: str) -> Circuit: ...
+
+    def set_state(self, name: str, state: Stored, opened_at: float | None) -> None: ...
+
+    def add_failure(self, name: str) -> None: ...
+
+    def clear_failures(self, name: str) -> None: ...
+
+    def claim_trial(self, name: str, for_s: float) -> bool:
+        """Whether the caller is the one that may try, for ``for_s`` seconds or until `release_trial`."""
+        ...
+
+    def release_trial(self, name: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class InMemoryCircuits:
+    """Implements `CircuitStore` for one process."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._circuits: dict[str, Circuit] = {}
+        self._trials: dict[str, float] = {}
+
+    def load(self, name: str) -> Circuit:
+        with self._lock:
+            return self._circuits.get(name, Circuit())
+
+    def set_state(self, name: str, state: Stored, opened_at: float | None) -> None:
+        with self._lock:
+            before = self._circuits.get(name, Circuit())
+            self._circuits[name] = replace(before, state=state, opened_at=opened_at)
+
+    def add_failure(self, name: str) -> None:
+        with self._lock:
+            before = self._circuits.get(name, Circuit())
+            self._circuits[name] = replace(before, failures=before.failures + 1)
+
+    def clear_failures(self, name: str) -> None:
+        with self._lock:
+            self._circuits[name] = replace(self._circuits.get(name, Circuit()), failures=0)
+
+    def claim_trial(self, name: str, for_s: float) -> bool:
+        now = time.monotonic()
+        with self._lock:
+            if self._trials.get(name, now) > now:
+                return False
+            self._trials[name] = now + for_s
+            return True
+
+    def release_trial(self, name: str) -> None:
+        with self._lock:
+            self._trials.pop(name, None)
+
+    def close(self) -> None:
+        """There is nothing to give back."""
+
+
+class RedisCircuits:
+    """Implements `CircuitStore` for all processes on one Redis. What it keeps there can be lost at any time.
+
+    While Redis does not answer, this process goes by what it sees itself, and asks again after a few seconds.
+    """
+
+    def __init__(self, url: str, namespace: str) -> None:
+        # A breaker that waited for its memory would be the very thing it is to prevent.
+        self._redis = redis.Redis.from_url(
+            url,
+            decode_responses=True,
+            socket_timeout=_REDIS_TIMEOUT_S,
+            socket_connect_timeout=_REDIS_TIMEOUT_S,
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._prefix = f"{namespace}:circuit:"
+        self._own = InMemoryCircuits()
+        self._rests_until = 0.0
+
+    def load(self, name: str) -> Circuit:
+        def shared() -> Circuit:
+            kept = cast(dict[str, str], self._redis.hgetall(self._key(name)))
+            opened_at = kept.get("opened_at")
+            state: Stored = "opened" if kept.get("state") == "opened" else "closed"
+            return Circuit(state, float(opened_at) if opened_at else None, int(kept.get("failures", 0)))
+
+        return self._ask(shared, lambda: self._own.load(name))
+
+    def set_state(self, name: str, state: Stored, opened_at: float | None) -> None:
+        items = ["state", state, "opened_at", "" if opened_at is None else repr(opened_at)]
+        self._tell(lambda: self._redis.hset(self._key(name), items=items))
+        self._own.set_state(name, state, opened_at)
+
+    def add_failure(self, name: str) -> None:
+        self._tell(lambda: self._redis.hincrby(self._key(name), "failures", 1))
+        self._own.add_failure(name)
+
+    def clear_failures(self, name: str) -> None:
+        self._tell(lambda: self._redis.hdel(self._key(name), "failures"))
+        self._own.clear_failures(name)
+
+    def claim_trial(self, name: str, for_s: float) -> bool:
+        key, milliseconds = f"{self._key(name)}:trial", round(for_s * 1000)
+        return self._ask(
+            lambda: bool(self._redis.set(key, "1", nx=True, px=milliseconds)),
+            lambda: self._own.claim_trial(name, for_s),
+        )
+
+    def release_trial(self, name: str) -> None:
+        self._tell(lambda: self._redis.delete(f"{self._key(name)}:trial"))
+        self._own.release_trial(name)
+
+    def close(self) -> None:
+        self._redis.close()
+
+    def _key(self, name: str) -> str:
+        return f"{self._prefix}{name}"
+
+    def _tell(self, shared: Callable[[], object]) -> None:
+        self._ask(shared, lambda: None)
+
+    def _ask(self, shared: Callable[[], T], own: Callable[[], T]) -> T:
+        if time.monotonic() < self._rests_until:
+            return own()
+        try:
+            return shared()
+        except redis.RedisError as error:
+            self._rests_until = time.monotonic() + _REDIS_RESTS_S
+            _log.warning("circuit.not_shared", error=repr(error), retry_in_s=_REDIS_RESTS_S)
+            return own()

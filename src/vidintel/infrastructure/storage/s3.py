@@ -1,0 +1,184 @@
+"""Objects in a bucket of an S3 server."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from datetime import UTC, datetime, timedelta
+from typing import BinaryIO, ParamSpec, TypeVar
+
+from botocore.exceptions import ClientError
+
+from vidintel.domain.errors import PayloadTooLarge, StorageUnavailable
+from vidintel.domain.video import StoredContent
+from vidintel.infrastructure.circuit_breaker import CircuitBreaker
+from vidintel.infrastructure.storage.keys import require_key
+from vidintel.infrastructure.storage.s3_calls import NO_BUCKET, code_of, connect, guarded, is_missing
+from vidintel.infrastructure.storage.s3_download import BLOCK_BYTES, S3Blocks, S3Download, S3File
+from vidintel.infrastructure.storage.s3_upload import S3Upload
+from vidintel.settings import S3Settings
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# S3 takes 10,000 parts, each but the last of 5 MiB at least.
+_PART_BYTES = 8 * 1024**2
+_PARTS_MAX = 10_000
+
+
+class S3ObjectStorage:
+    """Keeps objects in a bucket of its own. Calls are made in ``connections`` threads.
+
+    A write holds two parts of 8 MiB in memory, one being received while the other is sent; what is smaller than a part
+    is sent at once. All calls go through ``breaker``: when the server is down they fail with `StorageUnavailable`.
+    """
+
+    def __init__(self, settings: S3Settings, bucket: str, breaker: CircuitBreaker) -> None:
+        self._settings = settings
+        self._bucket = bucket
+        self._breaker = breaker
+        self._client = connect(settings)
+        self._threads = ThreadPoolExecutor(settings.connections, thread_name_prefix="s3")
+
+    async def put(self, key: str, chunks: AsyncIterator[bytes], *, max_bytes: int) -> StoredContent:
+        upload = S3Upload(self._client, self._breaker, self._bucket, require_key(key), self._encryption())
+        part_bytes = max(_PART_BYTES, -(-max_bytes // _PARTS_MAX))
+        behind: asyncio.Future[None] | None = None  # the part being sent while the next one is received
+        part = bytearray()
+        total = 0
+        try:
+            async for chunk in chunks:
+                total += len(chunk)
+                if total > max_bytes:
+                    raise PayloadTooLarge(max_bytes)
+                part += chunk
+                if len(part) >= part_bytes:
+                    if behind is not None:
+                        await behind
+                    behind = self._in_thread(upload.append, part)
+                    part = bytearray()
+            if behind is not None:
+                await behind
+            sha256 = await self._in_thread(upload.publish, part)
+        except BaseException:
+            if behind is not None and not behind.cancel() and not behind.cancelled():
+                behind.exception()  # seen; the error that ends this write is the one that is raised
+            await asyncio.shield(self._in_thread(upload.abort))
+            raise
+        return StoredContent(key=key, size_bytes=total, sha256=sha256)
+
+    async def size(self, key: str) -> int | None:
+        where = self._where(key)
+
+        def measure() -> int | None:
+            with guarded(self._breaker):
+                try:
+                    return int(self._client.head_object(**where)["ContentLength"])
+                except ClientError as error:
+                    if is_missing(error):
+                        return None
+                    raise
+
+        return await self._in_thread(measure)
+
+    def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        if start < 0 or (end is not None and end < start):
+            raise ValueError(f"not a range of bytes: {start} to {end}")
+        return self._blocks(self._download(require_key(key), start, end))
+
+    def open(self, key: str) -> BinaryIO:
+        """The file raises `StorageUnavailable` where the server goes away, also at the end of its ``with`` block."""
+        require_key(key)
+        return S3File(S3Blocks(lambda start, end: self._download(key, start, end)))
+
+    async def link(self, key: str, *, media_type: str, file_name: str) -> str | None:
+        if self._settings.content == "stream":
+            return None
+        answered_as = {
+            "ResponseContentType": media_type,
+            "ResponseContentDisposition": f'inline; filename="{file_name}"',
+        }
+        where = self._where(key)
+
+        def sign() -> str:
+            # Nothing is asked of the server; where it is down, clients need not be sent there.
+            if self._breaker.state == "open":
+                raise StorageUnavailable
+            url: str = self._client.generate_presigned_url(
+                "get_object", Params=where | answered_as, ExpiresIn=self._settings.link_s
+            )
+            return url
+
+        return await self._in_thread(sign)
+
+    async def delete(self, key: str) -> None:
+        where = self._where(key)
+
+        def remove() -> None:
+            with guarded(self._breaker):
+                self._client.delete_object(**where)
+
+        await self._in_thread(remove)
+
+    async def purge_unfinished(self, older_than_s: float) -> int:
+        def purge() -> int:
+            newest = datetime.now(UTC) - timedelta(seconds=older_than_s)
+            aborted = 0
+            with guarded(self._breaker):
+                pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self._bucket)
+                for upload in (upload for page in pages for upload in page.get("Uploads", ())):
+                    if upload["Initiated"] <= newest:
+                        aborted += self._aborted(upload["Key"], upload["UploadId"])
+            return aborted
+
+        return await self._in_thread(purge)
+
+    async def check(self) -> None:
+        def ask() -> None:
+            with guarded(self._breaker):
+                try:
+                    self._client.head_bucket(Bucket=self._bucket)
+                except ClientError as error:
+                    if code_of(error) == "404":
+                        raise StorageUnavailable(NO_BUCKET) from error
+                    raise
+
+        await self._in_thread(ask)
+
+    def close(self) -> None:
+        """Finish what runs, and give threads and connections back."""
+        self._threads.shutdown()
+        self._client.close()
+
+    def _where(self, key: str) -> dict[str, str]:
+        return {"Bucket": self._bucket, "Key": require_key(key)}
+
+    def _encryption(self) -> dict[str, str]:
+        given = {"ServerSideEncryption": self._settings.encryption, "SSEKMSKeyId": self._settings.kms_key_id}
+        return {name: value for name, value in given.items() if value is not None}
+
+    def _download(self, key: str, start: int, end: int | None) -> S3Download:
+        return S3Download(self._client, self._breaker, self._bucket, key, start, end)
+
+    async def _blocks(self, download: S3Download) -> AsyncIterator[bytes]:
+        try:
+            while block := await self._in_thread(download.read, BLOCK_BYTES):
+                yield block
+        finally:
+            self._threads.submit(download.close)  # not waited for: a read may still be at it
+
+    def _aborted(self, key: str, upload_id: str) -> bool:
+        try:
+            self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload_id)
+        except ClientError as error:
+            if code_of(error) == "NoSuchUpload":  # completed or aborted meanwhile
+                return False
+            raise
+        return True
+
+    def _in_thread(self, function: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> asyncio.Future[T]:
+        def call() -> T:
+            return context.run(function, *arguments, **named)
+
+        context = copy_context()  # so that log lines tell whose request it was
+        return asyncio.get_running_loop().run_in_executor(self._threads, call)
