@@ -10,13 +10,14 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from dependency_injector import containers, providers
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from vidintel.application.analysis import CancelJob, GetJob, ListJobs, RequestAnalysis, RetryJob
 from vidintel.application.dispatching import CollectGarbage, DispatchWork, ReclaimWork
 from vidintel.application.evidence import OpenPicture, TakePictures
 from vidintel.application.finishing import FinishJob
 from vidintel.application.holding import WorkerIdentity
-from vidintel.application.ports import MediaLimits
+from vidintel.application.ports import MediaLimits, VideoReads
 from vidintel.application.processing import PlanJob, RunSegment
 from vidintel.application.queries import (
     CheckReadiness,
@@ -31,10 +32,15 @@ from vidintel.application.specs import SpecResolver
 from vidintel.application.stages import WorkRules
 from vidintel.application.videos import DeleteVideo, GetVideo, ListVideos, OpenContent, RegisterVideo, UpdateVideo
 from vidintel.domain.work import RetryPolicy
+from vidintel.infrastructure.cache.changes import Changes
+from vidintel.infrastructure.cache.news import PostgresNews
+from vidintel.infrastructure.cache.reads import CachedVideoReads
+from vidintel.infrastructure.cache.statistics import CountedCaches
 from vidintel.infrastructure.clerk import ClerkTokenVerifier
 from vidintel.infrastructure.clock import SystemClock
 from vidintel.infrastructure.database.bell import PostgresWorkBell
 from vidintel.infrastructure.database.engine import check_database, create_engine, create_session_factory
+from vidintel.infrastructure.database.reads import SqlReportDocuments, StoredVideoReads, create_read_engine
 from vidintel.infrastructure.database.unit_of_work import SqlUnitOfWork
 from vidintel.infrastructure.inference.detectors import LoadedDetectors
 from vidintel.infrastructure.inference.registry import DirectoryModelRegistry
@@ -54,7 +60,7 @@ from vidintel.infrastructure.tracking import MotionTracker
 from vidintel.presentation.failure import CannotRun
 from vidintel.presentation.http.dependencies import HttpServices
 from vidintel.presentation.worker import WorkerServices
-from vidintel.settings import AuthSettings, LimitSettings, RedisSettings, Settings, WorkSettings
+from vidintel.settings import AuthSettings, CacheSettings, LimitSettings, RedisSettings, Settings, WorkSettings
 
 
 def _work_rules(work: WorkSettings) -> WorkRules:
@@ -96,6 +102,13 @@ def _task_engine_kind(redis: RedisSettings) -> str:
     return "in_process" if redis.url is None else "redis"
 
 
+def _video_reads(engine: AsyncEngine, changes: Changes, counted: CountedCaches, cache: CacheSettings) -> VideoReads:
+    stored = StoredVideoReads(SqlReportDocuments(engine))
+    if not cache.entries:
+        return stored
+    return CachedVideoReads(stored, changes, counted, entries=cache.entries, ttl_s=cache.ttl_s)
+
+
 def _die() -> None:
     """End this process at once: its supervisor starts another, which frees what this one held."""
     os._exit(os.EX_SOFTWARE)
@@ -118,7 +131,12 @@ class Container(containers.DeclarativeContainer):
     clock = providers.Singleton(SystemClock)
     engine = providers.Singleton(create_engine, database_url, settings.provided.database)
     sessions = providers.Singleton(create_session_factory, engine)
-    uow = providers.Factory(SqlUnitOfWork, sessions)
+    changes = providers.Singleton(Changes)
+    cache_statistics = providers.Singleton(CountedCaches)
+    news = providers.Singleton(PostgresNews, database_url, changes)
+    uow = providers.Factory(SqlUnitOfWork, sessions, changes.provided.note)
+    read_engine = providers.Singleton(create_read_engine, database_url, settings.provided.database)
+    video_reads = providers.Singleton(_video_reads, read_engine, changes, cache_statistics, settings.provided.cache)
     bell = providers.Singleton(PostgresWorkBell, database_url)
     metrics_registry = providers.Singleton(create_registry, version("vidintel"))
     telemetry = providers.Singleton(PrometheusTelemetry, metrics_registry)
@@ -169,13 +187,13 @@ class Container(containers.DeclarativeContainer):
         HttpServices,
         register_video=register_video,
         list_videos=providers.Factory(ListVideos, uow.provider),
-        get_video=providers.Factory(GetVideo, uow.provider),
+        get_video=providers.Factory(GetVideo, video_reads),
         update_video=providers.Factory(UpdateVideo, uow.provider, clock),
         delete_video=providers.Factory(DeleteVideo, uow.provider, clock),
         open_content=providers.Factory(OpenContent, uow.provider, storage),
         request_analysis=providers.Factory(RequestAnalysis, uow.provider, specs, clock),
         list_jobs=providers.Factory(ListJobs, uow.provider),
-        get_job=providers.Factory(GetJob, uow.provider),
+        get_job=providers.Factory(GetJob, video_reads),
         cancel_job=providers.Factory(CancelJob, uow.provider, clock),
         retry_job=providers.Factory(RetryJob, uow.provider, clock),
         list_detections=providers.Factory(ListDetections, uow.provider),

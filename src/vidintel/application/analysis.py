@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
-from vidintel.application.ports import Clock, Page, UnitOfWork, UnitOfWorkFactory
+from vidintel.application.ports import Clock, JobReport, Page, UnitOfWork, UnitOfWorkFactory, VideoReads
 from vidintel.application.result import as_result
 from vidintel.application.specs import SpecRequest, SpecResolver
-from vidintel.application.videos import JobReport, locked_video_of, report_of, video_of
+from vidintel.application.videos import locked_video_of, report_of, video_of
 from vidintel.domain.analysis import AnalysisJob, JobId
 from vidintel.domain.errors import ConflictError, JobAlreadyActive, JobNotFound
 from vidintel.domain.identity import Permission, Principal
@@ -76,17 +76,16 @@ class ListJobs:
 class GetJob:
     """One job and how far it is. For viewers. Fails with `JobNotFound`."""
 
-    def __init__(self, uow: UnitOfWorkFactory) -> None:
-        self._uow = uow
+    def __init__(self, reads: VideoReads) -> None:
+        self._reads = reads
 
     @as_result
     async def __call__(self, principal: Principal, job_id: JobId) -> JobReport:
         principal.require(Permission.JOB_READ)
-        async with self._uow() as uow:
-            job = await uow.jobs.get(principal.tenant_id, job_id)
-            if job is None:
-                raise JobNotFound(job_id)
-            return await report_of(uow, job)
+        report = await self._reads.job(principal.tenant_id, job_id)
+        if report is None:
+            raise JobNotFound(job_id)
+        return report
 
 
 class CancelJob:

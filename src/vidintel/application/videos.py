@@ -10,12 +10,15 @@ from uuid import uuid4
 from vidintel.application.ports import (
     Clock,
     JobProgress,
+    JobReport,
     Live,
     ObjectStorage,
     Page,
     UnitOfWork,
     UnitOfWorkFactory,
     VideoFilter,
+    VideoReads,
+    VideoReport,
 )
 from vidintel.application.result import as_result
 from vidintel.application.sniffing import checked
@@ -54,25 +57,9 @@ class IncomingVideo(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class JobReport:
-    """A job, and how far it is."""
-
-    job: AnalysisJob
-    progress: JobProgress
-
-
-@dataclass(frozen=True, slots=True)
 class RegisteredVideo:
     video: Video
     job: JobReport
-
-
-@dataclass(frozen=True, slots=True)
-class VideoReport:
-    """A video and its newest job."""
-
-    video: Video
-    job: JobReport | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,16 +187,16 @@ class ListVideos:
 class GetVideo:
     """One video with its newest job. For viewers. Fails with `VideoNotFound`."""
 
-    def __init__(self, uow: UnitOfWorkFactory) -> None:
-        self._uow = uow
+    def __init__(self, reads: VideoReads) -> None:
+        self._reads = reads
 
     @as_result
     async def __call__(self, principal: Principal, video_id: VideoId) -> VideoReport:
         principal.require(Permission.VIDEO_READ)
-        async with self._uow() as uow:
-            video = await video_of(uow, principal, video_id)
-            job = await uow.jobs.latest_of_video(principal.tenant_id, video_id)
-            return VideoReport(video, None if job is None else await report_of(uow, job))
+        report = await self._reads.video(principal.tenant_id, video_id)
+        if report is None:
+            raise VideoNotFound(video_id)
+        return report
 
 
 class UpdateVideo:

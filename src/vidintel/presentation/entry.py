@@ -132,9 +132,11 @@ def _listen(container: Container, listener: socket.socket) -> None:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         container.renderer().start()
         try:
-            yield
+            async with container.news().arriving():
+                yield
         finally:
             container.renderer().close()
+            await container.read_engine().dispose()
             await container.engine().dispose()
 
     app = create_app(container.http_services(), lifespan=lifespan)

@@ -4,8 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from tests.unit.http.edge import EDITOR, ago
-from vidintel.application.ports import JobProgress
-from vidintel.application.videos import JobReport
+from vidintel.application.ports import JobProgress, JobReport
 from vidintel.domain.analysis import AnalysisJob, AnalysisSpec, JobId, JobStage, JobStatus, ModelRef
 from vidintel.domain.video import (
     Failure,

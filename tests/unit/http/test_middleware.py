@@ -7,8 +7,8 @@ import structlog
 
 from tests.unit.http.edge import Edge, assert_problem, authorised
 from tests.unit.http.samples import NO_PROGRESS, VIDEO_ID, job, video
+from vidintel.application.ports import JobReport, VideoReport
 from vidintel.application.queries import ComponentHealth
-from vidintel.application.videos import JobReport, VideoReport
 from vidintel.domain.errors import VideoNotFound
 from vidintel.settings import HttpSettings, LimitSettings
 

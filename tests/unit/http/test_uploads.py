@@ -9,8 +9,9 @@ from starlette.requests import ClientDisconnect
 
 from tests.unit.http.edge import EDITOR, Edge, Raising, assert_problem, authorised
 from tests.unit.http.samples import NO_PROGRESS, VIDEO_ID, job, video
+from vidintel.application.ports import JobReport
 from vidintel.application.result import Err, Ok, Result
-from vidintel.application.videos import IncomingVideo, JobReport, RegisteredVideo, VideoDetails
+from vidintel.application.videos import IncomingVideo, RegisteredVideo, VideoDetails
 from vidintel.domain.errors import DomainError, NotAVideo, PayloadTooLarge, StorageFull, UnknownModel, ValidationError
 from vidintel.domain.identity import Principal
 from vidintel.presentation.http.app import create_app

@@ -34,12 +34,14 @@ from vidintel.application.ports.persistence import (
     VideoRepository,
     WorkQueue,
 )
+from vidintel.application.ports.reads import CacheStatistics, JobReport, VideoReads, VideoReport
 from vidintel.application.ports.storage import ObjectStorage
 from vidintel.application.ports.telemetry import SILENT, SegmentOutcome, SilentTelemetry, Telemetry
 from vidintel.application.ports.work import Clock, Doorbell, DueWork, WorkBell
 
 __all__ = [
     "SILENT",
+    "CacheStatistics",
     "Clock",
     "ColourMeter",
     "DetectionFilter",
@@ -56,6 +58,7 @@ __all__ = [
     "FrameRenderer",
     "Image",
     "JobProgress",
+    "JobReport",
     "JobRepository",
     "Live",
     "MediaLimits",
@@ -80,6 +83,8 @@ __all__ = [
     "UnitOfWorkFactory",
     "VideoDecoder",
     "VideoFilter",
+    "VideoReads",
+    "VideoReport",
     "VideoRepository",
     "WorkBell",
     "WorkQueue",

@@ -20,6 +20,7 @@ from vidintel.infrastructure.database.mapping import (
     domain_errors,
     failure_to_entity,
     failure_to_row,
+    note_change,
     work_to_entity,
     work_to_row,
 )
@@ -33,6 +34,7 @@ class SqlJobRepository:
     async def add(self, job: AnalysisJob) -> None:
         with domain_errors():
             await self._session.execute(insert(jobs).values(_to_row(job)))
+        note_change(self._session, job.video_id)
 
     async def get(self, tenant_id: TenantId, job_id: JobId) -> AnalysisJob | None:
         return await self._one(select(jobs).where(_is(tenant_id, job_id)))
@@ -49,6 +51,7 @@ class SqlJobRepository:
             saved = (await self._session.execute(statement)).one_or_none()
         if saved is None:
             raise JobNotFound(job.id)
+        note_change(self._session, job.video_id)
 
     async def latest_of_video(self, tenant_id: TenantId, video_id: VideoId) -> AnalysisJob | None:
         return await self._one(_newest_of_video(tenant_id, video_id).limit(1))
@@ -88,10 +91,10 @@ class SqlJobRepository:
 
     async def _one(self, query: Select[Any]) -> AnalysisJob | None:
         row = (await self._session.execute(query)).one_or_none()
-        return None if row is None else _to_entity(row)
+        return None if row is None else job_of_row(row)
 
     async def _all(self, query: Select[Any]) -> list[AnalysisJob]:
-        return [_to_entity(row) for row in await self._session.execute(query)]
+        return [job_of_row(row) for row in await self._session.execute(query)]
 
 
 def _is(tenant_id: TenantId, job_id: JobId) -> ColumnElement[bool]:
@@ -129,7 +132,7 @@ def _to_row(job: AnalysisJob) -> dict[str, object]:
     }
 
 
-def _to_entity(row: Row[Any]) -> AnalysisJob:
+def job_of_row(row: Row[Any]) -> AnalysisJob:
     return AnalysisJob(
         id=JobId(row.id),
         tenant_id=TenantId(row.tenant_id),

@@ -6,12 +6,14 @@ from typing import Any
 
 from sqlalchemy import Row
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from vidintel.domain.errors import DomainError, JobAlreadyActive
-from vidintel.domain.video import Failure
+from vidintel.domain.video import Failure, VideoId
 from vidintel.domain.work import Work
 from vidintel.infrastructure.database.tables import ACTIVE_JOB_OF_VIDEO
 
+_CHANGED = "changed_videos"
 _BROKEN_CONSTRAINTS: Mapping[str, Callable[[], DomainError]] = {ACTIVE_JOB_OF_VIDEO: JobAlreadyActive}
 
 
@@ -26,6 +28,16 @@ def domain_errors() -> Iterator[None]:
         if translated is None:
             raise
         raise translated() from error
+
+
+def note_change(session: AsyncSession, video_id: VideoId) -> None:
+    """The transaction changes what is shown of this video."""
+    session.info.setdefault(_CHANGED, set()).add(video_id)
+
+
+def changes_of(session: AsyncSession) -> frozenset[VideoId]:
+    """What `note_change` was told in this session."""
+    return frozenset(session.info.get(_CHANGED, ()))
 
 
 def work_to_row(work: Work) -> dict[str, object]:

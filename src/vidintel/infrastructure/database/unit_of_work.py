@@ -1,5 +1,6 @@
 """One transaction of PostgreSQL as a `UnitOfWork`."""
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -18,10 +19,12 @@ from vidintel.application.ports import (
     WorkQueue,
 )
 from vidintel.domain.errors import ServiceUnavailable
+from vidintel.domain.video import VideoId
 from vidintel.infrastructure.database.bell import CHANNEL
 from vidintel.infrastructure.database.detections import SqlDetectionRepository
 from vidintel.infrastructure.database.engine import is_outage
 from vidintel.infrastructure.database.jobs import SqlJobRepository
+from vidintel.infrastructure.database.mapping import changes_of
 from vidintel.infrastructure.database.results import SqlEvidenceRepository, SqlObjectDeletions, SqlResultRepository
 from vidintel.infrastructure.database.segments import SqlSegmentRepository
 from vidintel.infrastructure.database.tracks import SqlTrackRepository
@@ -32,11 +35,16 @@ from vidintel.infrastructure.database.work_queue import SqlWorkQueue
 class SqlUnitOfWork:
     """A session that lives as long as the block; it takes a connection with its first statement. Used once.
 
-    A server that is not there (any more) leaves the block as `ServiceUnavailable`.
+    A server that is not there (any more) leaves the block as `ServiceUnavailable`. ``changed`` is told, as soon as a
+    commit has ended, of each video that it changed, for what this process itself keeps; others hear of it from the
+    database.
     """
 
-    def __init__(self, sessions: async_sessionmaker[AsyncSession]) -> None:
+    def __init__(
+        self, sessions: async_sessionmaker[AsyncSession], changed: Callable[[VideoId], None] | None = None
+    ) -> None:
         self._session = sessions()
+        self._changed = changed
 
     @property
     def videos(self) -> VideoRepository:
@@ -94,4 +102,10 @@ class SqlUnitOfWork:
         await self._session.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
 
     async def commit(self) -> None:
-        await self._session.commit()
+        try:
+            await self._session.commit()
+        finally:
+            # Also when its answer got lost: it may have happened.
+            if self._changed is not None:
+                for video_id in changes_of(self._session):
+                    self._changed(video_id)

@@ -12,7 +12,7 @@ from vidintel.domain.errors import VideoNotFound
 from vidintel.domain.identity import TenantId, UserId
 from vidintel.domain.video import MediaInfo, SourceKind, StoredContent, Video, VideoId, VideoSource, VideoStatus
 from vidintel.infrastructure.database import cursors
-from vidintel.infrastructure.database.mapping import failure_to_entity, failure_to_row
+from vidintel.infrastructure.database.mapping import failure_to_entity, failure_to_row, note_change
 from vidintel.infrastructure.database.tables import detections, jobs, videos
 
 _BATCH_ROWS = 20_000
@@ -37,6 +37,7 @@ class SqlVideoRepository:
         )
         if saved.one_or_none() is None:
             raise VideoNotFound(video.id)
+        note_change(self._session, video.id)
 
     async def delete(self, tenant_id: TenantId, video_id: VideoId) -> None:
         # The locks keep new jobs and new detections away until the rows are gone.
@@ -50,6 +51,7 @@ class SqlVideoRepository:
         for job_id in job_ids:
             await self._delete_detections(job_id)
         await self._session.execute(delete(videos).where(_is(tenant_id, video_id)))
+        note_change(self._session, video_id)
 
     async def list(self, tenant_id: TenantId, filter_: VideoFilter, page: Page) -> tuple[Sequence[Video], str | None]:
         query = select(videos).where(videos.c.tenant_id == tenant_id.value)
@@ -58,7 +60,7 @@ class SqlVideoRepository:
         if page.cursor is not None:
             query = query.where(tuple_(videos.c.created_at, videos.c.id) < cursors.decode_newest(page.cursor))
         query = query.order_by(videos.c.created_at.desc(), videos.c.id.desc()).limit(page.limit + 1)
-        found = [_to_entity(row) for row in await self._session.execute(query)]
+        found = [video_of_row(row) for row in await self._session.execute(query)]
         return cursors.page_of_newest(found, page.limit)
 
     async def _delete_detections(self, job_id: UUID) -> None:
@@ -74,7 +76,7 @@ class SqlVideoRepository:
 
     async def _one(self, query: Select[Any]) -> Video | None:
         row = (await self._session.execute(query)).one_or_none()
-        return None if row is None else _to_entity(row)
+        return None if row is None else video_of_row(row)
 
 
 def _is(tenant_id: TenantId, video_id: VideoId) -> ColumnElement[bool]:
@@ -114,7 +116,7 @@ def _to_row(video: Video) -> dict[str, object]:
     }
 
 
-def _to_entity(row: Row[Any]) -> Video:
+def video_of_row(row: Row[Any]) -> Video:
     return Video(
         id=VideoId(row.id),
         tenant_id=TenantId(row.tenant_id),

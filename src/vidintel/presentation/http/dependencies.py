@@ -14,25 +14,19 @@ from vidintel.application.evidence import StoredPicture
 from vidintel.application.ports import (
     Clock,
     DetectionFilter,
+    JobReport,
     Live,
     ModelInfo,
     Page,
     TokenVerifier,
     TrackFilter,
     VideoFilter,
+    VideoReport,
 )
 from vidintel.application.queries import ComponentHealth, DetectionPage, TrackPage, VideoResults, VideoTimeline
 from vidintel.application.result import Err, Ok, Result
 from vidintel.application.specs import SpecRequest
-from vidintel.application.videos import (
-    ContentReader,
-    IncomingVideo,
-    JobReport,
-    RegisteredVideo,
-    VideoChanges,
-    VideoPage,
-    VideoReport,
-)
+from vidintel.application.videos import ContentReader, IncomingVideo, RegisteredVideo, VideoChanges, VideoPage
 from vidintel.domain.analysis import JobId
 from vidintel.domain.errors import AuthenticationError, JobNotFound, VideoNotFound
 from vidintel.domain.identity import Principal

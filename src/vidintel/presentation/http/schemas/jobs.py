@@ -6,9 +6,8 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
-from vidintel.application.ports import JobProgress
+from vidintel.application.ports import JobProgress, JobReport
 from vidintel.application.specs import SpecRequest
-from vidintel.application.videos import JobReport
 from vidintel.domain.analysis import AnalysisJob, AnalysisSpec, JobStage, JobStatus
 from vidintel.presentation.http.schemas.common import (
     JOB_ID,

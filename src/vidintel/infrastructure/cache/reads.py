@@ -1,0 +1,33 @@
+"""`VideoReads` that remember."""
+
+from vidintel.application.ports import JobReport, VideoReads, VideoReport
+from vidintel.domain.analysis import JobId
+from vidintel.domain.identity import TenantId
+from vidintel.domain.video import VideoId
+from vidintel.infrastructure.cache.changes import Changes
+from vidintel.infrastructure.cache.local import LocalCache
+from vidintel.infrastructure.cache.statistics import CountedCaches
+
+
+class CachedVideoReads:
+    """Answers of ``source``, kept for ``ttl_s`` seconds at most, and no longer than they are true.
+
+    The tenant is part of every key: what was read for one is never found by another.
+    """
+
+    def __init__(
+        self, source: VideoReads, changes: Changes, counted: CountedCaches, *, entries: int, ttl_s: float
+    ) -> None:
+        self._source = source
+        self._videos: LocalCache[tuple[TenantId, VideoId], VideoReport] = LocalCache(
+            "video", changes, counted, video_of=lambda report: report.video.id, entries=entries, ttl_s=ttl_s
+        )
+        self._jobs: LocalCache[tuple[TenantId, JobId], JobReport] = LocalCache(
+            "job", changes, counted, video_of=lambda report: report.job.video_id, entries=entries, ttl_s=ttl_s
+        )
+
+    async def video(self, tenant_id: TenantId, video_id: VideoId) -> VideoReport | None:
+        return await self._videos.get((tenant_id, video_id), video_id, lambda: self._source.video(tenant_id, video_id))
+
+    async def job(self, tenant_id: TenantId, job_id: JobId) -> JobReport | None:
+        return await self._jobs.get((tenant_id, job_id), None, lambda: self._source.job(tenant_id, job_id))
