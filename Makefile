@@ -58,6 +58,10 @@ bench: $(VENV)/.installed-dev ## measure against peers, side by side (ONLY="whol
 bench-quick: $(VENV)/.installed-dev ## the same with shorter videos and fewer rounds
 	@exec $(BIN)/python -m benchmarks --quick $(ONLY)
 
+.PHONY: config
+config: $(VENV)/.installed ## publish the settings: config/vidintel.schema.json, config/vidintel.example.yaml
+	$(BIN)/vidintel config publish
+
 .PHONY: constraints
 constraints: $(BIN)/uv ## pin every dependency anew
 	@printf '%s\n' '# Pinned by "make constraints" from pyproject.toml, for every platform and Python >= 3.11.' > constraints.new

@@ -14,8 +14,6 @@ from vidintel.settings import RELOADABLE, Settings
 
 Group = TypeVar("Group", bound=BaseModel)
 
-_ASK_EVERY_MS = 5000
-
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
@@ -42,7 +40,7 @@ class SettingsReload:
     """Follows the file of a configuration: `watch` until cancelled.
 
     A file that cannot be used changes nothing; it is logged and counted. ``adopted`` is called with the new settings
-    whenever some have taken effect.
+    whenever some have taken effect. Where the file system does not tell of changes, it is asked every ``ask_every_s``.
     """
 
     def __init__(
@@ -51,11 +49,14 @@ class SettingsReload:
         configuration: Configuration,
         telemetry: Telemetry,
         adopted: Callable[[Settings], None],
+        *,
+        ask_every_s: float = 5.0,
     ) -> None:
         self._live = live
         self._at_start = configuration
         self._telemetry = telemetry
         self._adopted = adopted
+        self._ask_every_ms = round(ask_every_s * 1000)
         self._seen = _content(configuration.file)
 
     async def watch(self) -> None:
@@ -64,12 +65,15 @@ class SettingsReload:
             return
         # The folder, because editors and mounted configuration put another file in the place of the old one. Whatever
         # moved in there, the content tells whether it concerns us.
-        # File systems that do not tell of changes are asked every few seconds.
         changes = watchfiles.awatch(
-            file.parent, recursive=False, watch_filter=None, yield_on_timeout=True, rust_timeout=_ASK_EVERY_MS
+            file.parent, recursive=False, watch_filter=None, yield_on_timeout=True, rust_timeout=self._ask_every_ms
         )
-        async for _ in changes:
-            self.look()
+        try:
+            async for _ in changes:
+                self.look()
+        except (OSError, RuntimeError) as error:
+            # Too many watches on this machine, or the folder was removed: no reason to stop working.
+            _log.error("settings.not_watched", file=str(file), reason=str(error))
 
     def look(self) -> None:
         """Read the file again if its content is another."""

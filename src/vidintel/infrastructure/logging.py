@@ -13,12 +13,19 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from vidintel.settings import LogSettings
 
 REDACTED = "[redacted]"
-_SECRET_NAME = re.compile(r"(?i)(token|secret|password|passwd|authorization|cookie|api_?key|jwt_key|private_key)$")
+_SECRET_NAME = re.compile(
+    r"(?i)(token|secret|password|passwd|authorization|cookie|(api|access|secret|jwt|private)_?key)$"
+)
 _SECRET_TEXT = (
     (re.compile(r"eyJ[\w-]{4,}\.[\w-]+\.[\w-]*"), REDACTED),
     (re.compile(r"(?i)\bbearer\s+\S+"), f"Bearer {REDACTED}"),
     (re.compile(r"(://[^\s/:@]*):[^\s/@]+@"), rf"\1:{REDACTED}@"),
 )
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether what bears this name is never shown."""
+    return _SECRET_NAME.search(name) is not None
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -30,7 +37,7 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
 
 def _redacted(name: str, value: object) -> object:
     if isinstance(value, str):
-        if _SECRET_NAME.search(name):
+        if is_secret_name(name):
             return REDACTED
         for pattern, replacement in _SECRET_TEXT:
             value = pattern.sub(replacement, value)
@@ -74,6 +81,11 @@ def configure_logging(settings: LogSettings) -> None:
         cache_logger_on_first_use=False,
     )
     logging.config.dictConfig(_standard_library(settings, shared))
+
+
+def set_log_level(level: str) -> None:
+    """From now on leave out what lies below ``level``."""
+    logging.getLogger().setLevel(level.upper())
 
 
 def _standard_library(settings: LogSettings, shared: list[Processor]) -> dict[str, Any]:

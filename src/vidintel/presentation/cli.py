@@ -8,40 +8,51 @@ from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
 import typer
-from pydantic import ValidationError as SettingsInvalid
 from rich.console import Console
 
+from vidintel.configuration import Configuration, ConfigurationInvalid, load
 from vidintel.domain.errors import DomainError
 from vidintel.domain.identity import Role
-from vidintel.presentation import models_command
+from vidintel.presentation import config_command, models_command
 from vidintel.presentation.failure import CannotRun
-from vidintel.settings import Settings
 
 _HELP = "Video intelligence: upload a video, ask what was seen and when."
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=_HELP)
 app.add_typer(models_command.app, name="models")
+config_app = typer.Typer(no_args_is_help=True, help="Show what is configured, or what can be.")
+config_app.command("publish")(config_command.publish)
+app.add_typer(config_app, name="config")
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where the embedded database and the objects lie.")]
 Port = Annotated[int | None, typer.Option("--port", min=0, max=65535, help="Port to listen on.")]
 Host = Annotated[str | None, typer.Option("--host", help="Address to listen on; 0.0.0.0 for all.")]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", help="Configuration file; VIDINTEL_CONFIG, else config/vidintel.yaml, when left out."),
+]
+Output = Annotated[Literal["table", "json"], typer.Option("--output", help="How to show it.")]
 Model = Annotated[str | None, typer.Option("--model", help="Name of a model, or path of one, used by default.")]
 
 
 @app.command()
-def serve(data_dir: DataDir = None, host: Host = None, port: Port = None, model: Model = None) -> None:
+def serve(
+    data_dir: DataDir = None, host: Host = None, port: Port = None, model: Model = None, config: Config = None
+) -> None:
     """Run everything on this machine: database, worker and API, with a development token."""
     from vidintel.presentation import entry
 
-    settings = _settings(data_dir=data_dir, host=host, port=port, model=model)
-    entry.run_serve(settings, notify=entry.show_serving(Console()))
+    configuration = _configuration(config, data_dir=data_dir, host=host, port=port, model=model)
+    entry.run_serve(configuration, notify=entry.show_serving(Console()))
 
 
 @app.command()
-def api(host: Host = None, port: Port = None, data_dir: DataDir = None, model: Model = None) -> None:
+def api(
+    host: Host = None, port: Port = None, data_dir: DataDir = None, model: Model = None, config: Config = None
+) -> None:
     """Run the API alone, on VIDINTEL_DATABASE__URL and VIDINTEL_AUTH__*."""
     from vidintel.presentation import entry
 
-    entry.run_api(_settings(data_dir=data_dir, host=host, port=port, model=model))
+    entry.run_api(_configuration(config, data_dir=data_dir, host=host, port=port, model=model))
 
 
 @app.command()
@@ -52,19 +63,20 @@ def worker(
         str | None, typer.Option(help="Takes over at once what a dead worker of this name held. Unique per worker.")
     ] = None,
     with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
+    config: Config = None,
 ) -> None:
     """Run one worker process, on VIDINTEL_DATABASE__URL."""
     from vidintel.presentation import entry
 
-    entry.run_worker(_settings(data_dir=data_dir, model=model), name=name, with_parent=with_parent)
+    entry.run_worker(_configuration(config, data_dir=data_dir, model=model), name=name, with_parent=with_parent)
 
 
 @app.command()
-def migrate(data_dir: DataDir = None) -> None:
+def migrate(data_dir: DataDir = None, config: Config = None) -> None:
     """Bring the database to the newest schema."""
     from vidintel.presentation import entry
 
-    entry.migrate_database(_settings(data_dir=data_dir))
+    entry.migrate_database(_configuration(config, data_dir=data_dir).settings)
     Console().print("The database is up to date.")
 
 
@@ -74,11 +86,12 @@ def token(
     org: Annotated[str | None, typer.Option(help="For example acme; left out, the user's own tenant.")] = None,
     role: Annotated[Role, typer.Option(help="Deleting takes an admin.")] = Role.EDITOR,
     data_dir: DataDir = None,
+    config: Config = None,
 ) -> None:
     """Print a development token, good for the `serve` on the same data directory."""
     from vidintel.infrastructure.development_identity import DevelopmentTokenIssuer
 
-    settings = _settings(data_dir=data_dir)
+    settings = _configuration(config, data_dir=data_dir).settings
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     typer.echo(DevelopmentTokenIssuer(settings.data_dir).issue(user, org, role))
 
@@ -91,8 +104,9 @@ def analyze(
     min_confidence: Annotated[
         float | None, typer.Option(min=0, max=1, help="Leave out detections less sure than this.")
     ] = None,
-    output: Annotated[Literal["table", "json"], typer.Option("--output", help="How to show the summary.")] = "table",
+    output: Output = "table",
     data_dir: DataDir = None,
+    config: Config = None,
 ) -> None:
     """Analyse a file here and now, without server or database."""
     from dependency_injector import providers
@@ -101,7 +115,7 @@ def analyze(
     from vidintel.container import Container
     from vidintel.presentation.analyze import analyze_file, render_summary, summary_json
 
-    settings = _settings(data_dir=data_dir, model=model)
+    settings = _configuration(config, data_dir=data_dir, model=model).settings
     container = Container(settings=providers.Object(settings), database_url=providers.Object(""))
     console = Console(stderr=True)
     summary = analyze_file(
@@ -121,22 +135,37 @@ def analyze(
 
 
 @app.command()
-def doctor(data_dir: DataDir = None, port: Port = None, model: Model = None) -> None:
+def doctor(data_dir: DataDir = None, port: Port = None, model: Model = None, config: Config = None) -> None:
     """Check what is installed, reachable and writable, and say how to mend what is not."""
     from vidintel.presentation.doctor import run_doctor
 
-    settings = _settings(data_dir=data_dir, port=port, model=model)
+    settings = _configuration(config, data_dir=data_dir, port=port, model=model).settings
     raise typer.Exit(run_doctor(settings, Console()))
+
+
+@config_app.command("show")
+def show_config(
+    data_dir: DataDir = None,
+    host: Host = None,
+    port: Port = None,
+    model: Model = None,
+    config: Config = None,
+    output: Output = "table",
+) -> None:
+    """Show every setting in force, secrets masked, and who decided on it."""
+    configuration = _configuration(config, data_dir=data_dir, host=host, port=port, model=model)
+    if output == "json":
+        typer.echo(config_command.as_json(configuration))
+    else:
+        Console().print(config_command.as_table(configuration))
 
 
 def main() -> None:
     """Entry point: errors that a person can act on are one line, not a stack trace."""
     try:
         app()
-    except (DomainError, CannotRun) as error:
+    except (DomainError, CannotRun, ConfigurationInvalid) as error:
         _fail(str(error))
-    except SettingsInvalid as error:
-        _fail("\n".join(f"{'__'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False)))
 
 
 def _fail(message: str) -> NoReturn:
@@ -144,23 +173,22 @@ def _fail(message: str) -> NoReturn:
     raise SystemExit(1)
 
 
-def _settings(
+def _configuration(
+    file: Path | None = None,
     *,
     data_dir: Path | None = None,
     host: str | None = None,
     port: int | None = None,
     model: str | None = None,
-) -> Settings:
-    """The settings, what the command line says winning over the environment."""
-    settings = Settings()
-    http = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    return settings.model_copy(
-        update={
-            "data_dir": settings.data_dir if data_dir is None else data_dir,
-            "http": settings.http.model_copy(update=http),
-            "analysis": settings.analysis.model_copy(update={} if model is None else {"model": model}),
-        }
-    )
+) -> Configuration:
+    """What is configured, what the command line says winning over everything else."""
+    http = _given(host=host, port=port)
+    analysis = _given(model=model)
+    return load(file=file, command_line=_given(data_dir=data_dir, http=http or None, analysis=analysis or None))
+
+
+def _given(**options: object) -> dict[str, object]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _sample_fps(given: str | None) -> float | Literal["native"] | None:

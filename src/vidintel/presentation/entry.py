@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from types import FrameType
 from typing import Never
 
@@ -15,12 +15,14 @@ from dependency_injector import providers
 from fastapi import FastAPI
 from rich.console import Console
 
+from vidintel.configuration import FILE_VARIABLE, Configuration
 from vidintel.container import Container
 from vidintel.domain.identity import Role
 from vidintel.infrastructure.database.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from vidintel.infrastructure.database.migrate import upgrade
 from vidintel.infrastructure.development_identity import DevelopmentTokenIssuer
-from vidintel.infrastructure.logging import configure_logging
+from vidintel.infrastructure.live_settings import SettingsReload
+from vidintel.infrastructure.logging import configure_logging, set_log_level
 from vidintel.presentation.failure import CannotRun
 from vidintel.presentation.http.app import create_app
 from vidintel.presentation.http.protocol import BoundedHeadProtocol
@@ -33,11 +35,12 @@ _WORKER_NAME = "serve"
 _GRACE_S = 10.0
 
 
-def run_serve(settings: Settings, *, notify: Callable[[str, str], None]) -> None:
+def run_serve(configuration: Configuration, *, notify: Callable[[str, str], None]) -> None:
     """Database, migrations, one supervised worker and the API, until a signal.
 
     ``notify`` is given the URL and a development token once the API is about to listen.
     """
+    settings = configuration.settings
     if settings.auth.jwt_key is not None:
         raise CannotRun(
             "`vidintel serve` issues development tokens and must not run beside Clerk keys. "
@@ -53,6 +56,8 @@ def run_serve(settings: Settings, *, notify: Callable[[str, str], None]) -> None
         container = _container(settings, url)
         _require_default_model(container)
         environment = {"VIDINTEL_DATABASE__URL": url}
+        if configuration.file is not None:
+            environment[FILE_VARIABLE] = str(configuration.file)
         stop_after_s = settings.work.drain_s + _GRACE_S
         arguments = [
             *("--name", _WORKER_NAME),
@@ -62,16 +67,17 @@ def run_serve(settings: Settings, *, notify: Callable[[str, str], None]) -> None
         with WorkerSupervisor(arguments, environment, stop_after_s=stop_after_s):
             host, port = listener.getsockname()[:2]
             notify(f"http://{host}:{port}", issuer.issue("developer", "development", Role.ADMIN))
-            _listen(container, listener)
+            _listen(container, configuration, listener)
 
 
-def run_api(settings: Settings) -> None:
+def run_api(configuration: Configuration) -> None:
     """The API alone, on a database and Clerk keys from the settings."""
+    settings = configuration.settings
     configure_logging(settings.log)
     container = _container(settings, _configured_url(settings))
     _require_default_model(container)
     with _bound(settings) as listener:
-        _listen(container, listener)
+        _listen(container, configuration, listener)
 
 
 def _require_default_model(container: Container) -> None:
@@ -80,17 +86,18 @@ def _require_default_model(container: Container) -> None:
     registry.get(registry.default_name)
 
 
-def run_worker(settings: Settings, *, name: str | None, with_parent: bool) -> None:
+def run_worker(configuration: Configuration, *, name: str | None, with_parent: bool) -> None:
     """One worker process, until SIGTERM or SIGINT; ``with_parent`` also until standard input ends."""
+    settings = configuration.settings
     configure_logging(settings.log)
     bound_memory(settings.work.memory_bytes * (settings.work.concurrency + 1))
     container = _container(settings, _configured_url(settings))
     if name is not None:
         container.owner.override(providers.Object(name))
-    asyncio.run(_work(container, with_parent))
+    asyncio.run(_work(container, configuration, with_parent))
 
 
-async def _work(container: Container, with_parent: bool) -> None:
+async def _work(container: Container, configuration: Configuration, with_parent: bool) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -98,11 +105,36 @@ async def _work(container: Container, with_parent: bool) -> None:
     if with_parent:
         transport, _ = await loop.connect_read_pipe(lambda: _UntilEnd(stop), sys.stdin)
     try:
-        await WorkerProcess(container.worker_services()).run(stop)
+        async with _following(container, configuration):
+            with _metrics_of_worker(container, configuration.settings):
+                await WorkerProcess(container.worker_services()).run(stop)
     finally:
         if with_parent:
             transport.close()
         await container.engine().dispose()
+
+
+@asynccontextmanager
+async def _following(container: Container, configuration: Configuration) -> AsyncIterator[None]:
+    """While the block lasts, changes of the configuration's file take effect as far as they can."""
+    reload = SettingsReload(
+        container.live(), configuration, container.telemetry(), lambda settings: set_log_level(settings.log.level)
+    )
+    task = asyncio.create_task(reload.watch())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def _metrics_of_worker(container: Container, settings: Settings) -> AbstractContextManager[None]:
+    host, port = settings.metrics.worker_host, settings.metrics.worker_port
+    try:
+        return container.exposition().serve(host, port)
+    except OSError as error:
+        raise CannotRun(f"Cannot serve metrics on {host}:{port}: {error.strerror}.") from error
 
 
 class _UntilEnd(asyncio.Protocol):
@@ -127,12 +159,12 @@ def _bound(settings: Settings) -> Iterator[socket.socket]:
         yield taken
 
 
-def _listen(container: Container, listener: socket.socket) -> None:
+def _listen(container: Container, configuration: Configuration, listener: socket.socket) -> None:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         container.renderer().start()
         try:
-            async with container.news().arriving():
+            async with container.news().arriving(), _following(container, configuration):
                 yield
         finally:
             container.renderer().close()

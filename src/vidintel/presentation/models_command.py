@@ -7,8 +7,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from vidintel.configuration import load
 from vidintel.presentation.failure import CannotRun
-from vidintel.settings import Settings
 
 app = typer.Typer(invoke_without_command=True, help="List the models that can be run, or add one.")
 
@@ -28,7 +28,7 @@ def list_models(
         return
     from vidintel.infrastructure.inference.registry import DirectoryModelRegistry
 
-    analysis = Settings().analysis
+    analysis = load().settings.analysis
     registry = DirectoryModelRegistry.serving(model or analysis.model, models_dir or analysis.models_dir)
     table = Table()
     for column in ("name", "version", "runtime", "input", "labels", "licence"):
@@ -53,7 +53,7 @@ def add(
     from vidintel.infrastructure.inference.compiling import compile_weights
     from vidintel.resources import find_resource
 
-    listed = Settings().analysis.models_dir or find_resource("models")
+    listed = load().settings.analysis.models_dir or find_resource("models")
     folder = models_dir or listed
     try:
         folder.mkdir(parents=True, exist_ok=True)

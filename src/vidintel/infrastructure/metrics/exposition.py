@@ -3,8 +3,10 @@
 import asyncio
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from threading import Thread
 from typing import Protocol
+from wsgiref.simple_server import WSGIServer
 
 import structlog
 from prometheus_client import CollectorRegistry, Info, PlatformCollector, ProcessCollector, generate_latest
@@ -44,20 +46,21 @@ class Exposition:
         await asyncio.gather(*(sampler.refresh() for sampler in self._samplers))
         return generate_latest(self._registry)
 
-    @contextmanager
-    def served(self, host: str, port: int | None) -> Iterator[None]:
-        """Serve it at ``http://host:port/metrics`` from a thread of its own, so that a busy event loop is no obstacle.
+    def serve(self, host: str, port: int | None) -> AbstractContextManager[None]:
+        """Serve ``http://host:port/metrics`` from a thread of its own, whatever the event loop does; until the end of
+        the block that it is given to.
 
-        ``port`` ``None`` serves nothing. Raises `OSError` when the port is taken.
+        ``port`` ``None`` serves nothing. Raises `OSError` when the port is taken. Samplers are not asked.
         """
-        if port is None:
-            yield
-            return
-        server, thread = start_metrics_server(port, host, self._registry)
-        _log.info("metrics.served", host=host, port=server.server_port, pid=os.getpid())
-        try:
-            yield
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
+        return nullcontext() if port is None else _serving(*start_metrics_server(port, host, self._registry))
+
+
+@contextmanager
+def _serving(server: WSGIServer, thread: Thread) -> Iterator[None]:
+    _log.info("metrics.served", host=server.server_name, port=server.server_port, pid=os.getpid())
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
