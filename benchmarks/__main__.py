@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import database, http, memory, orchestration, precision, speed
+from benchmarks import database, http, memory, orchestration, precision, reuse, speed
 from benchmarks.bench import Bench
 from benchmarks.report import Row, Skipped, reasons, show, write
 
@@ -22,6 +22,7 @@ BENCHMARKS: dict[str, tuple[str, Callable[[Bench], Iterator[Row | Skipped]]]] = 
     "whole": ("The whole system against Ultralytics' predict", speed.whole_system),
     "parts": ("The whole system against its parts alone", speed.parts),
     "precision": ("16-bit arithmetic against 32-bit", precision.cost),
+    "reuse": ("Reusing the detections of similar frames", reuse.similar_frames),
     "memory": ("A worker's memory over a long video", memory.long_video),
     "orchestration": ("Workers with a detector that sleeps", orchestration.scaling),
     "copy": ("Detections into the table", database.copying),

@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain, repeat
+from math import sin
 from pathlib import Path
 
 import av
+import numpy as np
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
@@ -34,6 +36,29 @@ def full_hd(source: Path, folder: Path, *, frames: int, fps: int = 25) -> Path:
             scaled.pts, scaled.time_base = number, Fraction(1, fps)
             scaled.pict_type = PictureType.NONE  # else the source's own types would be forced on the encoder
             made.mux(stream.encode(scaled))
+        made.mux(stream.encode(None))
+    return unfinished.rename(target)
+
+
+def panned(source: Path, folder: Path, *, frames: int, fps: int = 25) -> Path:
+    """As from a moving camera: a window of 60 % of ``source`` that wanders through the picture, ``frames`` long."""
+    target = folder / f"{source.stem}-panned-{frames}.mp4"
+    if target.exists():
+        return target
+    unfinished = target.with_suffix(".part.mp4")
+    with av.open(unfinished, "w") as made:
+        stream = made.add_stream("libx264", rate=fps, options={"crf": "23", "preset": "veryfast", "g": str(2 * fps)})
+        for number, frame in zip(range(frames), _decoded_for_ever(source), strict=False):
+            picture = frame.to_ndarray(format="bgr24")
+            height, width = (int(side * 0.6) // 2 * 2 for side in picture.shape[:2])
+            left = round((picture.shape[1] - width) * (0.5 + 0.5 * sin(number / fps)))
+            top = round((picture.shape[0] - height) * (0.5 + 0.5 * sin(number / fps / 1.7)))
+            window = np.ascontiguousarray(picture[top : top + height, left : left + width])
+            if number == 0:
+                stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+            moved = VideoFrame.from_ndarray(window, format="bgr24")
+            moved.pts, moved.time_base = number, Fraction(1, fps)
+            made.mux(stream.encode(moved))
         made.mux(stream.encode(None))
     return unfinished.rename(target)
 

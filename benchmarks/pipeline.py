@@ -16,12 +16,16 @@ from numpy.typing import NDArray
 from openvino import properties
 from openvino.properties import hint
 
-from vidintel.application.ports import Detector, Image, MediaLimits
+from vidintel.application.ports import Detector, Frame, Image, MediaLimits
+from vidintel.application.similar import SimilarFrames
 from vidintel.domain.detection import FrameDetections
 from vidintel.domain.segment import SegmentSpan
+from vidintel.domain.shots import FrameColours, ShotChangesFold
 from vidintel.infrastructure.inference.openvino import DEFAULT_PRECISION, OpenVinoDetector, Precision
 from vidintel.infrastructure.inference.registry import DirectoryModelRegistry
 from vidintel.infrastructure.inference.yolov8 import Letterbox
+from vidintel.infrastructure.media.changes import BlockChangeGauge
+from vidintel.infrastructure.media.colours import HsvColourMeter
 from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
 from vidintel.settings import AnalysisSettings, WorkSettings
 
@@ -46,26 +50,34 @@ def load(model: Path, cache: Path, precision: Precision = DEFAULT_PRECISION) -> 
     return OpenVinoDetector(stored.info, stored.network, cache_dir=cache, precision=precision)
 
 
-def analyse(clip: Path, detector: Detector, sample_fps: float | None) -> list[FrameDetections]:
+def analyse(
+    clip: Path, detector: Detector, sample_fps: float | None, *, reuse_similar: bool = False
+) -> list[FrameDetections]:
     """As a worker process does it: plan, then segments of the usual length, as many at a time as is usual."""
-    return [frame for segment in _segments(clip, detector, sample_fps) for frame in segment]
+    return [frame for segment in _segments(clip, detector, sample_fps, reuse_similar) for frame in segment]
 
 
 def analyse_and_forget(clip: Path, detector: Detector, sample_fps: float | None) -> None:
     """The same, keeping no more than what is in work, since a worker has stored what came before."""
-    for _ in _segments(clip, detector, sample_fps):
+    for _ in _segments(clip, detector, sample_fps, False):
         pass
 
 
-def _segments(clip: Path, detector: Detector, sample_fps: float | None) -> Iterator[list[FrameDetections]]:
-    decoder, concurrency = PyAvVideoDecoder(), WorkSettings().concurrency
+def _segments(
+    clip: Path, detector: Detector, sample_fps: float | None, reuse_similar: bool
+) -> Iterator[list[FrameDetections]]:
+    decoder, gauge, concurrency = PyAvVideoDecoder(), BlockChangeGauge(), WorkSettings().concurrency
     with clip.open("rb") as content:
         plan = decoder.plan(content, segment_s=AnalysisSettings().segment_s, sample_fps=sample_fps, limits=_LIMITS)
 
     def run(span: SegmentSpan) -> list[FrameDetections]:
         with clip.open("rb") as content:
-            frames = decoder.frames(content, span, sample_fps=sample_fps)
-            return list(detector.detect(frames, min_confidence=MIN_CONFIDENCE, iou_threshold=IOU))
+            frames = _metered(decoder.frames(content, span, sample_fps=sample_fps))
+            similar = SimilarFrames(gauge)
+            analysed = detector.detect(
+                similar.distinct(frames) if reuse_similar else frames, min_confidence=MIN_CONFIDENCE, iou_threshold=IOU
+            )
+            return list(similar.restored(analysed))
 
     with ThreadPoolExecutor(concurrency) as threads:
         running: deque[Future[list[FrameDetections]]] = deque()
@@ -75,6 +87,14 @@ def _segments(clip: Path, detector: Detector, sample_fps: float | None) -> Itera
                 yield running.popleft().result()
         while running:
             yield running.popleft().result()
+
+
+def _metered(frames: Iterator[Frame]) -> Iterator[Frame]:
+    """With the colours of each frame measured for shot changes, as a worker does."""
+    meter, shots = HsvColourMeter(), ShotChangesFold()
+    for frame in frames:
+        shots.add(FrameColours(frame.time_s, meter.counts(frame.image)))
+        yield frame
 
 
 def decode(clip: Path) -> int:

@@ -42,9 +42,9 @@ def _compared(key: str, model: Path, clip: Path, bench: Bench) -> Iterator[Row]:
         ("objects", "objects that both see", _SAME_OBJECT_IOU, 1.0),
         ("boxes", f"boxes alike to IoU {_SAME_BOX_IOU}, ± {_SAME_CONFIDENCE}", _SAME_BOX_IOU, _SAME_CONFIDENCE),
     ):
-        ours, theirs = _matched(found, expected, iou, gap), _matched(expected, found, iou, gap)
-        share = min(ours / max(1, _total(found)), theirs / max(1, _total(expected)))
-        yield Row(f"precision-{key}-{suffix}", f"{what}: {meaning}", "objects", _total(found), _total(expected),
+        ours, theirs = matched(found, expected, iou, gap), matched(expected, found, iou, gap)
+        share = min(ours / max(1, total(found)), theirs / max(1, total(expected)))
+        yield Row(f"precision-{key}-{suffix}", f"{what}: {meaning}", "objects", total(found), total(expected),
                   share, share, share, None)  # fmt: skip
 
 
@@ -62,11 +62,11 @@ def _count(detector: OpenVinoDetector, frames: Sequence[Frame]) -> int:
     return len(_seen(detector, frames))
 
 
-def _total(seen: Sequence[FrameDetections]) -> int:
+def total(seen: Sequence[FrameDetections]) -> int:
     return sum(len(frame.detections) for frame in seen)
 
 
-def _matched(ours: Sequence[FrameDetections], others: Sequence[FrameDetections], iou: float, gap: float) -> int:
+def matched(ours: Sequence[FrameDetections], others: Sequence[FrameDetections], iou: float, gap: float) -> int:
     """How many of ``ours`` have one like them among ``others``."""
 
     def is_like(mine: Detection, other: Detection) -> bool:

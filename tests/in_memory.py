@@ -262,6 +262,9 @@ class Segments:
     async def count(self, job_id: JobId) -> int:
         return len(self._tables.segments.where(lambda each: each.job_id == job_id))
 
+    async def frames_reused(self, job_id: JobId) -> int:
+        return sum(each.frames_reused for each in self._tables.segments.where(lambda each: each.job_id == job_id))
+
     async def warnings(self, job_id: JobId) -> Sequence[MediaWarning]:
         found = self._tables.segments.where(lambda each: each.job_id == job_id)
         by_index = sorted(found, key=lambda segment: segment.span.index)
@@ -296,7 +299,7 @@ class Detections:
         count = 0
         for frame in frames:
             for position, seen in enumerate(frame.detections):
-                row = DetectionRow(frame.frame, frame.time_s, seen.label, seen.confidence, seen.box, None)
+                row = DetectionRow(frame.frame, frame.time_s, seen.label, seen.confidence, seen.box, None, frame.reused)
                 stored = _StoredDetection(segment.tenant_id, segment.job_id, row, position)
                 self._tables.detections.put((segment.job_id, frame.frame, position), stored)
                 count += 1
@@ -344,7 +347,7 @@ class Detections:
             rows[each.row.frame].append(each.row)
         for number, of_frame in rows.items():
             seen = tuple(Detection(row.label, row.confidence, row.box) for row in of_frame)
-            frame = FrameDetections(number, of_frame[0].time_s, seen)
+            frame = FrameDetections(number, of_frame[0].time_s, seen, of_frame[0].reused)
             yield TrackedFrame(frame, tuple(row.track_id for row in of_frame))
 
 
@@ -449,15 +452,19 @@ class WorkQueue:
     def __init__(self, transaction: Transaction) -> None:
         self._tables = transaction
 
-    async def take_due(self, now: datetime, limit: int, redispatch_at: datetime) -> Sequence[DueWork]:
+    async def take_due(
+        self, now: datetime, limit: int, redispatch_at: datetime, served: Sequence[TenantId] = ()
+    ) -> Sequence[DueWork]:
         turns: dict[TenantId, int] = defaultdict(int)
-        ranked: list[tuple[int, datetime, UUID, DueWork]] = []
+        served_at = {tenant: place for place, tenant in enumerate(served)}
+        ranked: list[tuple[int, int, datetime, UUID, DueWork]] = []
         for job, segment in sorted(self._due(now), key=_seniority):
             turn = turns[job.tenant_id]
             turns[job.tenant_id] += 1
-            work = DueWork(job.stage, job.id) if segment is None else DueWork(JobStage.ANALYSE, segment.id)
-            ranked.append((turn, job.created_at, work.id, work))
-        taken = [work for *_, work in sorted(ranked, key=lambda entry: entry[:3])][:limit]
+            stage, work_id = (job.stage, job.id) if segment is None else (JobStage.ANALYSE, segment.id)
+            work = DueWork(stage, work_id, job.tenant_id)
+            ranked.append((turn, served_at.get(job.tenant_id, -1), job.created_at, work.id, work))
+        taken = [work for *_, work in sorted(ranked, key=lambda entry: entry[:4])][:limit]
         for work in taken:
             self._move(work, redispatch_at)
         return taken

@@ -45,6 +45,7 @@ from vidintel.infrastructure.database.unit_of_work import SqlUnitOfWork
 from vidintel.infrastructure.inference.detectors import LoadedDetectors
 from vidintel.infrastructure.inference.registry import DirectoryModelRegistry
 from vidintel.infrastructure.live_settings import LiveSettings
+from vidintel.infrastructure.media.changes import BlockChangeGauge
 from vidintel.infrastructure.media.colours import HsvColourMeter
 from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
 from vidintel.infrastructure.media.evidence import PyAvEvidenceCamera
@@ -158,6 +159,7 @@ class Container(containers.DeclarativeContainer):
     )
     decoder = providers.Singleton(PyAvVideoDecoder)
     meter = providers.Singleton(HsvColourMeter)
+    gauge = providers.Singleton(BlockChangeGauge)
     tracker = providers.Factory(MotionTracker)
     take_pictures = providers.Factory(
         TakePictures,
@@ -243,7 +245,7 @@ class Container(containers.DeclarativeContainer):
             limits=media_limits.provider,
         ),
         run_segment=providers.Factory(
-            RunSegment, uow.provider, storage, decoder, detectors, meter, clock, identity, rules
+            RunSegment, uow.provider, storage, decoder, detectors, meter, gauge, clock, identity, rules
         ),
         finish_job=providers.Factory(FinishJob, uow.provider, tracker.provider, take_pictures, clock, identity, rules),
         dispatch=providers.Factory(

@@ -57,7 +57,10 @@ class FinishJob:
             progress = await uow.jobs.progress(claimed.tenant_id, claimed.id)
             warnings = WarningSummary.of(await uow.segments.warnings(claimed.id))
             shots = shot_changes(await uow.segments.shots(claimed.id))
-            summary = following.summary(progress.frames_done) | {"warnings": [asdict(each) for each in warnings]}
+            summary = following.summary(progress.frames_done) | {
+                "frames_reused": await uow.segments.frames_reused(claimed.id),
+                "warnings": [asdict(each) for each in warnings],
+            }
             orders = orders_for(video, following)
             album = await self._take_pictures(video, claimed, token, orders, hold.check)
             results = {

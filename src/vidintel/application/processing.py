@@ -14,6 +14,7 @@ from uuid import uuid4
 from vidintel.application.failing import PERMANENT, fail_job, passing_failure
 from vidintel.application.holding import Hold, Leaving, WorkerIdentity, insist, run_held
 from vidintel.application.ports import (
+    ChangeGauge,
     Clock,
     ColourMeter,
     Detectors,
@@ -27,6 +28,7 @@ from vidintel.application.ports import (
     VideoDecoder,
 )
 from vidintel.application.result import as_result
+from vidintel.application.similar import SimilarFrames
 from vidintel.application.stages import StageHolder, WorkRules, lock_video_and_job
 from vidintel.domain.analysis import AnalysisJob, JobId, JobStage, JobStatus
 from vidintel.domain.detection import FrameDetections
@@ -120,11 +122,12 @@ class PlanJob:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What one segment held: the frames with detections, what was wrong, and where shots begin."""
+    """What one segment held: the frames with detections, what was wrong, where shots begin, how much was reused."""
 
     frames: Sequence[FrameDetections]
     warnings: Sequence[MediaWarning]
     shots: ShotChanges | None
+    reused: int
 
 
 class RunSegment:
@@ -137,6 +140,7 @@ class RunSegment:
         decoder: VideoDecoder,
         detectors: Detectors,
         meter: ColourMeter,
+        gauge: ChangeGauge,
         clock: Clock,
         worker: WorkerIdentity,
         rules: WorkRules,
@@ -146,6 +150,7 @@ class RunSegment:
         self._decoder = decoder
         self._detectors = detectors
         self._meter = meter
+        self._gauge = gauge
         self._clock = clock
         self._worker = worker
         self._rules = rules
@@ -197,22 +202,25 @@ class RunSegment:
         seen: list[FrameDetections] = []
         warnings: list[MediaWarning] = []
         shots = ShotChangesFold()
+        similar = SimilarFrames(self._gauge)
         with self._storage.open(_content_of(video).key) as stream:
             frames = self._decoder.frames(
                 stream, segment.span, sample_fps=job.spec.sample_fps, warn=warnings.append, going_on=hold.going_on
             )
-            for frame in detector.detect(
-                self._metered(frames, shots),
+            metered = self._metered(frames, shots)
+            analysed = detector.detect(
+                similar.distinct(metered) if job.spec.reuse_similar else metered,
                 # The tracker wants faint ones as well; answers leave out what the client did not ask for.
                 min_confidence=min(FAINTEST, job.spec.min_confidence),
                 iou_threshold=job.spec.iou_threshold,
                 labels=job.spec.labels,
-            ):
+            )
+            for frame in similar.restored(analysed):
                 hold.going_on()
                 hold.frames_done += 1
                 if frame.detections:
                     seen.append(frame)
-        return _Found(seen, warnings, shots.result())
+        return _Found(seen, warnings, shots.result(), similar.reused)
 
     def _metered(self, frames: Iterator[Frame], shots: ShotChangesFold) -> Iterator[Frame]:
         for frame in frames:
@@ -244,7 +252,7 @@ class RunSegment:
         async with self._uow() as uow:
             job = await _locked_running_job(uow, held)
             segment = await _locked_segment(uow, held)
-            segment.complete(token, frames_done, now, found.warnings, found.shots)
+            segment.complete(token, frames_done, now, found.warnings, found.shots, found.reused)
             await uow.segments.save(segment)
             stored = await uow.detections.add_all(segment, claimed.video_id, found.frames)
             if await uow.segments.count_unfinished(job.id) == 0:

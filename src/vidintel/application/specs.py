@@ -20,6 +20,7 @@ class SpecRequest:
     iou_threshold: float | None = None
     lines: tuple[Line, ...] = ()
     zones: tuple[Zone, ...] = ()
+    reuse_similar: bool = False
 
 
 class SpecResolver:
@@ -45,6 +46,7 @@ class SpecResolver:
             iou_threshold=_or(request.iou_threshold, model.iou_threshold),
             lines=request.lines,
             zones=request.zones,
+            reuse_similar=request.reuse_similar,
         )
         return spec, model.ref
 

@@ -27,6 +27,7 @@ class AnalysisSpec:
     ``sample_fps`` is frames analysed per second of video, ``None`` meaning every frame (``native`` on the wire).
     ``labels`` limits what is reported; ``None`` means all that the model knows. ``min_confidence`` and
     ``iou_threshold`` (of the non-maximum suppression) lie in 0..1. Objects are counted at ``lines`` and in ``zones``.
+    With ``reuse_similar`` a frame that looks like the last analysed one gets its detections.
     """
 
     model: str
@@ -36,6 +37,7 @@ class AnalysisSpec:
     iou_threshold: float = 0.7
     lines: tuple[Line, ...] = ()
     zones: tuple[Zone, ...] = ()
+    reuse_similar: bool = False
 
     def __post_init__(self) -> None:
         if not self.model:

@@ -57,13 +57,15 @@ class FrameDetections:
     """All detections in one analysed frame.
 
     ``frame`` counts the video's frames in presentation order from 0; ``time_s`` is seconds on the player's timeline.
+    ``reused`` when they are those of an earlier frame that looks alike.
     """
 
     frame: int
     time_s: float
     detections: tuple[Detection, ...]
+    reused: bool = False
 
     def at_least(self, confidence: float) -> "FrameDetections":
         """The same frame with the detections that have ``confidence`` (0..1) or more."""
         sure = tuple(detection for detection in self.detections if detection.confidence >= confidence)
-        return FrameDetections(self.frame, self.time_s, sure)
+        return FrameDetections(self.frame, self.time_s, sure, self.reused)

@@ -63,6 +63,7 @@ class Segment:
     _work: Work
     _status: SegmentStatus = SegmentStatus.PENDING
     _frames_done: int = 0
+    _frames_reused: int = 0
     _failure: Failure | None = None
     _warnings: tuple[MediaWarning, ...] = ()
     _shots: ShotChanges | None = None
@@ -101,6 +102,11 @@ class Segment:
         return self._frames_done
 
     @property
+    def frames_reused(self) -> int:
+        """How many of the frames done got the detections of one that looks alike; known once it is done."""
+        return self._frames_reused
+
+    @property
     def failure(self) -> Failure | None:
         """Why the last attempt ended badly."""
         return self._failure
@@ -131,10 +137,12 @@ class Segment:
         now: datetime,
         warnings: Sequence[MediaWarning] = (),
         shots: ShotChanges | None = None,
+        frames_reused: int = 0,
     ) -> None:
         self._work.require(token)
         self._move_to(SegmentStatus.DONE)
         self._frames_done = frames
+        self._frames_reused = frames_reused
         self._warnings = (*self._warnings, *warnings)[:WARNINGS_MAX]
         self._shots = shots
         self._failure = None

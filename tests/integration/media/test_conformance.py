@@ -72,6 +72,28 @@ def test_cutting_changes_nothing(case: Case, segment_s: float, sample_fps: float
     assert all(span.sample_count <= samples_max for span in plan.segments)
 
 
+def group_starts(case: Case, segment_s: float, sample_fps: float | None, samples_max: int) -> set[int]:
+    """The index of the first frame of every group."""
+    decoder, stream = PyAvVideoDecoder(samples_max), io.BytesIO(content(case))
+    plan = decoder.plan(stream, segment_s=segment_s, sample_fps=sample_fps, limits=LIMITS)
+    starts: dict[tuple[int, int], int] = {}
+    for span in plan.segments:
+        for frame in decoder.frames(stream, span, sample_fps=sample_fps):
+            starts.setdefault((span.index, frame.group), frame.index)
+    return set(starts.values())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(CASES), st.floats(0.01, 3.0), st.sampled_from([None, 5.0, 12.5]), st.sampled_from([1, 4, 50]))
+def test_groups_of_frames_do_not_depend_on_the_cut(
+    case: Case, segment_s: float, sample_fps: float | None, samples_max: int
+) -> None:
+    starts = group_starts(case, segment_s, sample_fps, samples_max)
+
+    assert starts == group_starts(case, 1000.0, sample_fps, samples_max)
+    assert starts
+
+
 @pytest.mark.parametrize("case", [case for case in CASES if case.group == "time"], ids=str)
 @pytest.mark.parametrize("sample_fps", [5.0, 24.0])
 def test_sampling_takes_the_nearest_frames_and_none_twice(case: Case, sample_fps: float) -> None:

@@ -31,6 +31,7 @@ async def test_a_detection_says_what_where_and_when(edge: Edge) -> None:
                 "confidence": 0.91,
                 "box": {"x1": 0.1, "y1": 0.2, "x2": 0.3, "y2": 0.4},
                 "track_id": None,
+                "reused": False,
             }
         ],
         "next_cursor": "next",

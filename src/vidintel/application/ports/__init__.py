@@ -4,6 +4,7 @@ from vidintel.application.ports.identity import TokenVerifier
 from vidintel.application.ports.inference import Detector, Detectors, ModelInfo, ModelRegistry, Tracker, TrackerFactory
 from vidintel.application.ports.live import Live
 from vidintel.application.ports.media import (
+    ChangeGauge,
     ColourMeter,
     EvidenceCamera,
     Frame,
@@ -42,6 +43,7 @@ from vidintel.application.ports.work import Clock, Doorbell, DueWork, WorkBell
 __all__ = [
     "SILENT",
     "CacheStatistics",
+    "ChangeGauge",
     "Clock",
     "ColourMeter",
     "DetectionFilter",

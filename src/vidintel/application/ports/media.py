@@ -21,11 +21,14 @@ class Frame:
     """One decoded frame, upright as a player shows it.
 
     ``index`` counts the video's frames in presentation order from 0; ``time_s`` is seconds on the player's timeline.
+    Frames of one ``group`` (a number within the segment) lie together however the video is cut, so that only they may
+    be compared when results must not depend on the cut.
     """
 
     index: int
     time_s: float
     image: Image
+    group: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,18 @@ class VideoDecoder(Protocol):
 class ColourMeter(Protocol):
     def counts(self, image: Image) -> tuple[int, ...]:
         """A histogram of the picture's colours, for `vidintel.domain.shots`. Blocking, well below a millisecond."""
+        ...
+
+
+class ChangeGauge(Protocol):
+    """Tells whether anything worth analysing changed between two frames. Blocking, about a millisecond."""
+
+    def sketch(self, image: Image) -> Image:
+        """What is kept of a picture for comparing, a few ten kilobytes."""
+        ...
+
+    def is_alike(self, before: Image, after: Image) -> bool:
+        """Whether two sketches show the same but for noise."""
         ...
 
 

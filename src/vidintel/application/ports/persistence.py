@@ -49,6 +49,7 @@ class DetectionRow:
     confidence: float
     box: BoundingBox
     track_id: int | None
+    reused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,10 @@ class SegmentRepository(Protocol):
         ...
 
     async def count(self, job_id: JobId) -> int: ...
+
+    async def frames_reused(self, job_id: JobId) -> int:
+        """How many frames of the job got the detections of one that looks alike."""
+        ...
 
     async def warnings(self, job_id: JobId) -> Sequence[MediaWarning]:
         """The warnings of all of the job's segments, by index of the segment."""

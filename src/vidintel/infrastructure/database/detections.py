@@ -22,8 +22,11 @@ _BOX = ("x1", "y1", "x2", "y2")
 _COPIED = (
     *("job_id", "segment_id", "tenant_id", "video_id", "frame", "time_s", "position", "label", "confidence"),
     *_BOX,
+    "reused",
 )
-_READ = tuple(detections.c[name] for name in ("frame", "position", "time_s", "label", "confidence", *_BOX, "track_id"))
+_READ = tuple(
+    detections.c[name] for name in ("frame", "position", "time_s", "label", "confidence", *_BOX, "track_id", "reused")
+)
 
 
 class SqlDetectionRepository:
@@ -105,7 +108,7 @@ def _to_records(segment: Segment, video_id: VideoId, frames: Iterable[FrameDetec
     for frame in frames:
         for position, seen in enumerate(frame.detections):
             box = (seen.box.x1, seen.box.y1, seen.box.x2, seen.box.y2)
-            yield (*owner, frame.frame, frame.time_s, position, seen.label, seen.confidence, *box)
+            yield (*owner, frame.frame, frame.time_s, position, seen.label, seen.confidence, *box, frame.reused)
 
 
 def _to_box(row: Row[Any]) -> BoundingBox:
@@ -114,9 +117,9 @@ def _to_box(row: Row[Any]) -> BoundingBox:
 
 
 def _to_detection_row(row: Row[Any]) -> DetectionRow:
-    return DetectionRow(row.frame, row.time_s, row.label, row.confidence, _to_box(row), row.track_id)
+    return DetectionRow(row.frame, row.time_s, row.label, row.confidence, _to_box(row), row.track_id, row.reused)
 
 
 def _to_frame(rows: Sequence[Row[Any]]) -> FrameDetections:
     seen = tuple(Detection(row.label, row.confidence, _to_box(row)) for row in rows)
-    return FrameDetections(rows[0].frame, rows[0].time_s, seen)
+    return FrameDetections(rows[0].frame, rows[0].time_s, seen, rows[0].reused)

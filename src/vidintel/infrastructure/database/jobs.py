@@ -119,6 +119,7 @@ def _to_row(job: AnalysisJob) -> dict[str, object]:
         "spec_iou_threshold": job.spec.iou_threshold,
         "spec_lines": [asdict(line) for line in job.spec.lines],
         "spec_zones": [asdict(zone) for zone in job.spec.zones],
+        "spec_reuse_similar": job.spec.reuse_similar,
         "model_name": job.model.name,
         "model_version": job.model.version,
         "model_sha256": job.model.sha256,
@@ -148,6 +149,7 @@ def job_of_row(row: Row[Any]) -> AnalysisJob:
             zones=tuple(
                 Zone(each["name"], tuple(Point(**point) for point in each["points"])) for each in row.spec_zones
             ),
+            reuse_similar=row.spec_reuse_similar,
         ),
         model=ModelRef(row.model_name, row.model_version, row.model_sha256),
         created_at=row.created_at,

@@ -52,6 +52,10 @@ class SqlSegmentRepository:
     async def count(self, job_id: JobId) -> int:
         return (await self._session.execute(select(func.count()).where(segments.c.job_id == job_id))).scalar_one()
 
+    async def frames_reused(self, job_id: JobId) -> int:
+        reused = select(func.coalesce(func.sum(segments.c.frames_reused), 0)).where(segments.c.job_id == job_id)
+        return int((await self._session.execute(reused)).scalar_one())
+
     async def warnings(self, job_id: JobId) -> Sequence[MediaWarning]:
         has_some = and_(segments.c.job_id == job_id, segments.c.warnings != [])
         query = select(segments.c.warnings).where(has_some).order_by(segments.c.ordinal)
@@ -100,6 +104,7 @@ def _to_row(segment: Segment) -> dict[str, object]:
         "seekable": span.seekable,
         "status": segment.status.value,
         "frames_done": segment.frames_done,
+        "frames_reused": segment.frames_reused,
         "warnings": [asdict(warning) for warning in segment.warnings],
         "shots": None if segment.shots is None else asdict(segment.shots),
         **failure_to_row(segment.failure),
@@ -124,6 +129,7 @@ def _to_entity(row: Row[Any]) -> Segment:
         _work=work_to_entity(row),
         _status=SegmentStatus(row.status),
         _frames_done=row.frames_done,
+        _frames_reused=row.frames_reused,
         _failure=failure_to_entity(row),
         _warnings=tuple(_warning(each) for each in row.warnings),
         _shots=None if row.shots is None else _shots(row.shots),

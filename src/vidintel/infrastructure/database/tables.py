@@ -108,6 +108,7 @@ jobs = Table(
     Column("spec_iou_threshold", Double, nullable=False),
     Column("spec_lines", JSONB, nullable=False),
     Column("spec_zones", JSONB, nullable=False),
+    Column("spec_reuse_similar", Boolean, nullable=False, server_default=text("false")),
     Column("model_name", Text, nullable=False),
     Column("model_version", Text, nullable=False),
     Column("model_sha256", Text, nullable=False),
@@ -142,6 +143,7 @@ segments = Table(
     Column("seekable", Boolean, nullable=False),
     Column("status", Text, nullable=False),
     Column("frames_done", Integer, nullable=False),
+    Column("frames_reused", Integer, nullable=False, server_default=text("0")),
     Column("warnings", JSONB, nullable=False),
     Column("shots", JSONB(none_as_null=True)),
     *_failure_columns(),
@@ -172,6 +174,7 @@ detections = Table(
     Column("x2", REAL, nullable=False),
     Column("y2", REAL, nullable=False),
     Column("track_id", Integer),
+    Column("reused", Boolean, nullable=False, server_default=text("false")),
     PrimaryKeyConstraint("job_id", "frame", "position"),
     Index("ix_detections_time", "job_id", "time_s"),
 )

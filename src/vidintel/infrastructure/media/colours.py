@@ -5,6 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidintel.application.ports import Image
+from vidintel.infrastructure.media.thumbnails import thumbnail
 
 _SIDE_PX = 64
 _HUES, _GREYS = 12, 6
@@ -21,7 +22,7 @@ class HsvColourMeter:
 
     def counts(self, image: Image) -> tuple[int, ...]:
         """See `ColourMeter.counts`: sixteenths of pixels, brightness from dark to light, then hue from red on."""
-        small = cv2.resize(image, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_AREA)
+        small = thumbnail(image, _SIDE_PX, _SIDE_PX)
         hue, saturation, value = cv2.cvtColor(small, cv2.COLOR_BGR2HSV).reshape(-1, 3).astype(np.float64).T
         coloured = np.clip((np.minimum(saturation, value) - _DULL) / (_COLOURFUL - _DULL), 0.0, 1.0)
         greys = _spread(value * (_GREYS - 1) / 255.0, 1.0 - coloured, _GREYS)

@@ -3,6 +3,7 @@
 The ends of a segment lie half-way between neighbouring frames. It begins at a keyframe, unless keyframes are so rare
 that it would hold too many frames: then decoding begins at the keyframe before, and what comes too early is dropped.
 Leading pictures, which are coded after a keyframe and shown before it, fall into the segment that holds their time.
+Frames form groups, which begin wherever a segment may begin.
 """
 
 import re
@@ -33,6 +34,7 @@ from vidintel.infrastructure.media.timeline import Cut, Picture, Timeline, in_pr
 
 _SEEK_MARGINS_S = (1.0, 16.0, 128.0)
 _SAMPLES_MAX = 5_000
+_GROUP_SAMPLES = 100
 _SHOWS_LIFE_EVERY = 256
 _CUT_SHORT_S, _CUT_SHORT_SHARE = 0.5, 0.01
 _CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
@@ -70,7 +72,7 @@ class PyAvVideoDecoder:
             grid = None if sample_fps is None else SampleGrid.of(timeline, sample_fps)
             pictures, again = tee(_limited(in_presentation_order(video.pictures()), timeline, limits))
             chosen = choose((picture.instant for picture in again), grid, Cut(None, None))
-            segments = _Segments(timeline, segment_s, self._samples_max)
+            segments = _Segments(timeline, segment_s, self._samples_max, self._new_groups())
             for number, (picture, is_taken) in enumerate(zip(pictures, chosen, strict=True)):
                 if going_on is not None and number % _SHOWS_LIFE_EVERY == 0:
                     going_on()
@@ -108,6 +110,7 @@ class PyAvVideoDecoder:
             missing = np.fromiter(chosen, dtype=np.bool_, count=instants.size)
             if not missing.any():
                 return
+            groups = self._groups(entry, missing)
             final, following = int(instants[np.flatnonzero(missing)[-1]]), 0
             screen = _screen_of(video)
             packets = islice(_packets_from(video, span, entry.margin_s, going_on), entry.skipped, None)
@@ -115,7 +118,9 @@ class PyAvVideoDecoder:
                 place = int(np.searchsorted(instants, instant))
                 if place >= following and place < instants.size and instants[place] == instant and missing[place]:
                     following, missing[place] = place + 1, False
-                    yield Frame(span.first_frame + place, timeline.seconds(instant), screen.show(frame))
+                    yield Frame(
+                        span.first_frame + place, timeline.seconds(instant), screen.show(frame), int(groups[place])
+                    )
                     if frame.is_corrupt:
                         faults.note(CORRUPT_FRAMES, timeline.seconds(instant))
                     if not screen.fits(frame):
@@ -128,6 +133,16 @@ class PyAvVideoDecoder:
             if warn is not None:
                 for warning in faults.warnings():
                     warn(warning)
+
+    def _new_groups(self) -> "_Groups":
+        return _Groups(min(_GROUP_SAMPLES, self._samples_max))
+
+    def _groups(self, entry: "_Entry", is_taken: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """The number of the group of each picture of a segment."""
+        groups = self._new_groups()
+        is_keyframe = np.isin(entry.instants, entry.keyframes)
+        begins = (groups.begins(bool(key), bool(taken)) for key, taken in zip(is_keyframe, is_taken, strict=True))
+        return np.cumsum(np.fromiter(begins, dtype=np.int64, count=is_taken.size))
 
     def picture_at(self, content: BinaryIO, time_s: float) -> Image:
         """The picture that a player shows at ``time_s``: the last one not after it, or else the first of all.
@@ -146,12 +161,27 @@ class PyAvVideoDecoder:
         raise UnreadableVideo("No frame of the video can be decoded.")
 
 
+class _Groups:
+    """Tells where groups begin: at a keyframe, and at the next frame to analyse when they hold ``samples_max``."""
+
+    def __init__(self, samples_max: int) -> None:
+        self.samples_max = samples_max
+        self._samples = samples_max
+
+    def begins(self, is_keyframe: bool, is_taken: bool) -> bool:
+        """Whether the next picture, in presentation order, begins a group."""
+        begins = is_keyframe or (is_taken and self._samples == self.samples_max)
+        self._samples = is_taken + (0 if begins else self._samples)
+        return begins
+
+
 class _Segments:
     """Cuts the pictures, given in presentation order, into spans, and counts them."""
 
-    def __init__(self, timeline: Timeline, segment_s: float, samples_max: int) -> None:
+    def __init__(self, timeline: Timeline, segment_s: float, samples_max: int, groups: _Groups) -> None:
         self._timeline = timeline
         self._samples_max = samples_max
+        self._groups = groups
         self._span_length = max(1, timeline.length(segment_s))
         self._done: list[SegmentSpan] = []
         self._first: Picture | None = None
@@ -162,10 +192,11 @@ class _Segments:
         self._samples = 0
 
     def add(self, picture: Picture, *, is_taken: bool) -> None:
+        begins_group = self._groups.begins(picture.is_keyframe, is_taken)
         if self._first is None or self._last is None:
             self._first, self._cut_at = picture, picture.instant
             self._start_s = min(0.0, self._timeline.seconds(picture.instant))
-        elif self._is_full(picture):
+        elif begins_group and self._is_full(picture):
             boundary = self._timeline.seconds((self._last.instant + picture.instant) // 2)
             self._done.append(self._span(boundary))
             self._start_s, self._cut_at, self._frames, self._samples = boundary, picture.instant, 0, 0
@@ -178,7 +209,9 @@ class _Segments:
 
     def _is_full(self, following: Picture) -> bool:
         is_long_enough = following.instant >= self._cut_at + self._span_length
-        return (following.is_keyframe and is_long_enough) or self._samples >= self._samples_max
+        return (
+            following.is_keyframe and is_long_enough
+        ) or self._samples + self._groups.samples_max > self._samples_max
 
     @property
     def frame_count(self) -> int:
@@ -264,27 +297,30 @@ def _limited(pictures: Iterable[Picture], timeline: Timeline, limits: MediaLimit
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """The instants of a span's frames, in order, and where decoding them begins: ``skipped`` packets after the keyframe
-    found by seeking ``margin_s`` before the span, or after the beginning of the video (``None``)."""
+    """The instants of a span's frames, in order, those of its ``keyframes``, and where decoding begins: ``skipped``
+    packets after the keyframe found by seeking ``margin_s`` before the span, or after the beginning of the video
+    (``None``)."""
 
     instants: NDArray[np.int64]
+    keyframes: NDArray[np.int64]
     margin_s: float | None
     skipped: int
 
     @classmethod
     def to(cls, content: BinaryIO, span: SegmentSpan, going_on: Callable[[], None] | None) -> "_Entry":
         for margin_s in _SEEK_MARGINS_S if span.seekable and span.first_frame else ():
-            instants, keyframe = _scan(content, span, margin_s, going_on)
-            if keyframe is not None and instants.size == span.frame_count:
-                return cls(instants, margin_s, keyframe)
-        instants, keyframe = _scan(content, span, None, going_on)
-        return cls(instants, None, keyframe or 0)
+            instants, keyframes, place = _scan(content, span, margin_s, going_on)
+            if place is not None and instants.size == span.frame_count:
+                return cls(instants, keyframes, margin_s, place)
+        instants, keyframes, place = _scan(content, span, None, going_on)
+        return cls(instants, keyframes, None, place or 0)
 
 
 def _scan(
     content: BinaryIO, span: SegmentSpan, margin_s: float | None, going_on: Callable[[], None] | None
-) -> tuple[NDArray[np.int64], int | None]:
-    """The instants of the span's frames, as far as they are found, and which packet is the last keyframe before them.
+) -> tuple[NDArray[np.int64], NDArray[np.int64], int | None]:
+    """The instants of the span's frames, as far as they are found, those of keyframes, and which packet is the last
+    keyframe before them.
 
     "Before" as they are shown: the first frames may be leading pictures, which need the keyframe before theirs.
     """
@@ -305,7 +341,8 @@ def _scan(
         within = takewhile(cut.is_before_end, (picture.instant for picture in in_presentation_order(shown())))
         instants = np.fromiter(filter(cut.is_after_start, within), dtype=np.int64)
         before = [place for place, instant in keyframes if instant <= instants[0]] if instants.size else []
-        return instants, before[-1] if before else None
+        found = np.array([instant for _, instant in keyframes], dtype=np.int64)
+        return instants, found, before[-1] if before else None
 
 
 def _packets_from(

@@ -1,14 +1,15 @@
 """What was seen; what can be run; who asks; how we are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
 from pydantic import ConfigDict, Field, JsonValue
 
-from vidintel.application.ports import DetectionRow, ModelInfo
-from vidintel.application.queries import ComponentHealth, DetectionPage, VideoResults
+from vidintel.application import queries
+from vidintel.application.ports import CircuitState, DetectionRow, ModelInfo
+from vidintel.application.queries import DetectionPage, VideoResults
 from vidintel.domain.detection import BoundingBox
 from vidintel.domain.identity import Permission, Principal, Role
 from vidintel.presentation.http.schemas.common import Body, ModelRefBody, Timestamp, Unit
@@ -40,6 +41,7 @@ class DetectionBody(Body):
                     "confidence": 0.91,
                     "box": {"x1": 0.12, "y1": 0.3, "x2": 0.2, "y2": 0.41},
                     "track_id": None,
+                    "reused": False,
                 }
             ]
         },
@@ -52,6 +54,7 @@ class DetectionBody(Body):
     confidence: Unit
     box: BoxBody
     track_id: int | None
+    reused: bool = Field(description="Whether it was seen in an earlier frame that looks like this one.")
 
     @classmethod
     def of(cls, row: DetectionRow, captured_at: datetime | None) -> "DetectionBody":
@@ -63,6 +66,7 @@ class DetectionBody(Body):
             confidence=row.confidence,
             box=BoxBody.of(row.box),
             track_id=row.track_id,
+            reused=row.reused,
         )
 
 
@@ -170,10 +174,15 @@ class ComponentBody(Body):
 class Readiness(Body):
     status: Literal["ok", "unavailable"]
     components: dict[str, ComponentBody]
+    circuits: dict[str, CircuitState] = Field(
+        description="Of what is reached over the network: whether calls go through, one may try, or all are refused."
+    )
 
     @classmethod
-    def of(cls, components: Mapping[str, ComponentHealth]) -> "Readiness":
+    def of(cls, found: queries.Readiness) -> "Readiness":
+        components = found.components
         return cls(
             status="ok" if all(component.ok for component in components.values()) else "unavailable",
             components={name: ComponentBody(ok=part.ok, detail=part.detail) for name, part in components.items()},
+            circuits=dict(found.circuits),
         )

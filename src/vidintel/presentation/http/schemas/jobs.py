@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, StrictBool
 
 from vidintel.application.ports import JobProgress, JobReport
 from vidintel.application.specs import SpecRequest
@@ -34,6 +34,7 @@ JOB_EXAMPLE: dict[str, Any] = {
         "iou_threshold": 0.7,
         "lines": [{"name": "stop line", "start": {"x": 0.1, "y": 0.6}, "end": {"x": 0.9, "y": 0.6}}],
         "zones": [],
+        "reuse_similar": False,
     },
     "model": {"name": "traffic-yolov8n", "version": "1", "sha256": SHA256},
     "progress": {
@@ -86,6 +87,11 @@ class SpecBody(Body):
     iou_threshold: StrictNumber | None = Field(None, description="Of the non-maximum suppression, 0..1")
     lines: list[LineBody] = Field([], max_length=100, description="Count what crosses them, by direction; at most 16.")
     zones: list[ZoneBody] = Field([], max_length=100, description="Count what is in them, and how long; at most 16.")
+    reuse_similar: StrictBool = Field(
+        False,
+        description="Give frames that look like the last analysed one its detections, marked `reused`. Faster where "
+        "nothing moves for a while; docs/accuracy.md says what it costs.",
+    )
 
     def request(self) -> SpecRequest:
         """Raises `ValidationError` for a line or zone that is none."""
@@ -97,6 +103,7 @@ class SpecBody(Body):
             iou_threshold=self.iou_threshold,
             lines=tuple(each.line(f"spec.lines.{place}") for place, each in enumerate(self.lines)),
             zones=tuple(each.zone(f"spec.zones.{place}") for place, each in enumerate(self.zones)),
+            reuse_similar=self.reuse_similar,
         )
 
 
@@ -110,6 +117,7 @@ class SpecAnswer(Body):
     iou_threshold: Unit
     lines: list[LineBody]
     zones: list[ZoneBody]
+    reuse_similar: bool
 
     @classmethod
     def of(cls, spec: AnalysisSpec) -> "SpecAnswer":
@@ -121,6 +129,7 @@ class SpecAnswer(Body):
             iou_threshold=spec.iou_threshold,
             lines=[LineBody.of(line) for line in spec.lines],
             zones=[ZoneBody.of(zone) for zone in spec.zones],
+            reuse_similar=spec.reuse_similar,
         )
 
 
