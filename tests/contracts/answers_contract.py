@@ -432,10 +432,10 @@ class WorkQueueContract:
         await keep(unit_of_work, *videos, queued, analysing, finishing, handed_back, segment)
 
         assert set(await take(unit_of_work)) == {
-            DueWork(JobStage.PLAN, queued.id),
-            DueWork(JobStage.ANALYSE, segment.id),
-            DueWork(JobStage.FINISH, finishing.id),
-            DueWork(JobStage.PLAN, handed_back.id),
+            DueWork(JobStage.PLAN, queued.id, TENANT),
+            DueWork(JobStage.ANALYSE, segment.id, TENANT),
+            DueWork(JobStage.FINISH, finishing.id, TENANT),
+            DueWork(JobStage.PLAN, handed_back.id, TENANT),
         }
 
     async def test_what_is_held_or_ended_or_not_yet_due_stays(self, unit_of_work: UnitOfWorkFactory) -> None:
@@ -498,6 +498,18 @@ class WorkQueueContract:
         assert taken[3:5] == [segments[busy][1], segments[small][1]]
         assert taken[5:] == [segments[busy][2]]
 
+    async def test_tenants_that_were_served_come_after_the_others_in_that_order(
+        self, unit_of_work: UnitOfWorkFactory
+    ) -> None:
+        tenants = [TenantId(name) for name in ("first", "second", "third", "fourth")]
+        for second, tenant in enumerate(tenants):
+            await queued_segments(unit_of_work, tenant, 2, NOW + timedelta(seconds=second))
+        first, second_, third, fourth = tenants
+
+        taken = await take(unit_of_work, limit=5, now=NOW + LEASE, served=[third, first, TenantId("idle")])
+
+        assert [work.tenant_id for work in taken] == [second_, fourth, third, first, second_]
+
     async def test_older_jobs_and_earlier_segments_come_first(self, unit_of_work: UnitOfWorkFactory) -> None:
         young = await queued_segments(unit_of_work, TENANT, 2, NOW)
         old = await queued_segments(unit_of_work, TENANT, 3, NOW - LEASE)
@@ -510,9 +522,11 @@ class WorkQueueContract:
         assert taken == [*(segment.id for segment in old), middle.id, young[0].id]
 
 
-async def take(unit_of_work: UnitOfWorkFactory, *, limit: int = 10, now: datetime = NOW) -> Sequence[DueWork]:
+async def take(
+    unit_of_work: UnitOfWorkFactory, *, limit: int = 10, now: datetime = NOW, served: Sequence[TenantId] = ()
+) -> Sequence[DueWork]:
     async with unit_of_work() as uow:
-        taken = await uow.work_queue.take_due(now, limit, LATER)
+        taken = await uow.work_queue.take_due(now, limit, LATER, served)
         await uow.commit()
     return taken
 

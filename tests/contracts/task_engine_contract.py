@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import uuid4
 
+from tests.factories import TENANT
 from vidintel.application.ports import Doorbell, DueWork
 from vidintel.domain.analysis import JobStage
 from vidintel.presentation.worker import TaskEngine
@@ -63,7 +64,7 @@ class Handled:
 
 
 def due(stage: JobStage = JobStage.ANALYSE) -> DueWork:
-    return DueWork(stage, uuid4())
+    return DueWork(stage, uuid4(), TENANT)
 
 
 async def until(holds: Callable[[], bool]) -> None:

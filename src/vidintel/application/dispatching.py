@@ -11,6 +11,7 @@ from vidintel.application.ports import Clock, Doorbell, ObjectStorage, UnitOfWor
 from vidintel.application.stages import lock_video_and_job
 from vidintel.domain.analysis import AnalysisJob
 from vidintel.domain.errors import DomainError, LeaseLost, ServiceUnavailable
+from vidintel.domain.identity import TenantId
 from vidintel.domain.segment import Segment
 from vidintel.domain.work import RetryPolicy
 
@@ -22,8 +23,11 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 class DispatchWork:
     """Ring for work that is due, fair over tenants, and only for as much as this worker can begin at once.
 
-    So a worker that dies takes at most what it was working on with it, and no tenant queues up in a broker.
+    So a worker that dies takes at most what it was working on with it, and no tenant queues up in a broker. Whom it
+    served last comes last: work may be taken one piece at a time, and a tenant with many must not get each of them.
     """
+
+    _TENANTS_REMEMBERED = 10_000
 
     def __init__(
         self, uow: UnitOfWorkFactory, doorbell: Doorbell, clock: Clock, *, concurrency: int, redispatch: timedelta
@@ -33,6 +37,7 @@ class DispatchWork:
         self._clock = clock
         self._concurrency = concurrency
         self._redispatch = redispatch
+        self._served: dict[TenantId, None] = {}  # in order, longest ago first
 
     async def __call__(self) -> int:
         """Returns how many pieces of work were rung for."""
@@ -41,11 +46,18 @@ class DispatchWork:
             return 0
         now = self._clock.now()
         async with self._uow() as uow:
-            due = await uow.work_queue.take_due(now, room, now + self._redispatch)
+            due = await uow.work_queue.take_due(now, room, now + self._redispatch, tuple(self._served))
             await uow.commit()
         for work in due:
+            self._remember(work.tenant_id)
             await self._doorbell.ring(work)
         return len(due)
+
+    def _remember(self, tenant_id: TenantId) -> None:
+        self._served.pop(tenant_id, None)
+        self._served[tenant_id] = None
+        if len(self._served) > self._TENANTS_REMEMBERED:
+            del self._served[next(iter(self._served))]
 
 
 class ReclaimWork:

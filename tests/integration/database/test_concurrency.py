@@ -142,7 +142,7 @@ async def test_taking_due_work_from_a_long_queue_reads_only_its_head(
         await connection.execute(text("UPDATE segments SET status = 'done' WHERE ordinal < :done"), {"done": done})
         await connection.execute(text("ANALYZE"))
 
-    values = {"now": NOW, "limit": 16, "candidates": LOOKAHEAD * 16, "redispatch_at": LATER}
+    values = {"now": NOW, "limit": 16, "candidates": LOOKAHEAD * 16, "redispatch_at": LATER, "served": []}
     async with engine.connect() as connection:
         explained = await connection.execute(text(f"EXPLAIN (ANALYZE, FORMAT JSON) {TAKE_DUE.text}"), values)
         plan = explained.scalar_one()[0]["Plan"]

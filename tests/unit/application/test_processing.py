@@ -8,7 +8,17 @@ from typing import BinaryIO
 
 import pytest
 
-from tests.unit.application.world import LEASE_S, MODEL, POLICY, ScriptedMedia, World, error_of, principal, value_of
+from tests.unit.application.world import (
+    LEASE_S,
+    MODEL,
+    POLICY,
+    Incoming,
+    ScriptedMedia,
+    World,
+    error_of,
+    principal,
+    value_of,
+)
 from vidintel.application.holding import Leaving, Stalled
 from vidintel.application.ports import Frame
 from vidintel.application.specs import SpecRequest
@@ -453,3 +463,16 @@ async def test_a_lost_ring_is_rung_again() -> None:
 
     assert await world.dispatch() == 1
     assert len({work.id for work in world.doorbell.rung}) == 1
+
+
+async def test_tenants_take_turns_even_when_work_is_taken_one_piece_at_a_time() -> None:
+    world = World()
+    for tenant in ("busy", "busy", "busy", "small"):
+        value_of(await world.register(principal(tenant=tenant), Incoming()))
+        world.clock.advance(1)
+    world.doorbell.waiting = 1
+
+    for _ in range(3):
+        assert await world.dispatch() == 1
+
+    assert [work.tenant_id.value for work in world.doorbell.rung] == ["busy", "small", "busy"]

@@ -279,9 +279,12 @@ class ObjectDeletions(Protocol):
 
 
 class WorkQueue(Protocol):
-    async def take_due(self, now: datetime, limit: int, redispatch_at: datetime) -> Sequence[DueWork]:
+    async def take_due(
+        self, now: datetime, limit: int, redispatch_at: datetime, served: Sequence[TenantId] = ()
+    ) -> Sequence[DueWork]:
         """Up to ``limit`` pieces of work that are due, spread fairly over tenants, their ``due_at`` moved ahead.
 
+        Tenants take turns: those not in ``served`` before the others, which are in the order of ``served``.
         Whoever takes them rings for them; should the ring be lost, they are due again at ``redispatch_at``.
         """
         ...

@@ -7,6 +7,7 @@ from typing import Protocol
 from uuid import UUID
 
 from vidintel.domain.analysis import JobStage
+from vidintel.domain.identity import TenantId
 
 
 class Clock(Protocol):
@@ -21,6 +22,7 @@ class DueWork:
 
     stage: JobStage
     id: UUID
+    tenant_id: TenantId
 
 
 class WorkBell(Protocol):

@@ -1,0 +1,115 @@
+"""Fairness where it can be lost: several workers, a broker with messages in it, and a tenant with very many."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from tests.contracts.stored import keep
+from tests.contracts.task_engine_contract import PATIENCE_S, until
+from tests.factories import NOW, make_job, make_segment, make_video
+from tests.fakes import FakeClock
+from vidintel.application.dispatching import DispatchWork
+from vidintel.application.ports import UnitOfWorkFactory
+from vidintel.domain.analysis import JobStatus
+from vidintel.domain.identity import TenantId
+from vidintel.infrastructure.tasks.redis import RedisTaskEngine
+
+BUSY, SMALL = TenantId("busy"), TenantId("small")
+WORKERS = 2
+
+
+class Worker:
+    """One thread, which does each piece of work as soon as it is `let_go`; its dispatcher rings when there is room."""
+
+    def __init__(self, unit_of_work: UnitOfWorkFactory, redis_url: str) -> None:
+        self.begun: list[UUID] = []
+        self._steps = threading.Semaphore(0)
+        self._room = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self.engine = RedisTaskEngine(redis_url, namespace="test", concurrency=1)
+        self.dispatch = DispatchWork(
+            unit_of_work, self.engine, FakeClock(NOW), concurrency=1, redispatch=timedelta(hours=1)
+        )
+
+        def run_segment(segment_id: str) -> None:
+            self.begun.append(UUID(segment_id))
+            assert self._steps.acquire(timeout=PATIENCE_S)
+
+        def answered() -> None:
+            self._loop.call_soon_threadsafe(self._room.set)
+
+        self.engine.declare(run_segment, answered=answered)
+
+    def let_go(self) -> None:
+        self._steps.release()
+
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator["Worker"]:
+        self.engine.start()
+        dispatching = asyncio.create_task(self._dispatch_for_ever())
+        try:
+            yield self
+        finally:
+            dispatching.cancel()
+            await asyncio.wait({dispatching})
+            for _ in range(100):
+                self.let_go()
+            await self.engine.stop(drain_s=PATIENCE_S, hurry=lambda: None)
+
+    async def _dispatch_for_ever(self) -> None:
+        while True:
+            self._room.clear()
+            await self.dispatch()
+            await self._room.wait()
+
+
+async def segments_of(unit_of_work: UnitOfWorkFactory, tenant: TenantId, count: int, age_s: float) -> set[UUID]:
+    created_at = NOW - timedelta(seconds=age_s)
+    video = make_video(tenant_id=tenant, created_at=created_at)
+    job = make_job(video=video, status=JobStatus.RUNNING, created_at=created_at)
+    segments = [make_segment(job=job, index=index, now=created_at) for index in range(count)]
+    await keep(unit_of_work, video, job)
+    async with unit_of_work() as uow:
+        await uow.segments.add_all(segments)
+        await uow.commit()
+    return {segment.id for segment in segments}
+
+
+async def ring_anyhow(unit_of_work: UnitOfWorkFactory, redis_url: str) -> None:
+    """As a dispatcher does that is gone right after, and had looked before the others rang."""
+    engine = RedisTaskEngine(redis_url, namespace="test", concurrency=1)
+    async with unit_of_work() as uow:
+        (work,) = await uow.work_queue.take_due(NOW, 1, NOW + timedelta(hours=1))
+        await uow.commit()
+    await engine.ring(work)
+    await engine.stop(drain_s=PATIENCE_S, hurry=lambda: None)
+
+
+@pytest.mark.parametrize("waiting", [0, WORKERS])
+async def test_ten_thousand_segments_delay_another_tenants_first_by_one_segment_per_worker_at_most(
+    unit_of_work: UnitOfWorkFactory, redis_url: str, waiting: int
+) -> None:
+    await segments_of(unit_of_work, BUSY, 10_000, age_s=60)
+    async with Worker(unit_of_work, redis_url).at_work() as one, Worker(unit_of_work, redis_url).at_work() as other:
+        workers = (one, other)
+        await until(lambda: all(len(worker.begun) == 1 for worker in workers))
+        for _ in range(waiting):
+            await ring_anyhow(unit_of_work, redis_url)
+
+        (small,) = await segments_of(unit_of_work, SMALL, 1, age_s=0)
+        for step in range(waiting + 1):
+            workers[step % WORKERS].let_go()
+            await begun_in_all(workers, WORKERS + step + 1)
+
+        begun_since = [worker.begun[1:] for worker in workers]
+    assert sum(small in begun for begun in begun_since) == 1
+    assert all(len(set(begun) - {small}) <= 1 for begun in begun_since)
+
+
+async def begun_in_all(workers: Sequence[Worker], count: int) -> None:
+    await until(lambda: sum(len(worker.begun) for worker in workers) == count)
