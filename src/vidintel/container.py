@@ -5,8 +5,6 @@ import socket
 from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
-from pathlib import Path
-from typing import BinaryIO
 from uuid import uuid4
 
 from dependency_injector import containers, providers
@@ -36,6 +34,7 @@ from vidintel.infrastructure.cache.changes import Changes
 from vidintel.infrastructure.cache.news import PostgresNews
 from vidintel.infrastructure.cache.reads import CachedVideoReads
 from vidintel.infrastructure.cache.statistics import CountedCaches
+from vidintel.infrastructure.circuit_breaker import CircuitBreakers
 from vidintel.infrastructure.clerk import ClerkTokenVerifier
 from vidintel.infrastructure.clock import SystemClock
 from vidintel.infrastructure.database.bell import PostgresWorkBell
@@ -54,7 +53,7 @@ from vidintel.infrastructure.metrics.collectors import PoolCollector
 from vidintel.infrastructure.metrics.exposition import Exposition, create_registry
 from vidintel.infrastructure.metrics.queue import QueueSampler
 from vidintel.infrastructure.metrics.telemetry import PrometheusTelemetry
-from vidintel.infrastructure.storage.local_disk import LocalDiskObjectStorage
+from vidintel.infrastructure.storage.choice import create_storage, open_stored
 from vidintel.infrastructure.tasks.in_process import InProcessTaskEngine
 from vidintel.infrastructure.tasks.redis import RedisTaskEngine
 from vidintel.infrastructure.tracking import MotionTracker
@@ -79,15 +78,6 @@ def _retry(work: WorkSettings) -> RetryPolicy:
 
 def _media_limits(limits: LimitSettings) -> MediaLimits:
     return MediaLimits(max_duration_s=limits.max_duration_s, max_side_px=limits.max_side_px)
-
-
-def _objects_dir(settings: Settings) -> Path:
-    return settings.storage.root or settings.data_dir / "objects"
-
-
-def open_stored(root: Path, key: str) -> BinaryIO:
-    """For the renderer's own process: opens an object without a container around it."""
-    return LocalDiskObjectStorage(root, min_free_bytes=0).open(key)
 
 
 def _token_verifier(auth: AuthSettings) -> ClerkTokenVerifier:
@@ -147,10 +137,8 @@ class Container(containers.DeclarativeContainer):
         samplers=providers.List(providers.Factory(QueueSampler, engine, metrics_registry)),
         collectors=providers.List(providers.Factory(PoolCollector, engine)),
     )
-    objects_dir = providers.Callable(_objects_dir, settings)
-    storage = providers.Singleton(
-        LocalDiskObjectStorage, objects_dir, min_free_bytes=settings.provided.storage.min_free_bytes
-    )
+    circuits = providers.Singleton(CircuitBreakers, settings.provided.circuit, settings.provided.redis)
+    storage = providers.Singleton(create_storage, settings, circuits)
     registry = providers.Singleton(
         DirectoryModelRegistry.serving, settings.provided.analysis.model, settings.provided.analysis.models_dir
     )
@@ -169,7 +157,7 @@ class Container(containers.DeclarativeContainer):
         clock,
         stall_s=settings.provided.work.stall_s,
     )
-    renderer = providers.Singleton(SubprocessFrameRenderer, providers.Callable(partial, open_stored, objects_dir))
+    renderer = providers.Singleton(SubprocessFrameRenderer, providers.Callable(partial, open_stored, settings))
     verifier = providers.Singleton(_token_verifier, settings.provided.auth)
 
     specs = providers.Factory(SpecResolver, registry, sample_fps=sample_fps.provider)
@@ -205,7 +193,7 @@ class Container(containers.DeclarativeContainer):
         get_results=providers.Factory(GetResults, uow.provider),
         render_frame=providers.Factory(RenderFrame, uow.provider, renderer),
         list_models=providers.Factory(ListModels, registry),
-        check_readiness=providers.Factory(CheckReadiness, checks),
+        check_readiness=providers.Factory(CheckReadiness, checks, circuits.provided.states),
         verifier=verifier,
         clock=clock,
         meter=telemetry,

@@ -16,6 +16,8 @@ from vidintel.domain.segment import Segment
 from vidintel.domain.work import RetryPolicy
 
 _BATCH = 100
+# Listing what is unfinished costs a request, in some places money.
+_PURGE_EVERY = timedelta(hours=1)
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -126,7 +128,10 @@ class ReclaimWork:
 
 
 class CollectGarbage:
-    """Remove objects whose time has come: of deleted videos, and of uploads that were never finished."""
+    """Remove objects whose time has come: of deleted videos, and of uploads that were never finished.
+
+    What writes that died left behind in the storage is looked for once an hour.
+    """
 
     def __init__(
         self, uow: UnitOfWorkFactory, storage: ObjectStorage, clock: Clock, *, unfinished_after_s: float = 86_400
@@ -135,6 +140,7 @@ class CollectGarbage:
         self._storage = storage
         self._clock = clock
         self._unfinished_after_s = unfinished_after_s
+        self._purge_at = clock.now()
 
     async def __call__(self) -> int:
         """Returns how many objects were removed. An object that cannot be removed now stays on the list."""
@@ -143,9 +149,14 @@ class CollectGarbage:
             for key in await uow.object_deletions.due(self._clock.now(), _BATCH):
                 try:
                     await self._storage.delete(key)
+                except ServiceUnavailable:
+                    break
                 except DomainError:
                     continue
                 await uow.object_deletions.forget(key)
                 removed += 1
             await uow.commit()
-        return removed + await self._storage.purge_unfinished(self._unfinished_after_s)
+        if self._clock.now() >= self._purge_at:
+            removed += await self._storage.purge_unfinished(self._unfinished_after_s)
+            self._purge_at = self._clock.now() + _PURGE_EVERY
+        return removed

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from vidintel.application.ports import (
+    CircuitState,
     DetectionFilter,
     DetectionRow,
     FrameRenderer,
@@ -19,7 +20,7 @@ from vidintel.application.ports import (
 from vidintel.application.result import as_result
 from vidintel.application.videos import video_of
 from vidintel.domain.analysis import AnalysisJob, JobId
-from vidintel.domain.errors import JobNotFound, ResultNotFound, VideoNotFound
+from vidintel.domain.errors import DomainError, JobNotFound, ResultNotFound, VideoNotFound
 from vidintel.domain.identity import Permission, Principal
 from vidintel.domain.tracking import Track, TrackedFrame
 from vidintel.domain.video import VideoId
@@ -66,6 +67,14 @@ class VideoTimeline:
 class ComponentHealth:
     ok: bool
     detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Each component by name, and the circuit breakers of what is reached over the network."""
+
+    components: Mapping[str, ComponentHealth]
+    circuits: Mapping[str, CircuitState]
 
 
 class ListDetections:
@@ -200,17 +209,24 @@ class CheckReadiness:
 
     _TIMEOUT_S = 3.0
 
-    def __init__(self, checks: Mapping[str, Callable[[], Awaitable[None]]]) -> None:
+    def __init__(
+        self, checks: Mapping[str, Callable[[], Awaitable[None]]], circuits: Callable[[], Mapping[str, CircuitState]]
+    ) -> None:
+        """``circuits`` may block."""
         self._checks = checks
+        self._circuits = circuits
 
-    async def __call__(self) -> dict[str, ComponentHealth]:
+    async def __call__(self) -> Readiness:
         states = await asyncio.gather(*(self._run(check) for check in self._checks.values()))
-        return dict(zip(self._checks, states, strict=True))
+        # Asked afterwards: a check may be what opens or closes a circuit.
+        return Readiness(dict(zip(self._checks, states, strict=True)), await asyncio.to_thread(self._circuits))
 
     async def _run(self, check: Callable[[], Awaitable[None]]) -> ComponentHealth:
         try:
             async with asyncio.timeout(self._TIMEOUT_S):
                 await check()
+        except DomainError as error:
+            return ComponentHealth(ok=False, detail=error.detail)
         except Exception as error:  # noqa: BLE001 - whatever it is, the component is not ready
             return ComponentHealth(ok=False, detail=type(error).__name__)
         return ComponentHealth(ok=True)

@@ -271,6 +271,10 @@ class ContentReader:
     def media(self) -> MediaInfo | None:
         return self._video.media
 
+    async def link(self, *, media_type: str, file_name: str) -> str | None:
+        """Where a client may fetch the bytes itself, if it may. See `ObjectStorage.link`."""
+        return await self._storage.link(self._content.key, media_type=media_type, file_name=file_name)
+
     def read(self, start: int, end: int | None) -> AsyncIterator[bytes]:
         """The bytes ``start <= i < end``."""
         return self._storage.read(self._content.key, start, end)

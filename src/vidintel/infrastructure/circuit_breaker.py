@@ -7,16 +7,16 @@ cool-down is over it is *half-open*: one call may try, and its outcome closes th
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import structlog
 from purgatory import CircuitBreakerFailed, CircuitBreakerRecovered, ContextChanged
 from purgatory.domain.model import Context, OpenedState
 
+from vidintel.application.ports import CircuitState
 from vidintel.infrastructure.circuit_store import CircuitStore, InMemoryCircuits, RedisCircuits
 from vidintel.settings import CircuitSettings, RedisSettings
 
-CircuitState: TypeAlias = Literal["closed", "half-open", "open"]
 CircuitListener: TypeAlias = Callable[[str, CircuitState], None]
 IsOutage: TypeAlias = Callable[[BaseException], bool]
 

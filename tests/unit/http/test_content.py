@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.http.edge import Edge, Raising, assert_problem
 from tests.unit.http.samples import MEDIA, SHA256, VIDEO_ID
-from vidintel.domain.errors import StorageError
+from vidintel.domain.errors import StorageError, StorageUnavailable
 from vidintel.domain.video import MediaInfo
 
 URL = f"/api/v1/videos/{VIDEO_ID}/content"
@@ -25,6 +25,19 @@ class Content:
     async def read(self, start: int, end: int) -> AsyncIterator[bytes]:
         for position in range(start, end, 7):
             yield BYTES[position : min(position + 7, end)]
+
+    async def link(self, *, media_type: str, file_name: str) -> str | None:
+        return None
+
+
+class Linked(Content):
+    async def link(self, *, media_type: str, file_name: str) -> str | None:
+        return f"https://bucket.test/object?type={media_type}&name={file_name}"
+
+
+class Down(Content):
+    def read(self, start: int, end: int) -> AsyncIterator[bytes]:
+        return Raising(StorageUnavailable(retry_after_s=7.5))
 
 
 class Missing(Content):
@@ -46,6 +59,27 @@ async def test_without_a_range_the_whole_is_sent(edge: Edge) -> None:
     assert response.headers["content-disposition"] == f'inline; filename="{VIDEO_ID}.mp4"'
     assert response.headers["x-content-type-options"] == "nosniff"
     assert response.headers["cache-control"] == "private, no-cache"
+
+
+async def test_content_that_has_a_link_is_redirected_to_and_the_link_is_not_kept(edge: Edge) -> None:
+    edge.answers["open_content"] = Linked()
+
+    async with edge.client() as client:
+        response = await client.get(URL, headers={"Range": "bytes=0-9"})
+
+    assert response.status_code == 307
+    assert response.headers["location"] == f"https://bucket.test/object?type=video/mp4&name={VIDEO_ID}.mp4"
+    assert response.headers["cache-control"] == "private, no-store"
+
+
+async def test_a_storage_that_is_down_is_told_at_once_and_when_to_ask_again(edge: Edge) -> None:
+    edge.answers["open_content"] = Down()
+
+    async with edge.client() as client:
+        response = await client.get(URL)
+
+    assert_problem(response, 503, "storage_unavailable")
+    assert response.headers["retry-after"] == "8"
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,9 @@ async def test_an_answer_that_breaks_off_is_not_completed_with_a_problem(edge: E
             yield b"12345"
             raise errors.StorageError("gone")
 
+        async def link(self, *, media_type: str, file_name: str) -> str | None:
+            return None
+
     edge.answers["open_content"] = Breaking()
 
     async with edge.client() as client:

@@ -8,7 +8,7 @@ import structlog
 from tests.unit.http.edge import Edge, assert_problem, authorised
 from tests.unit.http.samples import NO_PROGRESS, VIDEO_ID, job, video
 from vidintel.application.ports import JobReport, VideoReport
-from vidintel.application.queries import ComponentHealth
+from vidintel.application.queries import ComponentHealth, Readiness
 from vidintel.domain.errors import VideoNotFound
 from vidintel.settings import HttpSettings, LimitSettings
 
@@ -179,7 +179,8 @@ async def test_only_the_middleware_that_settings_name_is_there(edge: Edge) -> No
     [(ComponentHealth(ok=True), 200, "ok"), (ComponentHealth(ok=False, detail="StorageError"), 503, "unavailable")],
 )
 async def test_readiness_names_each_component(edge: Edge, storage: ComponentHealth, status: int, word: str) -> None:
-    edge.answers["check_readiness"] = {"database": ComponentHealth(ok=True), "storage": storage}
+    components = {"database": ComponentHealth(ok=True), "storage": storage}
+    edge.answers["check_readiness"] = Readiness(components, {"s3": "closed"})
 
     async with edge.client(headers={}) as client:
         response = await client.get("/health/ready")
@@ -192,6 +193,7 @@ async def test_readiness_names_each_component(edge: Edge, storage: ComponentHeal
             "database": {"ok": True, "detail": None},
             "storage": {"ok": storage.ok, "detail": storage.detail},
         },
+        "circuits": {"s3": "closed"},
     }
 
 

@@ -1,5 +1,6 @@
 """Everything the use cases need from outside, as protocols. Adapters live in ``vidintel.infrastructure``."""
 
+from vidintel.application.ports.health import CircuitState
 from vidintel.application.ports.identity import TokenVerifier
 from vidintel.application.ports.inference import Detector, Detectors, ModelInfo, ModelRegistry, Tracker, TrackerFactory
 from vidintel.application.ports.live import Live
@@ -44,6 +45,7 @@ __all__ = [
     "SILENT",
     "CacheStatistics",
     "ChangeGauge",
+    "CircuitState",
     "Clock",
     "ColourMeter",
     "DetectionFilter",

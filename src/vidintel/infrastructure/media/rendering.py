@@ -14,7 +14,14 @@ from typing import BinaryIO
 
 import structlog
 
-from vidintel.domain.errors import DomainError, FrameNotFound, ServiceUnavailable, StorageError, UnreadableVideo
+from vidintel.domain.errors import (
+    DomainError,
+    FrameNotFound,
+    ServiceUnavailable,
+    StorageError,
+    StorageUnavailable,
+    UnreadableVideo,
+)
 from vidintel.domain.tracking import TrackedFrame
 from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
 from vidintel.infrastructure.media.drawing import draw_detections, encode_jpeg
@@ -46,7 +53,7 @@ class _Request:
 class _Refusal:
     """An error on its way back: its kind and its detail."""
 
-    kind: type[FrameNotFound | UnreadableVideo | StorageError]
+    kind: type[FrameNotFound | UnreadableVideo | StorageError | StorageUnavailable]
     detail: str
 
 
@@ -74,8 +81,8 @@ class SubprocessFrameRenderer:
         self._thread.submit(self._running_child)
 
     async def jpeg(self, key: str, time_s: float, seen: TrackedFrame | None) -> bytes:
-        """See `FrameRenderer.jpeg`. Raises also `StorageError`, when the content cannot be read, and
-        `ServiceUnavailable`, when too many pictures wait already.
+        """See `FrameRenderer.jpeg`. Raises also `StorageError`, when the content cannot be read,
+        `StorageUnavailable`, when the storage is down, and `ServiceUnavailable`, when too many pictures wait already.
         """
         if self._waiting >= self._limits.waiting:
             raise ServiceUnavailable("Many pictures are being made. Ask again in a moment.", retry_after_s=2)
@@ -165,6 +172,8 @@ def _answer(decoder: PyAvVideoDecoder, opener: Opener, request: _Request) -> byt
         return _Refusal(FrameNotFound, error.detail)
     except StorageError as error:
         return _Refusal(StorageError, error.detail)
+    except StorageUnavailable as error:
+        return _Refusal(StorageUnavailable, error.detail)
     except DomainError as error:
         return _Refusal(UnreadableVideo, error.detail)
     except MemoryError:

@@ -23,7 +23,7 @@ from vidintel.application.ports import (
     VideoFilter,
     VideoReport,
 )
-from vidintel.application.queries import ComponentHealth, DetectionPage, TrackPage, VideoResults, VideoTimeline
+from vidintel.application.queries import DetectionPage, Readiness, TrackPage, VideoResults, VideoTimeline
 from vidintel.application.result import Err, Ok, Result
 from vidintel.application.specs import SpecRequest
 from vidintel.application.videos import ContentReader, IncomingVideo, RegisteredVideo, VideoChanges, VideoPage
@@ -62,7 +62,7 @@ class HttpServices:
     get_results: Callable[[Principal, VideoId, JobId | None], Answer[VideoResults]]
     render_frame: Callable[[Principal, VideoId, float, bool, JobId | None], Answer[bytes]]
     list_models: Callable[[Principal], Answer[Sequence[ModelInfo]]]
-    check_readiness: Callable[[], Awaitable[dict[str, ComponentHealth]]]
+    check_readiness: Callable[[], Awaitable[Readiness]]
     verifier: TokenVerifier
     clock: Clock
     meter: RequestMeter

@@ -6,9 +6,9 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Header, HTTPException
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 
-from vidintel.domain.errors import StorageError, VideoNotFound
+from vidintel.domain.errors import StorageError, StorageUnavailable, VideoNotFound
 from vidintel.domain.video import MediaInfo, VideoId
 from vidintel.presentation.http.dependencies import Caller, Services, VideoIdPath, authenticated, value_of
 from vidintel.presentation.http.openapi import problems
@@ -41,8 +41,9 @@ router = APIRouter(prefix="/api/v1/videos", tags=["videos"], dependencies=[authe
         200: {"description": "The whole file.", "content": {"video/mp4": {}, "application/octet-stream": {}}},
         206: {"description": "The range that was asked for.", "content": {"video/mp4": {}}},
         304: {"description": "What `If-None-Match` names is what is here."},
+        307: {"description": "Where the bytes are to be had for a few minutes, without a token: the storage itself."},
         416: {"description": "The range begins after the end of the file; `Content-Range` says its size."},
-        **problems(VideoNotFound(VIDEO_ID), StorageError("The storage does not answer.")),
+        **problems(VideoNotFound(VIDEO_ID), StorageError("There is no such object."), StorageUnavailable()),
     },
 )
 async def get_content(
@@ -66,6 +67,10 @@ async def get_content(
     }
     if if_none_match is not None and etag in (tag.strip() for tag in if_none_match.split(",")):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    link = await content.link(media_type=media_type, file_name=name)
+    if link is not None:
+        # The link is as good as the bytes, and expires.
+        return RedirectResponse(link, HTTPStatus.TEMPORARY_REDIRECT, {"Cache-Control": "private, no-store"})
     size = content.size_bytes
     wanted = _range(range_, size) if if_range in (None, etag) else None
     if wanted is None:

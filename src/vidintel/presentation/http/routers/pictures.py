@@ -8,7 +8,7 @@ from starlette.responses import Response, StreamingResponse
 
 from vidintel.application.evidence import POSTER, PREVIEW, StoredPicture, shot_of
 from vidintel.domain.analysis import JobId
-from vidintel.domain.errors import JobNotFound, ResultNotFound, StorageError, VideoNotFound
+from vidintel.domain.errors import JobNotFound, ResultNotFound, StorageError, StorageUnavailable, VideoNotFound
 from vidintel.presentation.http.dependencies import (
     AnsweringJob,
     Caller,
@@ -31,7 +31,8 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
         VideoNotFound(VIDEO_ID),
         JobNotFound(JOB_ID),
         ResultNotFound("There is no such picture: the job has not succeeded, or kept none of it."),
-        StorageError("The storage does not answer."),
+        StorageError("There is no such object."),
+        StorageUnavailable(),
     ),
 }
 

@@ -16,6 +16,7 @@ from vidintel.domain.errors import (
     PayloadTooLarge,
     StorageError,
     StorageFull,
+    StorageUnavailable,
     UnknownLabel,
     UnknownModel,
     ValidationError,
@@ -76,8 +77,9 @@ router = APIRouter(prefix=UPLOAD_PATH, tags=["videos"], dependencies=[authentica
         NotAVideo(),
         UnknownModel("yolo9000", ("traffic-yolov8n",)),
         UnknownLabel("zebra", "traffic-yolov8n", ("car", "truck", "person")),
-        StorageError("The storage does not answer."),
+        StorageError("The storage refused to do it."),
         StorageFull(),
+        StorageUnavailable(),
     ),
 )
 async def register_video(request: Request, caller: Caller, services: Services) -> Response:
