@@ -39,7 +39,9 @@ _ASKED = (bindparam("tenants", type_=ARRAY(Text)), bindparam("ids", type_=ARRAY(
 
 _VIDEOS = text(f"""
     SELECT video.tenant_id, video.id,
-           json_build_object('video', row_to_json(video), 'job', row_to_json(job), 'progress', row_to_json(progress))
+           CAST(json_build_object(
+               'video', row_to_json(video), 'job', row_to_json(job), 'progress', row_to_json(progress)
+           ) AS text)
     FROM unnest(:tenants, :ids) AS asked(tenant_id, id)
     JOIN videos AS video ON video.tenant_id = asked.tenant_id AND video.id = asked.id
     LEFT JOIN LATERAL (
@@ -50,7 +52,8 @@ _VIDEOS = text(f"""
 """).bindparams(*_ASKED)  # noqa: S608 - made of constants
 
 _JOBS = text(f"""
-    SELECT job.tenant_id, job.id, json_build_object('job', row_to_json(job), 'progress', row_to_json(progress))
+    SELECT job.tenant_id, job.id,
+           CAST(json_build_object('job', row_to_json(job), 'progress', row_to_json(progress)) AS text)
     FROM unnest(:tenants, :ids) AS asked(tenant_id, id)
     JOIN jobs AS job ON job.tenant_id = asked.tenant_id AND job.id = asked.id
     CROSS JOIN LATERAL ({_PROGRESS}) AS progress

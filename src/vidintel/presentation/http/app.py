@@ -7,6 +7,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.responses import Response
 from starlette.routing import Match
 
@@ -14,6 +15,7 @@ from vidintel.domain.errors import DomainError
 from vidintel.presentation.http import docs_pages, openapi
 from vidintel.presentation.http.dependencies import HttpServices
 from vidintel.presentation.http.errors import domain_problem, framework_problem, schema_problem
+from vidintel.presentation.http.hot_reads import HotReads
 from vidintel.presentation.http.middleware import pipeline
 from vidintel.presentation.http.routers import answers, content, health, jobs, me, metrics, models, pictures, videos
 
@@ -45,7 +47,10 @@ def create_app(services: HttpServices, lifespan: Lifespan | None = None) -> Fast
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
-        middleware=pipeline(services.http, services.limits, services.meter),
+        middleware=[
+            *pipeline(services.http, services.limits, services.meter),
+            Middleware(HotReads, services=services),
+        ],
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.services = services

@@ -1,8 +1,8 @@
 """What routes are given: the use cases, the caller, and ids that are known to be ids."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, TypeAlias, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar
 from uuid import UUID
 
 import structlog
@@ -102,8 +102,13 @@ async def _principal(
 ) -> Principal:
     if credentials is None:
         raise AuthenticationError("Send a session token: `Authorization: Bearer <token>`.")
-    principal = services.verifier.verify(credentials.credentials)
-    request.state.principal = principal
+    return authenticate(services, request.scope.setdefault("state", {}), credentials.credentials)
+
+
+def authenticate(services: HttpServices, state: MutableMapping[str, Any], token: str) -> Principal:
+    """Whoever ``token`` stands for, noted in the request's ``state`` and in its log lines."""
+    principal = services.verifier.verify(token)
+    state["principal"] = principal
     structlog.contextvars.bind_contextvars(tenant=str(principal.tenant_id), user=str(principal.user_id))
     return principal
 
