@@ -13,6 +13,7 @@ from tests.in_memory import (
     EvidencePictures,
     Jobs,
     ObjectDeletions,
+    Outbox,
     Results,
     Segments,
     Store,
@@ -112,6 +113,7 @@ class InMemoryUnitOfWork:
         self.results = Results(self._transaction)
         self.object_deletions = ObjectDeletions(self._transaction)
         self.work_queue = WorkQueue(self._transaction)
+        self.outbox = Outbox(self._transaction)
 
     async def __aenter__(self) -> Self:
         return self

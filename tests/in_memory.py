@@ -27,6 +27,7 @@ from vidintel.domain.errors import (
     LeaseLost,
     VideoNotFound,
 )
+from vidintel.domain.events import JobEvent
 from vidintel.domain.identity import TenantId
 from vidintel.domain.segment import Segment, SegmentId, SegmentStatus
 from vidintel.domain.shots import ShotChanges
@@ -59,6 +60,7 @@ class Store:
     results: dict[tuple[JobId, str], tuple[TenantId, dict[str, object]]] = field(default_factory=dict)
     evidence: dict[tuple[JobId, str], tuple[TenantId, Evidence]] = field(default_factory=dict)
     object_deletions: dict[str, datetime] = field(default_factory=dict)
+    outbox: dict[tuple[JobId, int], JobEvent] = field(default_factory=dict)
 
 
 class _Table(Generic[Key, Row]):
@@ -106,6 +108,7 @@ class Transaction:
         self.results = _Table(store.results)
         self.evidence = _Table(store.evidence)
         self.object_deletions = _Table(store.object_deletions)
+        self.outbox = _Table(store.outbox)
         self.staged_frames: list[TrackedFrame] = []
         self.staged_tracks: list[Track] = []
 
@@ -114,6 +117,7 @@ class Transaction:
             table.commit()
         self.evidence.commit()
         self.object_deletions.commit()
+        self.outbox.commit()
         self.staged_frames, self.staged_tracks = [], []
 
 
@@ -446,6 +450,19 @@ class ObjectDeletions:
     async def due(self, now: datetime, limit: int) -> Sequence[str]:
         scheduled = sorted(self._tables.object_deletions.items(), key=lambda item: (item[1], item[0]))
         return [key for key, due_at in scheduled if due_at <= now][:limit]
+
+
+class Outbox:
+    def __init__(self, transaction: Transaction) -> None:
+        self._tables = transaction
+
+    async def add(self, event: JobEvent) -> None:
+        assert self._tables.outbox.get((event.job_id, event.epoch)) is None
+        self._tables.outbox.put((event.job_id, event.epoch), event)
+
+    async def of_job(self, tenant_id: TenantId, job_id: JobId) -> Sequence[JobEvent]:
+        found = self._tables.outbox.where(lambda event: event.tenant_id == tenant_id and event.job_id == job_id)
+        return sorted(found, key=lambda event: event.epoch)
 
 
 class WorkQueue:

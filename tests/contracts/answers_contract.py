@@ -34,6 +34,7 @@ from vidintel.application.ports import (
 from vidintel.domain.analysis import AnalysisJob, JobStage, JobStatus
 from vidintel.domain.detection import BoundingBox, FrameDetections
 from vidintel.domain.errors import ValidationError
+from vidintel.domain.events import JobEvent
 from vidintel.domain.identity import TenantId
 from vidintel.domain.segment import Segment, SegmentStatus
 from vidintel.domain.tracking import Track, TrackedFrame
@@ -419,6 +420,26 @@ class ObjectDeletionContract:
             assert await uow.object_deletions.forget("a")
             assert not await uow.object_deletions.forget("a")
             assert await uow.object_deletions.due(NOW + timedelta(seconds=9), 10) == ["b", "c"]
+
+
+class OutboxContract:
+    async def test_an_event_comes_back_as_it_was_written_and_to_its_tenant_only(
+        self, unit_of_work: UnitOfWorkFactory
+    ) -> None:
+        job = make_job(status=JobStatus.FAILED)
+        first = JobEvent.ended(job, NOW)
+        job.retry(NOW)
+        job.cancel(NOW)
+        second = JobEvent.ended(job, LATER)
+        async with unit_of_work() as uow:
+            await uow.outbox.add(second)
+            await uow.outbox.add(first)
+            await uow.outbox.add(JobEvent.ended(make_job(status=JobStatus.SUCCEEDED), NOW))
+            await uow.commit()
+
+        async with unit_of_work() as uow:
+            assert await uow.outbox.of_job(TENANT, job.id) == [first, second]
+            assert await uow.outbox.of_job(TenantId("another"), job.id) == []
 
 
 class WorkQueueContract:

@@ -359,6 +359,14 @@ class JobContract:
             assert [job.id for job in await uow.jobs.held_by(WORKER, 10)] == [held.id]
             assert await uow.jobs.held_by("worker-3", 10) == []
 
+    async def test_a_retried_job_is_in_its_next_epoch(self, unit_of_work: UnitOfWorkFactory) -> None:
+        video = make_video()
+        job = make_job(video=video, status=JobStatus.FAILED)
+        job.retry(NOW)
+        await keep(unit_of_work, video, job)
+
+        assert (await reload_job(unit_of_work, job)).epoch == 2
+
 
 class SegmentContract:
     async def test_the_shots_of_a_job_come_in_order_from_the_segments_that_have_some(

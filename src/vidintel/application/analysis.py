@@ -11,6 +11,7 @@ from vidintel.application.specs import SpecRequest, SpecResolver
 from vidintel.application.videos import locked_video_of, report_of, video_of
 from vidintel.domain.analysis import AnalysisJob, JobId
 from vidintel.domain.errors import ConflictError, JobAlreadyActive, JobNotFound
+from vidintel.domain.events import JobEvent
 from vidintel.domain.identity import Permission, Principal
 from vidintel.domain.segment import SegmentStatus
 from vidintel.domain.video import Video, VideoId, VideoStatus
@@ -108,6 +109,7 @@ class CancelJob:
             was_running = job.started_at is not None and video.status is VideoStatus.PROCESSING
             job.cancel(now)
             await uow.jobs.save(job)
+            await uow.outbox.add(JobEvent.ended(job, now))
             for segment in await uow.segments.of_job(job.id, SegmentStatus.RUNNING):
                 segment.revoke(now)
                 await uow.segments.save(segment)

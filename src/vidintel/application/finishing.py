@@ -13,6 +13,7 @@ from vidintel.application.result import as_result
 from vidintel.application.stages import StageHolder, WorkRules, lock_video_and_job
 from vidintel.domain.analysis import AnalysisJob, JobId, JobStage
 from vidintel.domain.detection import FrameDetections
+from vidintel.domain.events import JobEvent
 from vidintel.domain.shots import METHOD, shot_changes
 from vidintel.domain.video import Video, WarningSummary
 
@@ -87,6 +88,7 @@ class FinishJob:
         await self._take_pictures.keep(uow, job, album)
         await uow.jobs.save(job)
         await uow.videos.save(video)
+        await uow.outbox.add(JobEvent.ended(job, now))
         await uow.commit()
 
 

@@ -120,6 +120,7 @@ class AnalysisJob:
     _started_at: datetime | None = None
     _finished_at: datetime | None = None
     _failure: Failure | None = None
+    _epoch: int = 1
 
     @classmethod
     def queue(
@@ -167,6 +168,11 @@ class AnalysisJob:
     @property
     def failure(self) -> Failure | None:
         return self._failure
+
+    @property
+    def epoch(self) -> int:
+        """How many times it was queued: a person's retry begins another epoch, and each ends once."""
+        return self._epoch
 
     def claim(self, stage: JobStage, owner: str, now: datetime, lease: timedelta) -> int:
         """Hold ``stage`` (plan or finish) and return the fencing token. Raises `LeaseLost` when it is not to be had."""
@@ -225,6 +231,7 @@ class AnalysisJob:
     def retry(self, now: datetime) -> None:
         """A person asks again: ``failed`` → ``queued``. Segments that are done stay done."""
         self._move_to(JobStatus.QUEUED)
+        self._epoch += 1
         self._failure = None
         self._started_at = None
         self._finished_at = None

@@ -9,6 +9,7 @@ from typing import Protocol, Self
 from vidintel.application.ports.work import DueWork
 from vidintel.domain.analysis import AnalysisJob, JobId
 from vidintel.domain.detection import BoundingBox, FrameDetections
+from vidintel.domain.events import JobEvent
 from vidintel.domain.identity import TenantId
 from vidintel.domain.segment import Segment, SegmentId, SegmentStatus
 from vidintel.domain.shots import ShotChanges
@@ -290,6 +291,18 @@ class WorkQueue(Protocol):
         ...
 
 
+class Outbox(Protocol):
+    """Events that are to be told to the outside, as true as the transaction that writes them."""
+
+    async def add(self, event: JobEvent) -> None:
+        """Once for each job and epoch; a second one is a fault, and breaks the transaction."""
+        ...
+
+    async def of_job(self, tenant_id: TenantId, job_id: JobId) -> Sequence[JobEvent]:
+        """By epoch."""
+        ...
+
+
 class UnitOfWork(Protocol):
     """One transaction: leaving the block without `commit` rolls everything back."""
 
@@ -311,6 +324,8 @@ class UnitOfWork(Protocol):
     def object_deletions(self) -> ObjectDeletions: ...
     @property
     def work_queue(self) -> WorkQueue: ...
+    @property
+    def outbox(self) -> Outbox: ...
 
     async def __aenter__(self) -> Self: ...
     async def __aexit__(

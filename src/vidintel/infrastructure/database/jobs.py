@@ -128,6 +128,7 @@ def _to_row(job: AnalysisJob) -> dict[str, object]:
         "stage": job.stage.value,
         "started_at": job.started_at,
         "finished_at": job.finished_at,
+        "epoch": job.epoch,
         **failure_to_row(job.failure),
         **work_to_row(job.work),
     }
@@ -158,5 +159,6 @@ def job_of_row(row: Row[Any]) -> AnalysisJob:
         _stage=JobStage(row.stage),
         _started_at=row.started_at,
         _finished_at=row.finished_at,
+        _epoch=row.epoch,
         _failure=failure_to_entity(row),
     )

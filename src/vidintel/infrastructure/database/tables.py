@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, REAL
 
 from vidintel.domain.analysis import JobStage, JobStatus
+from vidintel.domain.events import JobEventKind
 from vidintel.domain.segment import SegmentStatus
 from vidintel.domain.video import SourceKind, VideoStatus
 
@@ -117,6 +118,7 @@ jobs = Table(
     Column("stage", Text, nullable=False),
     Column("started_at", DateTime(timezone=True)),
     Column("finished_at", DateTime(timezone=True)),
+    Column("epoch", Integer, nullable=False, server_default=text("1")),
     *_failure_columns(),
     *_work_columns(),
     _one_of("status", JobStatus),
@@ -217,6 +219,21 @@ evidence = Table(
     Column("size_bytes", BigInteger, nullable=False),
     Column("sha256", Text, nullable=False),
     PrimaryKeyConstraint("job_id", "name"),
+)
+
+# Of a job that has been deleted as well: what happened is told whether or not it is still there.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("job_id", Uuid, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("payload", JSONB, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    _one_of("kind", JobEventKind),
+    UniqueConstraint("job_id", "epoch"),
 )
 
 object_deletions = Table(

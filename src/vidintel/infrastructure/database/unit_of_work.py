@@ -12,6 +12,7 @@ from vidintel.application.ports import (
     EvidenceRepository,
     JobRepository,
     ObjectDeletions,
+    Outbox,
     ResultRepository,
     SegmentRepository,
     TrackRepository,
@@ -25,6 +26,7 @@ from vidintel.infrastructure.database.detections import SqlDetectionRepository
 from vidintel.infrastructure.database.engine import is_outage
 from vidintel.infrastructure.database.jobs import SqlJobRepository
 from vidintel.infrastructure.database.mapping import changes_of
+from vidintel.infrastructure.database.outbox import SqlOutbox
 from vidintel.infrastructure.database.results import SqlEvidenceRepository, SqlObjectDeletions, SqlResultRepository
 from vidintel.infrastructure.database.segments import SqlSegmentRepository
 from vidintel.infrastructure.database.tracks import SqlTrackRepository
@@ -81,6 +83,10 @@ class SqlUnitOfWork:
     @property
     def work_queue(self) -> WorkQueue:
         return SqlWorkQueue(self._session)
+
+    @property
+    def outbox(self) -> Outbox:
+        return SqlOutbox(self._session)
 
     async def __aenter__(self) -> Self:
         return self

@@ -1,0 +1,81 @@
+"""However a job ends, its end is told once; and once more when a person has it tried again."""
+
+from tests.factories import NOW, make_job
+from tests.unit.application.world import POLICY, World, principal, value_of
+from vidintel.domain.analysis import AnalysisJob, JobStatus
+from vidintel.domain.errors import UnreadableVideo
+from vidintel.domain.events import JobEvent, JobEventKind
+
+
+async def told(world: World, job: AnalysisJob) -> list[tuple[int, JobEventKind]]:
+    async with world.database.unit_of_work() as uow:
+        return [(event.epoch, event.kind) for event in await uow.outbox.of_job(job.tenant_id, job.id)]
+
+
+def break_the_video() -> None:
+    raise UnreadableVideo("It cannot be decoded.")
+
+
+async def test_a_job_that_is_under_way_has_nothing_to_tell() -> None:
+    world = World()
+    job = await world.planned()
+
+    assert await told(world, job) == []
+
+
+async def test_success_is_told() -> None:
+    world = World()
+    job = (await world.registered()).job.job
+    await world.work_off()
+
+    assert await told(world, job) == [(1, JobEventKind.SUCCEEDED)]
+
+
+async def test_being_cancelled_is_told() -> None:
+    world = World()
+    job = await world.planned()
+    value_of(await world.cancel(principal(), job.id))
+    await world.work_off()
+
+    assert await told(world, job) == [(1, JobEventKind.CANCELLED)]
+
+
+async def test_a_failure_is_told_and_so_is_the_end_of_the_retry() -> None:
+    world = World()
+    world.media.on_plan = break_the_video
+    job = (await world.registered()).job.job
+    await world.work_off()
+    assert await told(world, job) == [(1, JobEventKind.FAILED)]
+
+    world.media.on_plan = lambda: None
+    value_of(await world.retry(principal(), job.id))
+    await world.work_off()
+
+    assert await told(world, job) == [(1, JobEventKind.FAILED), (2, JobEventKind.SUCCEEDED)]
+
+
+async def test_giving_up_work_whose_worker_dies_each_time_is_told() -> None:
+    world = World()
+    job = await world.planned()
+    for _ in range(POLICY.max_attempts):
+        async with world.database.unit_of_work() as uow:
+            segment = (await world.segments())[0]
+            segment.claim("doomed", world.clock.now(), world.rules.lease)
+            await uow.segments.save(segment)
+            await uow.commit()
+        world.clock.advance(3600)
+        assert await world.reclaim() == 1
+
+    assert await told(world, job) == [(1, JobEventKind.FAILED)]
+
+
+def test_the_event_of_one_end_is_always_the_same_one() -> None:
+    job = make_job(status=JobStatus.FAILED)
+    first = JobEvent.ended(job, NOW)
+    assert first == JobEvent.ended(job, NOW)
+    assert first.payload["failure"] == {"code": "unreadable_video", "detail": "The video cannot be decoded."}
+
+    job.retry(NOW)
+    job.cancel(NOW)
+
+    assert JobEvent.ended(job, NOW).id != first.id
