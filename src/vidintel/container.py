@@ -15,7 +15,7 @@ from vidintel.application.dispatching import CollectGarbage, DispatchWork, Recla
 from vidintel.application.evidence import OpenPicture, TakePictures
 from vidintel.application.finishing import FinishJob
 from vidintel.application.holding import WorkerIdentity
-from vidintel.application.ports import MediaLimits, VideoReads
+from vidintel.application.ports import MediaLimits, NoTracing, Tracing, VideoReads
 from vidintel.application.processing import PlanJob, RunSegment
 from vidintel.application.queries import (
     CheckReadiness,
@@ -41,6 +41,7 @@ from vidintel.infrastructure.database.bell import PostgresWorkBell
 from vidintel.infrastructure.database.engine import check_database, create_engine, create_session_factory
 from vidintel.infrastructure.database.reads import SqlReportDocuments, StoredVideoReads, create_read_engine
 from vidintel.infrastructure.database.unit_of_work import SqlUnitOfWork
+from vidintel.infrastructure.database.work_contexts import SqlWorkContexts, current_cause
 from vidintel.infrastructure.inference.detectors import LoadedDetectors
 from vidintel.infrastructure.inference.registry import DirectoryModelRegistry
 from vidintel.infrastructure.live_settings import LiveSettings
@@ -49,7 +50,7 @@ from vidintel.infrastructure.media.colours import HsvColourMeter
 from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
 from vidintel.infrastructure.media.evidence import PyAvEvidenceCamera
 from vidintel.infrastructure.media.rendering import SubprocessFrameRenderer
-from vidintel.infrastructure.metrics.collectors import PoolCollector
+from vidintel.infrastructure.metrics.collectors import BreakerCollector, CacheCollector, PoolCollector
 from vidintel.infrastructure.metrics.exposition import Exposition, create_registry
 from vidintel.infrastructure.metrics.queue import QueueSampler
 from vidintel.infrastructure.metrics.telemetry import PrometheusTelemetry
@@ -60,7 +61,15 @@ from vidintel.infrastructure.tracking import MotionTracker
 from vidintel.presentation.failure import CannotRun
 from vidintel.presentation.http.dependencies import HttpServices
 from vidintel.presentation.worker import WorkerServices
-from vidintel.settings import AuthSettings, CacheSettings, LimitSettings, RedisSettings, Settings, WorkSettings
+from vidintel.settings import (
+    AuthSettings,
+    CacheSettings,
+    LimitSettings,
+    RedisSettings,
+    Settings,
+    TracingSettings,
+    WorkSettings,
+)
 
 
 def _work_rules(work: WorkSettings) -> WorkRules:
@@ -100,6 +109,21 @@ def _video_reads(engine: AsyncEngine, changes: Changes, counted: CountedCaches, 
     return CachedVideoReads(stored, changes, counted, entries=cache.entries, ttl_s=cache.ttl_s)
 
 
+def _tracing(settings: TracingSettings) -> Tracing:
+    if settings.endpoint is None:
+        return NoTracing()
+    try:
+        from vidintel.infrastructure.tracing import OpenTelemetryTracing, exporting
+    except ImportError as error:
+        raise CannotRun(f"Traces need OpenTelemetry ({error}): pip install 'vidintel[otel]'.") from error
+    return OpenTelemetryTracing(
+        exporting(settings.endpoint),
+        service="vidintel",
+        version=version("vidintel"),
+        sample_ratio=settings.sample_ratio,
+    )
+
+
 def _die() -> None:
     """End this process at once: its supervisor starts another, which frees what this one held."""
     os._exit(os.EX_SOFTWARE)
@@ -125,25 +149,34 @@ class Container(containers.DeclarativeContainer):
     changes = providers.Singleton(Changes)
     cache_statistics = providers.Singleton(CountedCaches)
     news = providers.Singleton(PostgresNews, database_url, changes)
-    uow = providers.Factory(SqlUnitOfWork, sessions, changes.provided.note)
+    tracing = providers.Singleton(_tracing, settings.provided.tracing)
+    cause = providers.Callable(current_cause, tracing)
+    uow = providers.Factory(SqlUnitOfWork, sessions, changes.provided.note, cause=cause.provider)
     read_engine = providers.Singleton(create_read_engine, database_url, settings.provided.database)
     video_reads = providers.Singleton(_video_reads, read_engine, changes, cache_statistics, settings.provided.cache)
     bell = providers.Singleton(PostgresWorkBell, database_url)
     metrics_registry = providers.Singleton(create_registry, version("vidintel"))
     telemetry = providers.Singleton(PrometheusTelemetry, metrics_registry)
+    circuits = providers.Singleton(CircuitBreakers, settings.provided.circuit, settings.provided.redis)
     exposition = providers.Singleton(
         Exposition,
         metrics_registry,
         samplers=providers.List(providers.Factory(QueueSampler, engine, metrics_registry)),
-        collectors=providers.List(providers.Factory(PoolCollector, engine)),
+        collectors=providers.List(
+            providers.Factory(PoolCollector, providers.List(engine, read_engine)),
+            providers.Factory(BreakerCollector, circuits.provided.states),
+            providers.Factory(CacheCollector, cache_statistics),
+        ),
     )
-    circuits = providers.Singleton(CircuitBreakers, settings.provided.circuit, settings.provided.redis)
     storage = providers.Singleton(create_storage, settings, circuits)
     registry = providers.Singleton(
         DirectoryModelRegistry.serving, settings.provided.analysis.model, settings.provided.analysis.models_dir
     )
     detectors = providers.Singleton(
-        LoadedDetectors, registry, cache_dir=providers.Callable(lambda s: s.data_dir / "model-cache", settings)
+        LoadedDetectors,
+        registry,
+        cache_dir=providers.Callable(lambda s: s.data_dir / "model-cache", settings),
+        telemetry=telemetry,
     )
     decoder = providers.Singleton(PyAvVideoDecoder)
     meter = providers.Singleton(HsvColourMeter)
@@ -197,6 +230,7 @@ class Container(containers.DeclarativeContainer):
         verifier=verifier,
         clock=clock,
         meter=telemetry,
+        tracing=tracing,
         expose_metrics=exposition,
         http=settings.provided.http,
         metrics=settings.provided.metrics,
@@ -231,11 +265,14 @@ class Container(containers.DeclarativeContainer):
             rules,
             segment_s=settings.provided.analysis.segment_s,
             limits=media_limits.provider,
+            telemetry=telemetry,
         ),
         run_segment=providers.Factory(
-            RunSegment, uow.provider, storage, decoder, detectors, meter, gauge, clock, identity, rules
+            RunSegment, uow.provider, storage, decoder, detectors, meter, gauge, clock, identity, rules, telemetry
         ),
-        finish_job=providers.Factory(FinishJob, uow.provider, tracker.provider, take_pictures, clock, identity, rules),
+        finish_job=providers.Factory(
+            FinishJob, uow.provider, tracker.provider, take_pictures, clock, identity, rules, telemetry
+        ),
         dispatch=providers.Factory(
             DispatchWork,
             uow.provider,
@@ -244,8 +281,13 @@ class Container(containers.DeclarativeContainer):
             concurrency=settings.provided.work.concurrency,
             redispatch=providers.Callable(lambda work: timedelta(seconds=work.redispatch_s), settings.provided.work),
         ),
-        reclaim=providers.Factory(ReclaimWork, uow.provider, clock, providers.Callable(_retry, settings.provided.work)),
+        reclaim=providers.Factory(
+            ReclaimWork, uow.provider, clock, providers.Callable(_retry, settings.provided.work), telemetry
+        ),
         collect_garbage=providers.Factory(CollectGarbage, uow.provider, storage, clock),
         settings=settings.provided.work,
+        telemetry=telemetry,
+        tracing=tracing,
+        contexts=providers.Singleton(SqlWorkContexts, engine),
         die=providers.Object(_die),
     )

@@ -4,8 +4,10 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from uuid import UUID
 
 from tests.unit.application.world import World
+from vidintel.application.ports import SILENT, NoTracing, WorkContext
 from vidintel.application.result import Ok
 from vidintel.presentation.worker import WorkerProcess, WorkerServices
 from vidintel.settings import WorkSettings
@@ -28,6 +30,11 @@ class SilentBell:
         await asyncio.sleep(timeout_s)
 
 
+class NoContexts:
+    async def of(self, work_id: UUID) -> WorkContext | None:
+        return None
+
+
 def services_of(world: World, settings: WorkSettings) -> WorkerServices:
     return WorkerServices(
         identity=world.worker,
@@ -40,6 +47,9 @@ def services_of(world: World, settings: WorkSettings) -> WorkerServices:
         reclaim=world.reclaim,
         collect_garbage=world.collect_garbage,
         settings=settings,
+        telemetry=SILENT,
+        tracing=NoTracing(),
+        contexts=NoContexts(),
         die=lambda: None,
     )
 

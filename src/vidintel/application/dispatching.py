@@ -7,9 +7,17 @@ from uuid import UUID
 import structlog
 
 from vidintel.application.failing import WORKER_DIED, fail_job
-from vidintel.application.ports import Clock, Doorbell, ObjectStorage, UnitOfWorkFactory
+from vidintel.application.ports import (
+    SILENT,
+    Clock,
+    Doorbell,
+    ObjectStorage,
+    SegmentOutcome,
+    Telemetry,
+    UnitOfWorkFactory,
+)
 from vidintel.application.stages import lock_video_and_job
-from vidintel.domain.analysis import AnalysisJob
+from vidintel.domain.analysis import AnalysisJob, JobStatus
 from vidintel.domain.errors import DomainError, LeaseLost, ServiceUnavailable
 from vidintel.domain.identity import TenantId
 from vidintel.domain.segment import Segment
@@ -65,10 +73,11 @@ class DispatchWork:
 class ReclaimWork:
     """Free what dead workers held: leases that ran out, or all that an owner known to be ``gone`` holds."""
 
-    def __init__(self, uow: UnitOfWorkFactory, clock: Clock, retry: RetryPolicy) -> None:
+    def __init__(self, uow: UnitOfWorkFactory, clock: Clock, retry: RetryPolicy, telemetry: Telemetry = SILENT) -> None:
         self._uow = uow
         self._clock = clock
         self._retry = retry
+        self._telemetry = telemetry
 
     async def __call__(self, *, gone: str | None = None) -> int:
         """Returns how many pieces of work were freed or failed."""
@@ -103,12 +112,16 @@ class ReclaimWork:
     async def _reclaim_job(self, found: AnalysisJob, now: datetime, gone: str | None) -> None:
         async with self._uow() as uow:
             video, job = await lock_video_and_job(uow, found)
-            if job.expire(now, self._retry, gone=gone):
+            lives = job.expire(now, self._retry, gone=gone)
+            if lives:
                 await uow.jobs.save(job)
             else:
                 await fail_job(uow, video, job, WORKER_DIED, now)
             await uow.ring()
             await uow.commit()
+        self._telemetry.lease_expired("job")
+        if not lives:
+            self._telemetry.job_ended(JobStatus.FAILED)
 
     async def _reclaim_segment(self, found: Segment, now: datetime, gone: str | None) -> None:
         async with self._uow() as uow:
@@ -121,10 +134,15 @@ class ReclaimWork:
                 raise LeaseLost("The segment was deleted.")
             lives = segment.expire(WORKER_DIED, now, self._retry, gone=gone)
             await uow.segments.save(segment)
-            if not lives and not job.status.is_final:
+            fails = not lives and not job.status.is_final
+            if fails:
                 await fail_job(uow, video, job, WORKER_DIED, now)
             await uow.ring()
             await uow.commit()
+        self._telemetry.lease_expired("segment")
+        self._telemetry.segment_ended(SegmentOutcome.RETRIED if lives else SegmentOutcome.DEAD)
+        if fails:
+            self._telemetry.job_ended(JobStatus.FAILED)
 
 
 class CollectGarbage:

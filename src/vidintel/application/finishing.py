@@ -8,10 +8,10 @@ from dataclasses import asdict
 from vidintel.application.evidence import Album, TakePictures, evidence_result, orders_for
 from vidintel.application.following import Followed, VideoFollowing
 from vidintel.application.holding import Hold, WorkerIdentity
-from vidintel.application.ports import Clock, TrackerFactory, UnitOfWork, UnitOfWorkFactory
+from vidintel.application.ports import SILENT, Clock, Telemetry, TrackerFactory, UnitOfWork, UnitOfWorkFactory
 from vidintel.application.result import as_result
 from vidintel.application.stages import StageHolder, WorkRules, lock_video_and_job
-from vidintel.domain.analysis import AnalysisJob, JobId, JobStage
+from vidintel.domain.analysis import AnalysisJob, JobId, JobStage, JobStatus
 from vidintel.domain.detection import FrameDetections
 from vidintel.domain.events import JobEvent
 from vidintel.domain.shots import METHOD, shot_changes
@@ -35,18 +35,21 @@ class FinishJob:
         clock: Clock,
         worker: WorkerIdentity,
         rules: WorkRules,
+        telemetry: Telemetry = SILENT,
     ) -> None:
         self._uow = uow
         self._new_tracker = new_tracker
         self._take_pictures = take_pictures
         self._clock = clock
-        self._stage = StageHolder(uow, clock, worker, rules)
+        self._stage = StageHolder(uow, clock, worker, rules, telemetry)
+        self._telemetry = telemetry
 
     @as_result
     async def __call__(self, job_id: JobId) -> None:
         video, job, token = await self._stage.claim(job_id, JobStage.FINISH)
         hold = self._stage.new_hold()
         await self._stage.run(job, token, self._finish(video, job, token, hold), hold)
+        self._telemetry.job_ended(JobStatus.SUCCEEDED)
 
     async def _finish(self, video: Video, claimed: AnalysisJob, token: int, hold: Hold) -> None:
         interval_s = claimed.spec.frame_interval_s(video.media.frame_rate if video.media is not None else 0.0)

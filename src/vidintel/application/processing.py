@@ -14,6 +14,7 @@ from uuid import uuid4
 from vidintel.application.failing import PERMANENT, fail_job, passing_failure
 from vidintel.application.holding import Hold, Leaving, WorkerIdentity, insist, run_held
 from vidintel.application.ports import (
+    SILENT,
     ChangeGauge,
     Clock,
     ColourMeter,
@@ -23,6 +24,8 @@ from vidintel.application.ports import (
     MediaLimits,
     MediaPlan,
     ObjectStorage,
+    SegmentOutcome,
+    Telemetry,
     UnitOfWork,
     UnitOfWorkFactory,
     VideoDecoder,
@@ -61,12 +64,13 @@ class PlanJob:
         *,
         segment_s: float,
         limits: Live[MediaLimits],
+        telemetry: Telemetry = SILENT,
     ) -> None:
         self._uow = uow
         self._storage = storage
         self._decoder = decoder
         self._clock = clock
-        self._stage = StageHolder(uow, clock, worker, rules)
+        self._stage = StageHolder(uow, clock, worker, rules, telemetry)
         self._segment_s = segment_s
         self._limits = limits
 
@@ -144,6 +148,7 @@ class RunSegment:
         clock: Clock,
         worker: WorkerIdentity,
         rules: WorkRules,
+        telemetry: Telemetry = SILENT,
     ) -> None:
         self._uow = uow
         self._storage = storage
@@ -154,6 +159,7 @@ class RunSegment:
         self._clock = clock
         self._worker = worker
         self._rules = rules
+        self._telemetry = telemetry
 
     @as_result
     async def __call__(self, segment_id: SegmentId) -> int:
@@ -176,13 +182,16 @@ class RunSegment:
                 heartbeat_s=self._rules.heartbeat_s,
                 stall_s=self._rules.stall_s,
             )
-            return await self._complete(job, segment, token, found, hold.frames_done)
+            stored = await self._complete(job, segment, token, found, hold.frames_done)
         except LeaseLost:
+            self._telemetry.segment_ended(SegmentOutcome.LOST)
             raise
         except (Leaving, asyncio.CancelledError):
+            self._telemetry.segment_ended(SegmentOutcome.HANDED_BACK)
             await asyncio.shield(self._hand_back(segment, token, timedelta(0)))
             raise
         except ServiceUnavailable as error:
+            self._telemetry.segment_ended(SegmentOutcome.HANDED_BACK)
             delay = timedelta(seconds=error.retry_after_s)
             # What is down may be the database itself; once the lease is over, there is nothing left to hand back.
             lease_s = self._rules.lease.total_seconds()
@@ -191,6 +200,10 @@ class RunSegment:
         except Exception as error:
             await self._give_up(job, segment, token, error)
             raise
+        self._telemetry.segment_ended(SegmentOutcome.DONE)
+        for warning in found.warnings:
+            self._telemetry.decode_fault(warning.code)
+        return stored
 
     def _analyse(self, video: Video, job: AnalysisJob, segment: Segment, hold: Hold) -> _Found:
         detector = self._detectors.get(job.model.name)
@@ -218,6 +231,7 @@ class RunSegment:
             for frame in similar.restored(analysed):
                 hold.going_on()
                 hold.frames_done += 1
+                self._telemetry.frame_analysed()
                 if frame.detections:
                     seen.append(frame)
         return _Found(seen, warnings, shots.result(), similar.reused)
@@ -286,6 +300,11 @@ class RunSegment:
             if not lives:
                 await fail_job(uow, video, job, failure, now)
             await uow.commit()
+        self._telemetry.segment_ended(SegmentOutcome.RETRIED if lives else SegmentOutcome.DEAD)
+        if isinstance(error, PERMANENT):
+            self._telemetry.decode_fault(failure.code)
+        if not lives:
+            self._telemetry.job_ended(JobStatus.FAILED)
 
 
 async def _locked_running_job(uow: UnitOfWork, segment: Segment | None) -> AnalysisJob:

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from vidintel.application.failing import PERMANENT, fail_job, passing_failure
 from vidintel.application.holding import Hold, Leaving, WorkerIdentity, insist, run_held
-from vidintel.application.ports import Clock, UnitOfWork, UnitOfWorkFactory
-from vidintel.domain.analysis import AnalysisJob, JobId, JobStage
+from vidintel.application.ports import SILENT, Clock, Telemetry, UnitOfWork, UnitOfWorkFactory
+from vidintel.domain.analysis import AnalysisJob, JobId, JobStage, JobStatus
 from vidintel.domain.errors import LeaseLost, ServiceUnavailable
 from vidintel.domain.video import Failure, Video, VideoStatus
 from vidintel.domain.work import RetryPolicy
@@ -27,11 +27,19 @@ class WorkRules:
 class StageHolder:
     """Claiming, holding and giving up a stage (plan or finish) of a job as a whole."""
 
-    def __init__(self, uow: UnitOfWorkFactory, clock: Clock, worker: WorkerIdentity, rules: WorkRules) -> None:
+    def __init__(
+        self,
+        uow: UnitOfWorkFactory,
+        clock: Clock,
+        worker: WorkerIdentity,
+        rules: WorkRules,
+        telemetry: Telemetry = SILENT,
+    ) -> None:
         self._uow = uow
         self._clock = clock
         self._worker = worker
         self._rules = rules
+        self._telemetry = telemetry
 
     async def claim(self, job_id: JobId, stage: JobStage) -> tuple[Video, AnalysisJob, int]:
         now = self._clock.now()
@@ -96,11 +104,16 @@ class StageHolder:
             video, job = await lock_video_and_job(uow, claimed)
             job.work.require(token)
             failure = Failure.of(error) if isinstance(error, PERMANENT) else passing_failure(error)
-            if isinstance(error, PERMANENT) or not job.retry_later(token, now, self._rules.retry):
-                await fail_job(uow, video, job, failure, now)
-            else:
+            lives = not isinstance(error, PERMANENT) and job.retry_later(token, now, self._rules.retry)
+            if lives:
                 await uow.jobs.save(job)
+            else:
+                await fail_job(uow, video, job, failure, now)
             await uow.commit()
+        if isinstance(error, PERMANENT):
+            self._telemetry.decode_fault(failure.code)
+        if not lives:
+            self._telemetry.job_ended(JobStatus.FAILED)
 
 
 async def lock_video_and_job(uow: UnitOfWork, found: AnalysisJob) -> tuple[Video, AnalysisJob]:

@@ -111,6 +111,7 @@ async def _work(container: Container, configuration: Configuration, with_parent:
     finally:
         if with_parent:
             transport.close()
+        container.tracing().close()
         await container.engine().dispose()
 
 
@@ -168,6 +169,7 @@ def _listen(container: Container, configuration: Configuration, listener: socket
                 yield
         finally:
             container.renderer().close()
+            container.tracing().close()
             await container.read_engine().dispose()
             await container.engine().dispose()
 

@@ -15,7 +15,7 @@ import structlog
 from vidintel.application.dispatching import CollectGarbage, DispatchWork, ReclaimWork
 from vidintel.application.finishing import FinishJob
 from vidintel.application.holding import Leaving, Stalled, WorkerIdentity
-from vidintel.application.ports import WorkBell
+from vidintel.application.ports import Telemetry, Tracing, WorkBell, WorkContext, WorkContexts
 from vidintel.application.processing import PlanJob, RunSegment
 from vidintel.application.result import Err, Ok, Result
 from vidintel.domain.analysis import JobId
@@ -57,6 +57,9 @@ class WorkerServices:
     reclaim: ReclaimWork
     collect_garbage: CollectGarbage
     settings: WorkSettings
+    telemetry: Telemetry
+    tracing: Tracing
+    contexts: WorkContexts
     die: Callable[[], None]
 
 
@@ -152,26 +155,52 @@ class WorkerProcess:
         self._loop.call_soon_threadsafe(self._more_room.set)
 
     async def _run(self, task: str, subject: str, use_case: Callable[[], Awaitable[Result[object]]]) -> None:
-        started = time.perf_counter()
-        log = _log.bind(task=task, id=subject)
+        context = await self._services.contexts.of(UUID(subject))
+        parent = None if context is None else context.cause.traceparent
+        ids = _ids(task, subject, context)
+        with structlog.contextvars.bound_contextvars(**ids), self._services.tracing.span(task, parent=parent) as span:
+            span.describe(task, {f"vidintel.{name}": value for name, value in ids.items()})
+            started = time.perf_counter()
+            outcome = await self._outcome(use_case, started)
+            self._services.telemetry.task_ended(task, outcome, time.perf_counter() - started)
+        if outcome == "stalled":
+            # Its thread hangs in native code and would keep a place, and the process, for ever.
+            self._services.die()
+
+    async def _outcome(self, use_case: Callable[[], Awaitable[Result[object]]], started: float) -> str:
+        """Run it, write its one line, and say in a word how it went."""
         try:
             result = await use_case()
         except Leaving:
-            log.info("task.handed_back")
-            return
+            _log.info("task.handed_back")
+            return "handed_back"
         except Stalled:
-            # Its thread hangs in native code and would keep a place, and the process, for ever.
-            log.error("task.stalled")
-            self._services.die()
-            return
-        except Exception:
-            log.exception("task.crashed")
-            return
+            _log.error("task.stalled")
+            return "stalled"
+        except Exception:  # noqa: BLE001 - work that goes wrong must not end the worker
+            _log.exception("task.crashed")
+            return "crashed"
         duration_ms = round((time.perf_counter() - started) * 1000, 1)
         match result:
             case Ok(value):
-                log.info("task.completed", duration_ms=duration_ms, value=value)
+                _log.info("task.completed", duration_ms=duration_ms, value=value)
+                return "completed"
             case Err(LeaseLost() as error):
-                log.info("task.skipped", duration_ms=duration_ms, reason=error.detail)
+                _log.info("task.skipped", duration_ms=duration_ms, reason=error.detail)
+                return "skipped"
             case Err(error):
-                log.warning("task.failed", duration_ms=duration_ms, code=error.code, reason=error.detail)
+                _log.warning("task.failed", duration_ms=duration_ms, code=error.code, reason=error.detail)
+                return "failed"
+
+
+def _ids(task: str, subject: str, context: WorkContext | None) -> dict[str, str]:
+    """What every line says that is written about this piece of work."""
+    ids = {"task": task, "id": subject}
+    if context is None:
+        return ids
+    ids |= {"tenant": str(context.tenant_id), "video": str(context.video_id), "job": str(context.job_id)}
+    if subject != ids["job"]:
+        ids["segment"] = subject
+    if context.cause.request_id is not None:
+        ids["request_id"] = context.cause.request_id
+    return ids

@@ -14,7 +14,7 @@ from vidintel.application.dispatching import CollectGarbage, DispatchWork, Recla
 from vidintel.application.evidence import TakePictures
 from vidintel.application.finishing import FinishJob
 from vidintel.application.holding import WorkerIdentity
-from vidintel.application.ports import DueWork, Frame, Image, MediaLimits, MediaPlan, ModelInfo
+from vidintel.application.ports import SILENT, DueWork, Frame, Image, MediaLimits, MediaPlan, ModelInfo, Telemetry
 from vidintel.application.processing import PlanJob, RunSegment
 from vidintel.application.result import Err, Ok, Result
 from vidintel.application.specs import SpecResolver
@@ -193,6 +193,7 @@ class World:
 
     segment_s: float = 10.0
     registry: Registry = field(default_factory=Registry)
+    telemetry: Telemetry = SILENT
     camera: FakeCamera = field(default_factory=FakeCamera)
 
     def __post_init__(self) -> None:
@@ -213,19 +214,29 @@ class World:
             self.rules,
             segment_s=self.segment_s,
             limits=lambda: limits,
+            telemetry=self.telemetry,
         )
         self.run = RunSegment(
-            uow, self.storage, self.media, self.media, CornerMeter(), CornerGauge(), clock, self.worker, self.rules
+            uow,
+            self.storage,
+            self.media,
+            self.media,
+            CornerMeter(),
+            CornerGauge(),
+            clock,
+            self.worker,
+            self.rules,
+            self.telemetry,
         )
         self.finish = self.finishing_with(MotionTracker)
         self.dispatch = DispatchWork(uow, self.doorbell, clock, concurrency=2, redispatch=timedelta(seconds=10))
-        self.reclaim = ReclaimWork(uow, clock, POLICY)
+        self.reclaim = ReclaimWork(uow, clock, POLICY, self.telemetry)
         self.collect_garbage = CollectGarbage(uow, self.storage, clock)
 
     def finishing_with(self, new_tracker: Any) -> FinishJob:
         uow = self.database.unit_of_work
         pictures = TakePictures(uow, self.storage, self.camera, self.clock, stall_s=self.rules.stall_s)
-        return FinishJob(uow, new_tracker, pictures, self.clock, self.worker, self.rules)
+        return FinishJob(uow, new_tracker, pictures, self.clock, self.worker, self.rules, self.telemetry)
 
     async def registered(self) -> RegisteredVideo:
         return value_of(await self.register(principal(), Incoming()))

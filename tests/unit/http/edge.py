@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 from prometheus_client import CollectorRegistry
 
+from vidintel.application.ports import NoTracing, Tracing
 from vidintel.application.result import Err, Ok
 from vidintel.domain.errors import AuthenticationError, DomainError
 from vidintel.domain.identity import Principal, Role, TenantId, UserId
@@ -67,6 +68,7 @@ class Edge:
     calls: list[tuple[str, tuple[Any, ...]]] = field(default_factory=list)
     http: HttpSettings = field(default_factory=HttpSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
+    tracing: Tracing = field(default_factory=NoTracing)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
@@ -79,6 +81,7 @@ class Edge:
             "verifier": ReadableTokens(),
             "clock": FixedClock(),
             "meter": self.telemetry,
+            "tracing": self.tracing,
             "expose_metrics": self._exposition,
             "metrics": self.metrics,
             "http": self.http,

@@ -59,6 +59,7 @@ async def test_a_request_is_one_line_in_the_log(edge: Edge) -> None:
         "bytes": len(response.content),
         "tenant": "org_acme",
         "user": "user_alice",
+        "video": str(VIDEO_ID),
         "request_id": "abc",
     }
 

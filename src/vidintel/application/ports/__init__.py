@@ -39,12 +39,24 @@ from vidintel.application.ports.persistence import (
 )
 from vidintel.application.ports.reads import CacheStatistics, JobReport, VideoReads, VideoReport
 from vidintel.application.ports.storage import ObjectStorage
-from vidintel.application.ports.telemetry import SILENT, SegmentOutcome, SilentTelemetry, Telemetry
+from vidintel.application.ports.telemetry import (
+    SILENT,
+    Cause,
+    NoTracing,
+    SegmentOutcome,
+    SilentTelemetry,
+    Span,
+    Telemetry,
+    Tracing,
+    WorkContext,
+    WorkContexts,
+)
 from vidintel.application.ports.work import Clock, Doorbell, DueWork, WorkBell
 
 __all__ = [
     "SILENT",
     "CacheStatistics",
+    "Cause",
     "ChangeGauge",
     "CircuitState",
     "Clock",
@@ -70,6 +82,7 @@ __all__ = [
     "MediaPlan",
     "ModelInfo",
     "ModelRegistry",
+    "NoTracing",
     "ObjectDeletions",
     "ObjectStorage",
     "Outbox",
@@ -79,8 +92,10 @@ __all__ = [
     "SegmentOutcome",
     "SegmentRepository",
     "SilentTelemetry",
+    "Span",
     "Telemetry",
     "TokenVerifier",
+    "Tracing",
     "TrackFilter",
     "TrackRepository",
     "Tracker",
@@ -93,5 +108,7 @@ __all__ = [
     "VideoReport",
     "VideoRepository",
     "WorkBell",
+    "WorkContext",
+    "WorkContexts",
     "WorkQueue",
 ]

@@ -1,9 +1,15 @@
-"""What is worth counting, told as it happens. Never says whose it was: tenants and ids belong into the log."""
+"""What is worth counting, told as it happens, without names; and where work belongs, for logs and traces."""
 
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, Protocol
+from uuid import UUID
 
-from vidintel.domain.analysis import JobStatus
+from vidintel.domain.analysis import JobId, JobStatus
+from vidintel.domain.identity import TenantId
+from vidintel.domain.video import VideoId
 
 
 class SegmentOutcome(StrEnum):
@@ -22,7 +28,7 @@ class Telemetry(Protocol):
     def segment_ended(self, outcome: SegmentOutcome) -> None: ...
 
     def job_ended(self, status: JobStatus) -> None:
-        """A job came to a final status by the work done here."""
+        """A job succeeded or failed."""
         ...
 
     def frame_analysed(self) -> None: ...
@@ -46,6 +52,55 @@ class Telemetry(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What made us do it: the id of the request, and its place in a trace (W3C's ``traceparent``)."""
+
+    request_id: str | None = None
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkContext:
+    """Whose work it is and what caused it, for logs and traces."""
+
+    tenant_id: TenantId
+    video_id: VideoId
+    job_id: JobId
+    cause: Cause
+
+
+class WorkContexts(Protocol):
+    async def of(self, work_id: UUID) -> WorkContext | None:
+        """The context of a job, or of a segment. Never raises for a database that is down: nothing is known then."""
+        ...
+
+
+class Span(Protocol):
+    def describe(self, name: str, attributes: Mapping[str, str]) -> None:
+        """Call it by another name, now that more is known."""
+        ...
+
+
+class Tracing(Protocol):
+    """Spans of one trace, from the request to the last segment."""
+
+    def span(self, name: str, *, parent: str | None = None) -> AbstractContextManager[Span]:
+        """A span for as long as the block lasts, below ``parent`` (a ``traceparent``) when that is given.
+
+        An exception that leaves the block is noted. Log lines in the block name the trace.
+        """
+        ...
+
+    def traceparent(self) -> str | None:
+        """The current span, for handing on; ``None`` outside a trace."""
+        ...
+
+    def close(self) -> None:
+        """Hand over what is finished. Nothing is traced after that."""
+        ...
+
+
 class SilentTelemetry:
     """Counts nothing: for tests, and for commands that end before anybody could ask."""
 
@@ -66,4 +121,21 @@ class SilentTelemetry:
     def settings_reloaded(self, *, accepted: bool) -> None: ...
 
 
+class NoTracing:
+    """No traces."""
+
+    def span(self, *_: object, **__: object) -> AbstractContextManager[Span]:
+        return nullcontext(_NO_SPAN)
+
+    def traceparent(self) -> str | None:
+        return None
+
+    def close(self) -> None: ...
+
+
+class _NoSpan:
+    def describe(self, name: str, attributes: Mapping[str, str]) -> None: ...
+
+
+_NO_SPAN = _NoSpan()
 SILENT: Telemetry = SilentTelemetry()

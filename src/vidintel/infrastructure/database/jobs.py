@@ -1,6 +1,6 @@
 """Jobs in PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, and_, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from vidintel.application.ports import JobProgress, Page
+from vidintel.application.ports import Cause, JobProgress, Page
 from vidintel.domain.analysis import AnalysisJob, AnalysisSpec, JobId, JobStage, JobStatus, ModelRef
 from vidintel.domain.errors import JobNotFound
 from vidintel.domain.geometry import Line, Point, Zone
@@ -28,12 +28,13 @@ from vidintel.infrastructure.database.tables import jobs, segments
 
 
 class SqlJobRepository:
-    def __init__(self, session: AsyncSession) -> None:
+    def __init__(self, session: AsyncSession, cause: Callable[[], Cause] = Cause) -> None:
         self._session = session
+        self._cause = cause
 
     async def add(self, job: AnalysisJob) -> None:
         with domain_errors():
-            await self._session.execute(insert(jobs).values(_to_row(job)))
+            await self._session.execute(insert(jobs).values(_to_row(job) | asdict(self._cause())))
         note_change(self._session, job.video_id)
 
     async def get(self, tenant_id: TenantId, job_id: JobId) -> AnalysisJob | None:

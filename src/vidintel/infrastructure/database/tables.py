@@ -113,6 +113,9 @@ jobs = Table(
     Column("model_name", Text, nullable=False),
     Column("model_version", Text, nullable=False),
     Column("model_sha256", Text, nullable=False),
+    # What caused it, for logs and traces: written with the job, no part of the entity.
+    Column("request_id", Text),
+    Column("traceparent", Text),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("status", Text, nullable=False),
     Column("stage", Text, nullable=False),

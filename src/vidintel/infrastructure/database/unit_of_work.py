@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from vidintel.application.ports import (
+    Cause,
     DetectionRepository,
     EvidenceRepository,
     JobRepository,
@@ -39,14 +40,19 @@ class SqlUnitOfWork:
 
     A server that is not there (any more) leaves the block as `ServiceUnavailable`. ``changed`` is told, as soon as a
     commit has ended, of each video that it changed, for what this process itself keeps; others hear of it from the
-    database.
+    database. New jobs are stored with their ``cause``.
     """
 
     def __init__(
-        self, sessions: async_sessionmaker[AsyncSession], changed: Callable[[VideoId], None] | None = None
+        self,
+        sessions: async_sessionmaker[AsyncSession],
+        changed: Callable[[VideoId], None] | None = None,
+        *,
+        cause: Callable[[], Cause] = Cause,
     ) -> None:
         self._session = sessions()
         self._changed = changed
+        self._cause = cause
 
     @property
     def videos(self) -> VideoRepository:
@@ -54,7 +60,7 @@ class SqlUnitOfWork:
 
     @property
     def jobs(self) -> JobRepository:
-        return SqlJobRepository(self._session)
+        return SqlJobRepository(self._session, self._cause)
 
     @property
     def segments(self) -> SegmentRepository:

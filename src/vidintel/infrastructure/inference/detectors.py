@@ -3,7 +3,7 @@
 from pathlib import Path
 from threading import Lock
 
-from vidintel.application.ports import Detector
+from vidintel.application.ports import SILENT, Detector, Telemetry
 from vidintel.domain.analysis import ModelRef
 from vidintel.infrastructure.inference.openvino import DEFAULT_PRECISION, OpenVinoDetector, Precision
 from vidintel.infrastructure.inference.registry import DirectoryModelRegistry, StoredModel
@@ -22,10 +22,12 @@ class LoadedDetectors:
         cache_dir: Path | None = None,
         *,
         precision: Precision = DEFAULT_PRECISION,
+        telemetry: Telemetry = SILENT,
     ) -> None:
         self._registry = registry
         self._cache_dir = cache_dir
         self._precision: Precision = precision
+        self._telemetry = telemetry
         self._loaded: dict[ModelRef, Detector] = {}
         self._lock = Lock()
 
@@ -41,5 +43,11 @@ class LoadedDetectors:
     def _load(self, model: StoredModel) -> Detector:
         if model.info.runtime == "ultralytics":
             settings_dir = self._cache_dir and self._cache_dir / "ultralytics"
-            return UltralyticsDetector(model.info, model.network, settings_dir=settings_dir)
-        return OpenVinoDetector(model.info, model.network, cache_dir=self._cache_dir, precision=self._precision)
+            return UltralyticsDetector(model.info, model.network, settings_dir=settings_dir, telemetry=self._telemetry)
+        return OpenVinoDetector(
+            model.info,
+            model.network,
+            cache_dir=self._cache_dir,
+            precision=self._precision,
+            telemetry=self._telemetry,
+        )

@@ -19,7 +19,7 @@ from openvino import properties
 from openvino.preprocess import ColorFormat, PrePostProcessor
 from openvino.properties import hint
 
-from vidintel.application.ports import Frame, ModelInfo
+from vidintel.application.ports import SILENT, Frame, ModelInfo, Telemetry
 from vidintel.domain.detection import FrameDetections
 from vidintel.domain.errors import ModelUnusable
 from vidintel.infrastructure.inference.yolov8 import Letterbox, Suppression, class_numbers, detections_of
@@ -42,9 +42,16 @@ class OpenVinoDetector:
     """
 
     def __init__(
-        self, info: ModelInfo, network: Path, *, cache_dir: Path | None = None, precision: Precision = DEFAULT_PRECISION
+        self,
+        info: ModelInfo,
+        network: Path,
+        *,
+        cache_dir: Path | None = None,
+        precision: Precision = DEFAULT_PRECISION,
+        telemetry: Telemetry = SILENT,
     ) -> None:
         self._info = info
+        self._telemetry = telemetry
         self._network = network
         self._core = ov.Core()
         self._options: dict[str, object] = {
@@ -74,7 +81,8 @@ class OpenVinoDetector:
         for shape, group in groupby(frames, key=lambda frame: frame.image.shape[:2]):
             letterbox = Letterbox.fit((shape[0], shape[1]), self._info.input_size, tight=self._is_dynamic)
             with _Pipeline(self._compile(letterbox.canvas), letterbox) as pipeline:
-                for frame, output in pipeline.run(group):
+                for frame, output, duration_s in pipeline.run(group):
+                    self._telemetry.frame_inferred(duration_s)
                     detections = detections_of(output, letterbox, suppression, self._info.labels)
                     yield FrameDetections(frame.index, frame.time_s, detections)
 
@@ -149,8 +157,8 @@ class _Pipeline:
         for _frame, request in self._busy:
             request.wait()
 
-    def run(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, NDArray[np.float32]]]:
-        """Each frame with the network's output, which is good until the next one is asked for."""
+    def run(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, NDArray[np.float32], float]]:
+        """Each frame with the network's output, which is good until the next one is asked for, and how long it took."""
         for frame in frames:
             if not self._idle:
                 yield from self._finish_oldest()
@@ -161,9 +169,9 @@ class _Pipeline:
         while self._busy:
             yield from self._finish_oldest()
 
-    def _finish_oldest(self) -> Iterator[tuple[Frame, NDArray[np.float32]]]:
+    def _finish_oldest(self) -> Iterator[tuple[Frame, NDArray[np.float32], float]]:
         frame, request = self._busy[0]
         request.wait()
-        yield frame, request.get_output_tensor().data[0]
+        yield frame, request.get_output_tensor().data[0], request.latency / 1000
         self._busy.popleft()
         self._idle.append(request)

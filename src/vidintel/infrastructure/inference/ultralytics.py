@@ -8,6 +8,7 @@ Ultralytics is AGPL-3.0 and large, hence an extra; it is imported when the first
 """
 
 import os
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vidintel.application.ports import Frame, Image, ModelInfo
+from vidintel.application.ports import SILENT, Frame, Image, ModelInfo, Telemetry
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
 from vidintel.domain.errors import ModelUnusable
 from vidintel.infrastructure.inference.weights import HOW_TO_INSTALL, unusable
@@ -41,9 +42,16 @@ class UltralyticsDetector:
     """
 
     def __init__(
-        self, info: ModelInfo, weights: Path, *, settings_dir: Path | None = None, batch_size: int | None = None
+        self,
+        info: ModelInfo,
+        weights: Path,
+        *,
+        settings_dir: Path | None = None,
+        batch_size: int | None = None,
+        telemetry: Telemetry = SILENT,
     ) -> None:
         self._info = info
+        self._telemetry = telemetry
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"ultralytics-{info.name}")
         try:
             self._model = self._thread.submit(_Model, info, weights, settings_dir, batch_size).result()
@@ -65,7 +73,7 @@ class UltralyticsDetector:
     ) -> Iterator[FrameDetections]:
         """See `Detector.detect`. Raises `UnknownLabel`; an error of ``frames`` passes through."""
         classes = class_numbers(self._info, labels)
-        see = partial(self._model.see, min_confidence=min_confidence, iou_threshold=iou_threshold, classes=classes)
+        see = partial(self._see, min_confidence=min_confidence, iou_threshold=iou_threshold, classes=classes)
         in_work: deque[tuple[Sequence[Frame], Future[list[tuple[Detection, ...]]]]] = deque()
         for batch in _batches(frames, self._model.batch_size):
             in_work.append((batch, self._thread.submit(see, [frame.image for frame in batch])))
@@ -73,6 +81,13 @@ class UltralyticsDetector:
                 yield from _finished(*in_work.popleft())
         while in_work:
             yield from _finished(*in_work.popleft())
+
+    def _see(self, images: Sequence[Image], **options: Any) -> list[tuple[Detection, ...]]:
+        started = time.perf_counter()
+        answers = self._model.see(images, **options)
+        for _ in images:
+            self._telemetry.frame_inferred((time.perf_counter() - started) / len(images))
+        return answers
 
 
 def _batches(frames: Iterable[Frame], size: int) -> Iterator[Sequence[Frame]]:

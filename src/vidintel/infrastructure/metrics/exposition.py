@@ -44,7 +44,8 @@ class Exposition:
 
     async def __call__(self) -> bytes:
         await asyncio.gather(*(sampler.refresh() for sampler in self._samplers))
-        return generate_latest(self._registry)
+        # In a thread: the state of a circuit may be asked of Redis.
+        return await asyncio.to_thread(generate_latest, self._registry)
 
     def serve(self, host: str, port: int | None) -> AbstractContextManager[None]:
         """Serve ``http://host:port/metrics`` from a thread of its own, whatever the event loop does; until the end of

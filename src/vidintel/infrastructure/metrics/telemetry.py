@@ -36,7 +36,9 @@ class PrometheusTelemetry:
         self._segments = Counter(
             "vidintel_segments_total", "Attempts at segments, by how they ended.", ("outcome",), registry=registry
         )
-        self._jobs = Counter("vidintel_jobs_ended_total", "Jobs that came to an end.", ("status",), registry=registry)
+        self._jobs = Counter(
+            "vidintel_jobs_ended_total", "Jobs that succeeded or failed.", ("status",), registry=registry
+        )
         self._frames = Counter("vidintel_frames_analysed_total", "Frames decoded and looked at.", registry=registry)
         self._inference_s = Histogram(
             "vidintel_detector_inference_seconds",
@@ -76,9 +78,8 @@ class PrometheusTelemetry:
         # to that event.
         for outcome in SegmentOutcome:
             self._segments.labels(outcome.value)
-        for status in JobStatus:
-            if status.is_final:
-                self._jobs.labels(status.value)
+        for status in (JobStatus.SUCCEEDED, JobStatus.FAILED):
+            self._jobs.labels(status.value)
         for work in ("job", "segment"):
             self._lease_expiries.labels(work)
         for result in ("accepted", "rejected"):

@@ -48,7 +48,7 @@ def create_app(services: HttpServices, lifespan: Lifespan | None = None) -> Fast
         redirect_slashes=False,
         lifespan=lifespan,
         middleware=[
-            *pipeline(services.http, services.limits, services.meter),
+            *pipeline(services.http, services.limits, services.meter, services.tracing),
             Middleware(HotReads, services=services),
         ],
         generate_unique_id_function=lambda route: route.name,

@@ -19,6 +19,7 @@ from vidintel.application.ports import (
     ModelInfo,
     Page,
     TokenVerifier,
+    Tracing,
     TrackFilter,
     VideoFilter,
     VideoReport,
@@ -66,6 +67,7 @@ class HttpServices:
     verifier: TokenVerifier
     clock: Clock
     meter: RequestMeter
+    tracing: Tracing
     expose_metrics: Callable[[], Awaitable[bytes]]
     http: HttpSettings
     metrics: MetricsSettings
@@ -117,6 +119,7 @@ async def _video_id(video_id: str) -> VideoId:
     parsed = _uuid(video_id)
     if parsed is None:
         raise VideoNotFound(video_id[:_SHOWN_ID_LENGTH])
+    structlog.contextvars.bind_contextvars(video=str(parsed))
     return VideoId(parsed)
 
 
@@ -124,6 +127,7 @@ async def _job_id(job_id: str) -> JobId:
     parsed = _uuid(job_id)
     if parsed is None:
         raise JobNotFound(job_id[:_SHOWN_ID_LENGTH])
+    structlog.contextvars.bind_contextvars(job=str(parsed))
     return JobId(parsed)
 
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
+import structlog
 from cachetools import LRUCache
 from fastapi import APIRouter, Request
 from starlette.routing import BaseRoute, Route
@@ -90,6 +91,7 @@ class HotReads:
         kind, row_id = address.groups()
         read = self._reads[kind]
         scope["route"] = read.route  # what logs and metrics name it by
+        structlog.contextvars.bind_contextvars(**{kind.removesuffix("s"): row_id})
         try:
             caller = authenticate(self._services, scope.setdefault("state", {}), token)
             result = await read.use_case(caller, UUID(row_id))

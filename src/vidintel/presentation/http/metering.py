@@ -1,10 +1,13 @@
-"""Counting and timing requests."""
+"""Counting, timing and tracing requests."""
 
 import time
 from dataclasses import dataclass
 from typing import Protocol
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from vidintel.application.ports import NoTracing, Tracing
 
 CLIENT_GONE = 499  # nginx's number for a client that hung up before it was answered
 _NO_ROUTE = "none"
@@ -44,3 +47,23 @@ class Metrics:
         finally:
             route = getattr(scope.get("route"), "path", _NO_ROUTE)
             self.meter.request_ended(scope["method"], route, status, time.perf_counter() - started)
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """A span for each request, below the client's own when it sent a ``traceparent``."""
+
+    app: ASGIApp
+    tracing: Tracing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or isinstance(self.tracing, NoTracing):
+            await self.app(scope, receive, send)
+            return
+        with self.tracing.span(scope["method"], parent=Headers(scope=scope).get("traceparent")) as span:
+            try:
+                await self.app(scope, receive, send)
+            finally:
+                route = getattr(scope.get("route"), "path", _NO_ROUTE)
+                attributes = {"http.request.method": scope["method"], "http.route": route}
+                span.describe(f"{scope['method']} {route}", attributes)

@@ -12,11 +12,11 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vidintel.application.ports import Live
+from vidintel.application.ports import Live, Tracing
 from vidintel.domain.identity import Principal
 from vidintel.presentation.http.correlation import HEADER, correlation_id
 from vidintel.presentation.http.errors import internal_problem
-from vidintel.presentation.http.metering import CLIENT_GONE, Metrics, RequestMeter
+from vidintel.presentation.http.metering import CLIENT_GONE, Metrics, RequestMeter, Traces
 from vidintel.settings import HttpSettings, LimitSettings, MiddlewareName
 
 log = structlog.get_logger(__name__)
@@ -34,11 +34,14 @@ _HEADERS = {
 _HSTS = "max-age=31536000; includeSubDomains"
 
 
-def pipeline(http: HttpSettings, limits: Live[LimitSettings], meter: RequestMeter) -> list[Middleware]:
+def pipeline(
+    http: HttpSettings, limits: Live[LimitSettings], meter: RequestMeter, tracing: Tracing
+) -> list[Middleware]:
     """The middleware that ``http.middleware`` names, outermost first; the error boundary is always the innermost."""
     known: Mapping[MiddlewareName, Middleware] = {
         "metrics": Middleware(Metrics, meter=meter),
         "request_id": Middleware(RequestId),
+        "tracing": Middleware(Traces, tracing=tracing),
         "access_log": Middleware(AccessLog),
         "security_headers": Middleware(SecurityHeaders),
         "cors": Middleware(

@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from typing import Annotated
 
+import structlog
 from fastapi import APIRouter, Body
 from starlette.responses import Response
 
@@ -97,6 +98,7 @@ async def request_analysis(
     """Analyse the video once more, perhaps with another model or sample rate. Without a body: with the defaults."""
     wanted = SpecRequest() if spec is None else spec.request()
     report = value_of(await services.request_analysis(caller, video_id, wanted))
+    structlog.contextvars.bind_contextvars(job=str(report.job.id))
     return json_response(
         JobBody.of_report(report, services.clock.now()),
         HTTPStatus.ACCEPTED,

@@ -99,6 +99,7 @@ async def register_video(request: Request, caller: Caller, services: Services) -
     except ClientDisconnect:
         log.info("upload.aborted")
         return Response(status_code=_CLIENT_GONE)
+    structlog.contextvars.bind_contextvars(video=str(registered.video.id), job=str(registered.job.job.id))
     answer = Registered(
         video=VideoBody.of(registered.video), job=JobBody.of_report(registered.job, services.clock.now())
     )
