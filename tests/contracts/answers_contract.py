@@ -36,7 +36,7 @@ from vidintel.domain.detection import BoundingBox, FrameDetections
 from vidintel.domain.errors import ValidationError
 from vidintel.domain.events import JobEvent
 from vidintel.domain.identity import TenantId
-from vidintel.domain.segment import Segment, SegmentStatus
+from vidintel.domain.segment import Segment, SegmentSpan, SegmentStatus
 from vidintel.domain.tracking import Track, TrackedFrame
 from vidintel.domain.video import StoredContent, Video
 
@@ -162,6 +162,41 @@ class DetectionContract:
 
         async with unit_of_work() as uow:
             assert await uow.detections.at(TENANT, job.id, time_s) == TrackedFrame(frames[frame], (None, None))
+
+    @pytest.mark.parametrize(
+        ("from_s", "to_s", "frames", "nearest"),
+        [
+            (0.0, 9.98, [0, 299], 0),
+            (9.97, 10.0, [], 299),
+            (9.99, None, [300, 700], 300),
+            (10.01, 23.0, [], 300),
+            (18.0, 24.0, [700], 700),
+            (-3.0, 10.001, [0, 299, 300], 0),
+        ],
+    )
+    async def test_moments_are_found_across_segments(
+        self, unit_of_work: UnitOfWorkFactory, from_s: float, to_s: float | None, frames: list[int], nearest: int
+    ) -> None:
+        video = make_video()
+        job = make_job(video=video, status=JobStatus.RUNNING)
+        spans = (
+            SegmentSpan(0, -0.2, 9.98, 0, 300, 50),
+            SegmentSpan(1, 9.98, 19.98, 300, 300, 50),
+            SegmentSpan(2, 19.98, None, 600, 300, 50),
+        )
+        segments = [make_segment(job=job, span=span) for span in spans]
+        await keep(unit_of_work, video, job, *segments)
+        async with unit_of_work() as uow:
+            for segment, seen in zip(segments, ([0, 299], [300], [700]), strict=True):
+                await uow.detections.add_all(segment, video.id, [make_frame(number) for number in seen])
+            await uow.commit()
+
+        async with unit_of_work() as uow:
+            found, _ = await uow.detections.list(TENANT, job.id, DetectionFilter(from_s=from_s, to_s=to_s), Page())
+            near = await uow.detections.at(TENANT, job.id, from_s)
+        assert [row.frame for row in found] == frames
+        assert near is not None
+        assert near.frame.frame == nearest
 
     async def test_what_is_fainter_than_wanted_is_not_near(self, unit_of_work: UnitOfWorkFactory) -> None:
         faint, sure = make_detection("person", 0.125), make_detection()

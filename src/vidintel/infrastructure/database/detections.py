@@ -1,4 +1,8 @@
-"""Detections in PostgreSQL: written by COPY, read by keyset or through a server-side cursor."""
+"""Detections in PostgreSQL: written by COPY, read by keyset or through a server-side cursor.
+
+Their only index is by job and frame, as each more would slow down COPY by a fifth. Moments are found through it as
+well: frames are in order of time, and the segments tell which frames may lie before or after a moment.
+"""
 
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from typing import Any
@@ -15,9 +19,10 @@ from vidintel.domain.tracking import TrackedFrame
 from vidintel.domain.video import VideoId
 from vidintel.infrastructure.database import cursors
 from vidintel.infrastructure.database.bulk import copy_rows
-from vidintel.infrastructure.database.tables import detections
+from vidintel.infrastructure.database.tables import detections, segments
 
 _STREAM_ROWS = 2_000
+_LAST_FRAME = 2**31 - 1
 _BOX = ("x1", "y1", "x2", "y2")
 _COPIED = (
     *("job_id", "segment_id", "tenant_id", "video_id", "frame", "time_s", "position", "label", "confidence"),
@@ -41,7 +46,7 @@ class SqlDetectionRepository:
     ) -> tuple[Sequence[DetectionRow], str | None]:
         if filter_.label is not None and "\x00" in filter_.label:
             return [], None  # PostgreSQL cannot even be asked for it
-        query = select(*_READ).where(_is(tenant_id, job_id), *_matches(filter_))
+        query = select(*_READ).where(_is(tenant_id, job_id), *_matches(job_id, filter_))
         if page.cursor is not None:
             after = cursors.decode_position(page.cursor)
             query = query.where(tuple_(detections.c.frame, detections.c.position) > after)
@@ -73,8 +78,10 @@ class SqlDetectionRepository:
     ) -> TrackedFrame | None:
         shown = and_(_is(tenant_id, job_id), _is_sure(min_confidence))
         moments = select(detections.c.frame, detections.c.time_s).where(shown)
-        before = moments.where(detections.c.time_s <= time_s).order_by(detections.c.time_s.desc()).limit(1)
-        after = moments.where(detections.c.time_s > time_s).order_by(detections.c.time_s).limit(1)
+        before = moments.where(detections.c.time_s <= time_s, detections.c.frame < _frame_after(job_id, time_s))
+        after = moments.where(detections.c.time_s > time_s, detections.c.frame >= _frame_before(job_id, time_s))
+        before = before.order_by(detections.c.frame.desc()).limit(1)
+        after = after.order_by(detections.c.frame).limit(1)
         near = union_all(before, after).subquery()
         distance = func.abs(near.c.time_s - literal(time_s))
         nearest = select(near.c.frame).order_by(distance, near.c.time_s).limit(1).scalar_subquery()
@@ -92,15 +99,29 @@ def _is_sure(min_confidence: float) -> ColumnElement[bool]:
     return detections.c.confidence >= literal(min_confidence, Double)
 
 
-def _matches(filter_: DetectionFilter) -> Iterator[ColumnElement[bool]]:
+def _frame_before(job_id: JobId, time_s: float) -> ColumnElement[int]:
+    """A frame not after ``time_s``, nor more than a segment before it."""
+    begun = select(func.max(segments.c.first_frame)).where(segments.c.job_id == job_id, segments.c.start_s <= time_s)
+    return func.coalesce(begun.scalar_subquery(), 0)
+
+
+def _frame_after(job_id: JobId, time_s: float) -> ColumnElement[int]:
+    """A frame after ``time_s``, by no more than a segment."""
+    to_come = select(func.min(segments.c.first_frame)).where(segments.c.job_id == job_id, segments.c.start_s > time_s)
+    return func.coalesce(to_come.scalar_subquery(), _LAST_FRAME)
+
+
+def _matches(job_id: JobId, filter_: DetectionFilter) -> Iterator[ColumnElement[bool]]:
     if filter_.label is not None:
         yield detections.c.label == filter_.label
     if filter_.min_confidence is not None:
         yield _is_sure(filter_.min_confidence)
     if filter_.from_s is not None:
         yield detections.c.time_s >= filter_.from_s
+        yield detections.c.frame >= _frame_before(job_id, filter_.from_s)
     if filter_.to_s is not None:
         yield detections.c.time_s < filter_.to_s
+        yield detections.c.frame < _frame_after(job_id, filter_.to_s)
 
 
 def _to_records(segment: Segment, video_id: VideoId, frames: Iterable[FrameDetections]) -> Iterator[tuple[object, ...]]:

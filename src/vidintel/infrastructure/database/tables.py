@@ -181,7 +181,6 @@ detections = Table(
     Column("track_id", Integer),
     Column("reused", Boolean, nullable=False, server_default=text("false")),
     PrimaryKeyConstraint("job_id", "frame", "position"),
-    Index("ix_detections_time", "job_id", "time_s"),
 )
 
 tracks = Table(
