@@ -1,6 +1,6 @@
 """Events of jobs that ended, and which of a job's attempts by a person is meant.
 
-Revision: 5d21e7c08b4f, after c3a8e57d1b90, 2026-11-20 22:15.
+Revision: 5d21e7c08b4f, after 5e0c7a41b9d2, 2026-11-20 22:15.
 """
 
 import sqlalchemy as sa
@@ -8,7 +8,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "5d21e7c08b4f"
-down_revision = "c3a8e57d1b90"
+down_revision = "5e0c7a41b9d2"
 branch_labels = None
 depends_on = None
 

@@ -1,12 +1,12 @@
 """Detections of a moment are found by frame: their index by time is not needed, and slowed down COPY.
 
-Revision: 6e20b94f17d8, after 5e0c7a41b9d2, 2026-11-20 22:20.
+Revision: 6e20b94f17d8, after 5d21e7c08b4f, 2026-11-20 22:20.
 """
 
 from alembic import op
 
 revision = "6e20b94f17d8"
-down_revision = "5e0c7a41b9d2"
+down_revision = "5d21e7c08b4f"
 branch_labels = None
 depends_on = None
 
