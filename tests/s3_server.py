@@ -8,7 +8,6 @@ loopback: it checks signatures and their expiry, checksums and ranges for real. 
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -99,6 +98,10 @@ class S3Server:
                 raise AssertionError(f"the S3 server does not start:\n{self._logs()}")
             time.sleep(0.02)
 
+    @property
+    def is_running(self) -> bool:
+        return bool(self._processes)
+
     def kill(self) -> None:
         """SIGKILL. What it acknowledged is kept."""
         for process in self._processes:
@@ -106,17 +109,6 @@ class S3Server:
         for process in self._processes:
             process.wait(30)
         self._processes.clear()
-
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
-        """Within the block it takes connections and does not answer."""
-        for process in self._processes:
-            process.send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            for process in self._processes:
-                process.send_signal(signal.SIGCONT)
 
     def _configure(self) -> None:
         self._etc.mkdir()
@@ -225,12 +217,19 @@ def s3_settings(_shared_s3: S3Settings) -> Iterator[S3Settings]:
         yield settings
 
 
-@pytest.fixture
-def s3_server() -> Iterator[S3Server]:
-    """A server of the test's own, which it may kill."""
+@pytest.fixture(scope="session")
+def _mortal_s3() -> Iterator[S3Server]:
     require_s3_server()
     with S3Server() as server:
         yield server
+
+
+@pytest.fixture
+def s3_server(_mortal_s3: S3Server) -> S3Server:
+    """A server that tests may kill; it is started again for the next one."""
+    if not _mortal_s3.is_running:
+        _mortal_s3.start()
+    return _mortal_s3
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -1,21 +1,44 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
+from tests.s3_server import S3Server, new_bucket
 from vidintel.infrastructure.circuit_breaker import CircuitBreakers
 from vidintel.infrastructure.storage.s3 import S3ObjectStorage
 from vidintel.infrastructure.storage.s3_calls import is_outage
 from vidintel.settings import CircuitSettings, RedisSettings, S3Settings
 
+NewStorage = Callable[[S3Settings], S3ObjectStorage]
+
 
 @pytest.fixture
 def circuits() -> CircuitBreakers:
-    return CircuitBreakers(CircuitSettings(), RedisSettings())
+    """They open at the second outage, and let somebody try again soon."""
+    return CircuitBreakers(CircuitSettings(failures=2, cool_down_s=0.3), RedisSettings())
 
 
 @pytest.fixture
-def s3_storage(s3_settings: S3Settings, circuits: CircuitBreakers) -> Iterator[S3ObjectStorage]:
-    assert s3_settings.bucket is not None
-    storage = S3ObjectStorage(s3_settings, s3_settings.bucket, circuits.breaker("s3", is_outage))
-    yield storage
-    storage.close()
+def new_storage(circuits: CircuitBreakers) -> Iterator[NewStorage]:
+    """Storages of given settings, closed at the end."""
+    with ExitStack() as made:
+
+        def make(settings: S3Settings) -> S3ObjectStorage:
+            assert settings.bucket is not None
+            storage = S3ObjectStorage(settings, settings.bucket, circuits.breaker("s3", is_outage))
+            made.callback(storage.close)
+            return storage
+
+        yield make
+
+
+@pytest.fixture
+def s3_storage(new_storage: NewStorage, s3_settings: S3Settings) -> S3ObjectStorage:
+    return new_storage(s3_settings)
+
+
+@pytest.fixture
+def mortal(new_storage: NewStorage, s3_server: S3Server) -> Iterator[S3ObjectStorage]:
+    """On a server that the test may kill, and impatient."""
+    with new_bucket(s3_server.settings) as settings:
+        yield new_storage(settings.model_copy(update={"attempts": 1, "read_timeout_s": 2.0}))

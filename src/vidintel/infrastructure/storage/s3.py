@@ -14,7 +14,7 @@ from vidintel.domain.video import StoredContent
 from vidintel.infrastructure.circuit_breaker import CircuitBreaker
 from vidintel.infrastructure.storage.keys import require_key
 from vidintel.infrastructure.storage.s3_calls import NO_BUCKET, code_of, connect, guarded, is_missing
-from vidintel.infrastructure.storage.s3_download import BLOCK_BYTES, S3Blocks, S3Download, S3File
+from vidintel.infrastructure.storage.s3_download import S3Blocks, S3Download, S3File
 from vidintel.infrastructure.storage.s3_upload import S3Upload
 from vidintel.settings import S3Settings
 
@@ -24,6 +24,7 @@ T = TypeVar("T")
 # S3 takes 10,000 parts, each but the last of 5 MiB at least.
 _PART_BYTES = 8 * 1024**2
 _PARTS_MAX = 10_000
+_CHUNK_BYTES = 1024**2
 
 
 class S3ObjectStorage:
@@ -162,7 +163,7 @@ class S3ObjectStorage:
 
     async def _blocks(self, download: S3Download) -> AsyncIterator[bytes]:
         try:
-            while block := await self._in_thread(download.read, BLOCK_BYTES):
+            while block := await self._in_thread(download.read, _CHUNK_BYTES):
                 yield block
         finally:
             self._threads.submit(download.close)  # not waited for: a read may still be at it

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, NoReturn, TypeAlias
 
 import structlog
@@ -48,7 +49,7 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 def connect(settings: S3Settings) -> S3Client:
     """A client for use by any number of threads. It retries what may pass, with growing and random pauses."""
     key, secret = settings.access_key_id, settings.secret_access_key
-    return Session().client(
+    return _session().client(
         "s3",
         endpoint_url=settings.endpoint_url,
         region_name=settings.region,
@@ -66,6 +67,12 @@ def connect(settings: S3Settings) -> S3Client:
             response_checksum_validation="when_required",
         ),
     )
+
+
+@lru_cache(maxsize=1)
+def _session() -> Session:
+    """One for all clients: it reads what S3 is from large files."""
+    return Session()
 
 
 def is_outage(error: BaseException) -> bool:

@@ -14,9 +14,10 @@ from vidintel.domain.errors import LeaseLost, StorageError
 from vidintel.infrastructure.circuit_breaker import CircuitBreaker
 from vidintel.infrastructure.storage.s3_calls import BROKEN_OFF, S3Client, code_of, guarded
 
-# The figures are in the ADR about S3.
-BLOCK_BYTES = 1024**2
-BLOCKS_KEPT = 8
+# A segment's packets are read twice, to know its frames and to decode them: what is kept should hold it at usual rates.
+# The figures that decided are in the ADR about S3.
+_BLOCK_BYTES = 2 * 1024**2
+_BLOCKS_KEPT = 12
 
 
 class S3Download:
@@ -111,8 +112,8 @@ class S3Blocks(io.RawIOBase):
         self,
         new_download: Callable[[int, int], S3Download],
         *,
-        block_bytes: int = BLOCK_BYTES,
-        blocks_kept: int = BLOCKS_KEPT,
+        block_bytes: int = _BLOCK_BYTES,
+        blocks_kept: int = _BLOCKS_KEPT,
     ) -> None:
         """Reads the first block. Raises `StorageError` when there is no such object."""
         super().__init__()
