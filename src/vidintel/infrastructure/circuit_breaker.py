@@ -14,7 +14,7 @@ from purgatory import CircuitBreakerFailed, CircuitBreakerRecovered, ContextChan
 from purgatory.domain.model import Context, OpenedState
 
 from vidintel.application.ports import CircuitState
-from vidintel.infrastructure.circuit_store import CircuitStore, InMemoryCircuits, RedisCircuits
+from vidintel.infrastructure.circuit_store import Circuit, CircuitStore, InMemoryCircuits, RedisCircuits
 from vidintel.settings import CircuitSettings, RedisSettings
 
 CircuitListener: TypeAlias = Callable[[str, CircuitState], None]
@@ -62,35 +62,41 @@ class CircuitBreaker:
 
     @property
     def state(self) -> CircuitState:
-        circuit = self._store.load(self._name)
-        if circuit.state == "closed" or circuit.opened_at is None:
-            return "closed"
-        return "half-open" if time.time() > circuit.opened_at + self._cool_down_s else "open"
+        return self._state_of(self._store.load(self._name))
 
     @contextmanager
     def calling(self) -> Iterator[None]:
         """Make one call in the block. Raises `CircuitOpen` instead of entering it while the circuit is open."""
-        is_trial = self.state == "half-open"
-        if is_trial:
-            # The library would let everybody try at once.
-            if not self._store.claim_trial(self._name, _TRIAL_S):
-                raise CircuitOpen(self._name, _WHILE_ANOTHER_TRIES_S)
-            self._changed("half-open")
-        context = self._context()
+        circuit = self._store.load(self._name)
+        machine, is_trial = self._machine(circuit), self._state_of(circuit) == "half-open"
+        # The library would let everybody try at once.
+        if is_trial and not self._store.claim_trial(self._name, _TRIAL_S):
+            raise CircuitOpen(self._name, _WHILE_ANOTHER_TRIES_S)
         try:
-            with context:
+            try:
+                machine.handle_new_request()
+            except OpenedState as refused:
+                waits_s = refused.opened_at + self._cool_down_s - time.time()
+                raise CircuitOpen(self._name, max(0.0, waits_s)) from refused
+            if is_trial:
+                self._changed("half-open")
+            try:
                 yield
-        except OpenedState as refused:
-            waits_s = refused.opened_at + self._cool_down_s - time.time()
-            raise CircuitOpen(self._name, max(0.0, waits_s)) from refused
+            except BaseException as error:
+                self._end(machine, is_trial, error)
+                raise
+            self._end(machine, is_trial, None)
         finally:
-            self._keep(context)
             if is_trial:
                 self._store.release_trial(self._name)
 
-    def _context(self) -> Context:
-        """The library's state machine as it stands. A new one for each call: it is not made for several threads."""
-        circuit = self._store.load(self._name)
+    def _state_of(self, circuit: Circuit) -> CircuitState:
+        if circuit.state == "closed" or circuit.opened_at is None:
+            return "closed"
+        return "half-open" if time.time() > circuit.opened_at + self._cool_down_s else "open"
+
+    def _machine(self, circuit: Circuit) -> Context:
+        """The library's state machine. A new one for each call: it is not made for several threads."""
         return Context(
             self._name,
             self._failures,
@@ -101,8 +107,17 @@ class CircuitBreaker:
             exclude=[(BaseException, lambda error: not self._is_outage(error))],
         )
 
-    def _keep(self, context: Context) -> None:
-        for message in context.messages:
+    def _end(self, machine: Context, is_trial: bool, error: BaseException | None) -> None:
+        if not is_trial:  # others may have failed or succeeded meanwhile
+            machine = self._machine(self._store.load(self._name))
+        if error is None:
+            machine.handle_end_request()
+        else:
+            machine.handle_exception(error)
+        self._keep(machine)
+
+    def _keep(self, machine: Context) -> None:
+        for message in machine.messages:
             match message:
                 case CircuitBreakerFailed():
                     self._store.add_failure(self._name)

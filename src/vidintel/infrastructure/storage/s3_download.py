@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from threading import Lock
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from botocore.exceptions import ClientError
 
@@ -18,6 +18,17 @@ from vidintel.infrastructure.storage.s3_calls import BROKEN_OFF, S3Client, code_
 # The figures that decided are in the ADR about S3.
 _BLOCK_BYTES = 2 * 1024**2
 _BLOCKS_KEPT = 12
+
+
+class Download(Protocol):
+    """See `S3Download`, which is what it stands for."""
+
+    @property
+    def total(self) -> int: ...
+
+    def read(self, size: int) -> bytes: ...
+
+    def close(self) -> None: ...
 
 
 class S3Download:
@@ -110,7 +121,7 @@ class S3Blocks(io.RawIOBase):
 
     def __init__(
         self,
-        new_download: Callable[[int, int], S3Download],
+        new_download: Callable[[int, int], Download],
         *,
         block_bytes: int = _BLOCK_BYTES,
         blocks_kept: int = _BLOCKS_KEPT,
