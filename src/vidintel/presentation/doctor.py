@@ -8,8 +8,8 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -24,12 +24,14 @@ from vidintel.application.ports import ModelRegistry
 from vidintel.domain.errors import DomainError
 from vidintel.infrastructure.database.postgres_binaries import Binaries, EmbeddedPostgresError
 from vidintel.infrastructure.inference.registry import DirectoryModelRegistry
-from vidintel.settings import DatabaseSettings, Settings
+from vidintel.settings import DatabaseSettings, RedisSettings, Settings
 
 _OLDEST_PYTHON = (3, 11)
 _CODECS = ("h264", "hevc", "vp9", "av1")
 _LEAST_MEMORY_BYTES = 1024**3
 _CONNECT_WITHIN_S = 5.0
+_ANSWER_WITHIN_S = 20.0
+_PROBE_KEY = "doctor/probe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,11 @@ def _checks(settings: Settings) -> Iterator[Check]:
         secret = url.get_secret_value()
         yield check_database(lambda: server_version(secret, settings.database))
     yield check_folder("data directory", settings.data_dir, settings.storage.min_free_bytes)
-    if settings.storage.root is not None:
+    bucket = settings.s3.bucket
+    if bucket is not None:
+        shown = f"bucket {bucket} at {settings.s3.endpoint_url or 'AWS'}"
+        yield check_bucket(shown, lambda: write_to_bucket(settings, bucket))
+    elif settings.storage.root is not None:
         yield check_folder("object storage", settings.storage.root, settings.storage.min_free_bytes)
     yield check_port(settings.http.host, settings.http.port)
     analysis = settings.analysis
@@ -168,6 +174,41 @@ async def server_version(url: str, settings: DatabaseSettings) -> str:
             return str(await connection.scalar(text("SHOW server_version")))
     finally:
         await engine.dispose()
+
+
+def check_bucket(shown: str, write: Callable[[], Awaitable[None]], *, timeout_s: float = _ANSWER_WITHIN_S) -> Check:
+    """Whether objects can be written to the bucket that is ``shown`` so; ``write`` tries."""
+
+    async def attempt() -> None:
+        async with asyncio.timeout(timeout_s):
+            await write()
+
+    try:
+        asyncio.run(attempt())
+    except TimeoutError:
+        detail = f"no answer within {timeout_s:.0f} s"
+    except DomainError as error:
+        detail = error.detail
+    else:
+        return Check("object storage", ok=True, detail=f"{shown}: can be written to")
+    fix = "Check that the server runs, and VIDINTEL_S3__*: docs/operations.md tells what each is for."
+    return Check("object storage", ok=False, detail=f"{shown}: {detail}", fix=fix)
+
+
+async def write_to_bucket(settings: Settings, bucket: str) -> None:
+    """Write a small object and remove it again. Raises as `ObjectStorage` does."""
+    from vidintel.infrastructure.circuit_breaker import CircuitBreakers
+    from vidintel.infrastructure.storage.s3 import S3ObjectStorage
+    from vidintel.infrastructure.storage.s3_calls import is_outage
+
+    async def probe() -> AsyncIterator[bytes]:
+        yield b"probe"
+
+    circuits = CircuitBreakers(settings.circuit, RedisSettings())
+    with closing(S3ObjectStorage(settings.s3, bucket, circuits.breaker("s3", is_outage))) as storage:
+        await storage.check()
+        await storage.put(_PROBE_KEY, probe(), max_bytes=64)
+        await storage.delete(_PROBE_KEY)
 
 
 def free_bytes(folder: Path) -> int:
