@@ -119,5 +119,6 @@ def _standard_library(settings: LogSettings, shared: list[Processor]) -> dict[st
             "uvicorn": {"handlers": [], "propagate": True},
             "uvicorn.error": {"handlers": [], "propagate": True},
             "uvicorn.access": {"handlers": [], "propagate": False},
+            "watchfiles": {"level": "WARNING"},  # what changed is said by whoever watches
         },
     }
