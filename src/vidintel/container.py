@@ -8,7 +8,6 @@ from importlib.metadata import version
 from uuid import uuid4
 
 from dependency_injector import containers, providers
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from vidintel.application.analysis import CancelJob, GetJob, ListJobs, RequestAnalysis, RetryJob
 from vidintel.application.dispatching import CollectGarbage, DispatchWork, ReclaimWork
@@ -39,7 +38,7 @@ from vidintel.infrastructure.clerk import ClerkTokenVerifier
 from vidintel.infrastructure.clock import SystemClock
 from vidintel.infrastructure.database.bell import PostgresWorkBell
 from vidintel.infrastructure.database.engine import check_database, create_engine, create_session_factory
-from vidintel.infrastructure.database.reads import SqlReportDocuments, StoredVideoReads, create_read_engine
+from vidintel.infrastructure.database.reads import ReportDocuments, SqlReportDocuments, StoredVideoReads
 from vidintel.infrastructure.database.unit_of_work import SqlUnitOfWork
 from vidintel.infrastructure.database.work_contexts import SqlWorkContexts, current_cause
 from vidintel.infrastructure.inference.detectors import LoadedDetectors
@@ -102,8 +101,10 @@ def _task_engine_kind(redis: RedisSettings) -> str:
     return "in_process" if redis.url is None else "redis"
 
 
-def _video_reads(engine: AsyncEngine, changes: Changes, counted: CountedCaches, cache: CacheSettings) -> VideoReads:
-    stored = StoredVideoReads(SqlReportDocuments(engine))
+def _video_reads(
+    documents: ReportDocuments, changes: Changes, counted: CountedCaches, cache: CacheSettings
+) -> VideoReads:
+    stored = StoredVideoReads(documents)
     if not cache.entries:
         return stored
     return CachedVideoReads(stored, changes, counted, entries=cache.entries, ttl_s=cache.ttl_s)
@@ -152,8 +153,8 @@ class Container(containers.DeclarativeContainer):
     tracing = providers.Singleton(_tracing, settings.provided.tracing)
     cause = providers.Callable(current_cause, tracing)
     uow = providers.Factory(SqlUnitOfWork, sessions, changes.provided.note, cause=cause.provider)
-    read_engine = providers.Singleton(create_read_engine, database_url, settings.provided.database)
-    video_reads = providers.Singleton(_video_reads, read_engine, changes, cache_statistics, settings.provided.cache)
+    documents = providers.Singleton(SqlReportDocuments, database_url, settings.provided.database)
+    video_reads = providers.Singleton(_video_reads, documents, changes, cache_statistics, settings.provided.cache)
     bell = providers.Singleton(PostgresWorkBell, database_url)
     metrics_registry = providers.Singleton(create_registry, version("vidintel"))
     telemetry = providers.Singleton(PrometheusTelemetry, metrics_registry)

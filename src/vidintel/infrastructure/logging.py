@@ -1,11 +1,13 @@
 """Structured logs on standard error: one event (``noun.verb``) with key-values per line, secrets removed."""
 
+import json
 import logging
 import logging.config
 import re
 import sys
 from collections.abc import Mapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, Never, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -22,7 +24,11 @@ _SECRET_TEXT = (
     (re.compile(r"(://[^\s/:@]*):[^\s/@]+@"), rf"\1:{REDACTED}@"),
 )
 
+# Nothing that `_SECRET_TEXT` finds is without one of these, and few texts have any.
+_SUSPECT = re.compile(r"eyJ|://|(?i:bearer)")
 
+
+@lru_cache(1024)
 def is_secret_name(name: str) -> bool:
     """Whether what bears this name is never shown."""
     return _SECRET_NAME.search(name) is not None
@@ -31,7 +37,8 @@ def is_secret_name(name: str) -> bool:
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Structlog processor: hide values whose name says secret, and tokens and URL passwords inside any text."""
     for name, value in event.items():
-        event[name] = _redacted(name, value)
+        if not isinstance(value, int | float):
+            event[name] = _redacted(name, value)
     return event
 
 
@@ -39,8 +46,9 @@ def _redacted(name: str, value: object) -> object:
     if isinstance(value, str):
         if is_secret_name(name):
             return REDACTED
-        for pattern, replacement in _SECRET_TEXT:
-            value = pattern.sub(replacement, value)
+        if _SUSPECT.search(value):
+            for pattern, replacement in _SECRET_TEXT:
+                value = pattern.sub(replacement, value)
         return value
     if isinstance(value, Mapping):
         return {key: _redacted(str(key), inner) for key, inner in value.items()}
@@ -54,6 +62,18 @@ def _drop_uvicorns_colours(_logger: WrappedLogger, _method: str, event: EventDic
     return event
 
 
+class _Written:
+    """Structlog processor, the last: writes the line. A record of the standard library would be made for nothing."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __call__(self, _logger: WrappedLogger, _method: str, line: Any) -> Never:
+        self._stream.write(f"{line}\n")
+        self._stream.flush()
+        raise structlog.DropEvent
+
+
 def configure_logging(settings: LogSettings) -> None:
     """Set up structlog, and send the standard library's loggers (uvicorn's, SQLAlchemy's) the same way.
 
@@ -65,22 +85,24 @@ def configure_logging(settings: LogSettings) -> None:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.PositionalArgumentsFormatter(),
-        structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
     ]
+    renderer = _renderer(settings)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
             *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+            redact,
+            renderer,
+            _Written(sys.stderr),
         ],
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    logging.config.dictConfig(_standard_library(settings, shared))
+    logging.config.dictConfig(_standard_library(settings, [*shared, structlog.stdlib.ExtraAdder()], renderer))
 
 
 def set_log_level(level: str) -> None:
@@ -88,15 +110,15 @@ def set_log_level(level: str) -> None:
     logging.getLogger().setLevel(level.upper())
 
 
-def _standard_library(settings: LogSettings, shared: list[Processor]) -> dict[str, Any]:
+def _renderer(settings: LogSettings) -> Processor:
+    if settings.format == "json":
+        encoder = json.JSONEncoder(default=repr)
+        return structlog.processors.JSONRenderer(serializer=lambda event, **_: encoder.encode(event))
     # Not the traceback renderers with local variables: those would print what the variables hold.
-    renderer: Processor = (
-        structlog.processors.JSONRenderer()
-        if settings.format == "json"
-        else structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
-    )
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+
+
+def _standard_library(settings: LogSettings, shared: list[Processor], renderer: Processor) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,

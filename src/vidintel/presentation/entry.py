@@ -170,7 +170,7 @@ def _listen(container: Container, configuration: Configuration, listener: socket
         finally:
             container.renderer().close()
             container.tracing().close()
-            await container.read_engine().dispose()
+            await container.documents().close()
             await container.engine().dispose()
 
     app = create_app(container.http_services(), lifespan=lifespan)

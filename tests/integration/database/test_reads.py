@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 from uuid import uuid4
 
+import asyncpg
 import pytest
-from sqlalchemy import text
 
 from tests.contracts.stored import keep, state_of
 from tests.factories import NOW, TENANT, make_job, make_segment, make_video
@@ -19,7 +19,8 @@ from vidintel.domain.identity import TenantId
 from vidintel.domain.segment import SegmentStatus
 from vidintel.domain.video import VideoId, VideoStatus
 from vidintel.infrastructure.database.gathering import GatheredReads
-from vidintel.infrastructure.database.reads import SqlReportDocuments, StoredVideoReads, create_read_engine
+from vidintel.infrastructure.database.read_connection import ReadConnection
+from vidintel.infrastructure.database.reads import SqlReportDocuments, StoredVideoReads
 from vidintel.settings import DatabaseSettings
 
 STRANGER = TenantId("org_other")
@@ -27,9 +28,9 @@ STRANGER = TenantId("org_other")
 
 @pytest.fixture
 async def reads(database_url: str) -> AsyncIterator[StoredVideoReads]:
-    engine = create_read_engine(database_url, DatabaseSettings())
-    yield StoredVideoReads(SqlReportDocuments(engine))
-    await engine.dispose()
+    documents = SqlReportDocuments(database_url, DatabaseSettings())
+    yield StoredVideoReads(documents)
+    await documents.close()
 
 
 @pytest.mark.parametrize("status", VideoStatus)
@@ -128,17 +129,16 @@ async def test_connections_that_the_server_closed_are_replaced_unnoticed(
 
 
 async def test_a_database_that_is_away_is_an_outage() -> None:
-    engine = create_read_engine("postgresql+asyncpg://nobody@127.0.0.1:1/none", DatabaseSettings())
+    documents = SqlReportDocuments("postgresql+asyncpg://nobody@127.0.0.1:1/none", DatabaseSettings())
     with pytest.raises(ServiceUnavailable):
-        await StoredVideoReads(SqlReportDocuments(engine)).video(TENANT, VideoId(uuid4()))
-    await engine.dispose()
+        await documents.video(TENANT, VideoId(uuid4()))
 
 
 async def test_these_connections_cannot_write(database_url: str) -> None:
-    engine = create_read_engine(database_url, DatabaseSettings())
-    async with engine.connect() as connection:
-        assert (await connection.execute(text("SHOW transaction_read_only"))).scalar_one() == "on"
-    await engine.dispose()
+    connection = ReadConnection(database_url, DatabaseSettings())
+    with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+        await connection.fetch("DELETE FROM videos")
+    await connection.close()
 
 
 class Statements:
@@ -164,7 +164,7 @@ async def started(*asking: "asyncio.Task[int | None]") -> None:
 
 async def test_who_asks_while_a_statement_is_under_way_shares_the_next() -> None:
     read = Statements()
-    reads = GatheredReads(read, at_once=1)
+    reads = GatheredReads(read)
 
     first = asyncio.create_task(reads.get("a"))
     await started(first)
@@ -180,7 +180,7 @@ async def test_who_asks_while_a_statement_is_under_way_shares_the_next() -> None
 async def test_a_statement_reads_so_many_and_no_more() -> None:
     read = Statements()
     read.let_go.set()
-    reads = GatheredReads(read, at_once=1, most=2)
+    reads = GatheredReads(read, most=2)
 
     assert await asyncio.gather(*(reads.get(key) for key in ("a", "bb", "ccc"))) == [1, 2, 3]
     assert [len(keys) for keys in read.asked] == [2, 1]
@@ -188,7 +188,7 @@ async def test_a_statement_reads_so_many_and_no_more() -> None:
 
 async def test_who_gives_up_waiting_takes_no_answer_away_and_an_error_reaches_all() -> None:
     read = Statements()
-    reads = GatheredReads(read, at_once=1)
+    reads = GatheredReads(read)
 
     gone, patient = asyncio.create_task(reads.get("a")), asyncio.create_task(reads.get("a"))
     await started(gone, patient)

@@ -27,29 +27,23 @@ def create_engine(
 
     An engine belongs to the event loop that first used it; ``pooled=False`` makes one that keeps no connection.
     """
-    arguments = connect_args(settings, application_name)
+    connect_args = {
+        "server_settings": {
+            "application_name": application_name,
+            "statement_timeout": str(round(settings.statement_timeout_s * 1000)),
+            "timezone": "UTC",
+        }
+    }
     if not pooled:
-        return create_async_engine(url, connect_args=arguments, hide_parameters=True, poolclass=NullPool)
+        return create_async_engine(url, connect_args=connect_args, hide_parameters=True, poolclass=NullPool)
     return create_async_engine(
         url,
-        connect_args=arguments,
+        connect_args=connect_args,
         hide_parameters=True,
         pool_pre_ping=True,
         pool_size=settings.pool_size,
         max_overflow=settings.max_overflow,
     )
-
-
-def connect_args(settings: DatabaseSettings, application_name: str, **server_settings: str) -> dict[str, object]:
-    """What every connection is opened with; ``server_settings`` of PostgreSQL come on top."""
-    return {
-        "server_settings": {
-            "application_name": application_name,
-            "statement_timeout": str(round(settings.statement_timeout_s * 1000)),
-            "timezone": "UTC",
-            **server_settings,
-        }
-    }
 
 
 def create_session_factory(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:

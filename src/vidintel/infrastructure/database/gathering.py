@@ -9,31 +9,26 @@ V = TypeVar("V")
 
 
 class GatheredReads(Generic[K, V]):
-    """Whoever asks while ``at_once`` statements are under way shares the next one with everybody who waits then.
+    """Whoever asks while a statement is under way shares the next one with everybody who waits then.
 
     So under load the cost of a statement is shared, and when it is quiet nobody waits. What is answered was always
-    read after it was asked for. ``read`` is given at most ``most`` different keys.
+    read after it was asked for. ``read`` is awaited by one at a time, with at most ``most`` different keys.
     """
 
-    def __init__(
-        self, read: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]], *, at_once: int, most: int = 200
-    ) -> None:
+    def __init__(self, read: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]], *, most: int = 200) -> None:
         self._read = read
-        self._at_once = at_once
         self._most = most
         self._waiting: dict[K, list[asyncio.Future[V | None]]] = {}
-        self._under_way = 0
-        self._readers: set[asyncio.Task[None]] = set()
+        self._is_reading = False
+        self._reader: asyncio.Task[None] | None = None
 
     async def get(self, key: K) -> V | None:
         """What ``read`` finds for ``key``; raises what it raises."""
         answer: asyncio.Future[V | None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, []).append(answer)
-        if self._under_way < self._at_once:
-            self._under_way += 1
-            reader = asyncio.create_task(self._read_all())
-            self._readers.add(reader)
-            reader.add_done_callback(self._readers.discard)
+        if not self._is_reading:
+            self._is_reading = True
+            self._reader = asyncio.create_task(self._read_all())
         return await answer
 
     async def _read_all(self) -> None:
@@ -41,7 +36,7 @@ class GatheredReads(Generic[K, V]):
             while self._waiting:
                 await self._read_some()
         finally:
-            self._under_way -= 1
+            self._is_reading = False
 
     async def _read_some(self) -> None:
         asked = {key: self._waiting.pop(key) for key in list(self._waiting)[: self._most]}

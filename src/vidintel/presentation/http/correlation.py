@@ -1,7 +1,7 @@
 """The id that ties a request to its log lines and to the problem document it may end in."""
 
 import re
-from uuid import uuid4
+from secrets import token_hex
 
 from starlette.types import Scope
 
@@ -15,6 +15,6 @@ def correlation_id(scope: Scope) -> str:
     state = scope.setdefault("state", {})
     if _KEY not in state:
         sent = next((value for name, value in scope["headers"] if name == HEADER), b"")
-        state[_KEY] = sent.decode() if _SANE.fullmatch(sent) else uuid4().hex
+        state[_KEY] = sent.decode() if _SANE.fullmatch(sent) else token_hex(16)
     known: str = state[_KEY]
     return known

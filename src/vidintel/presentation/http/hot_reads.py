@@ -95,8 +95,8 @@ class HotReads:
         try:
             caller = authenticate(self._services, scope.setdefault("state", {}), token)
             result = await read.use_case(caller, UUID(row_id))
-        except DomainError as error:
-            result = Err(error)
+        except DomainError as refused:
+            result = Err(refused)
         match result:
             case Ok(report):
                 body = read.rendered.body(report, self._services.clock.now())
