@@ -164,7 +164,7 @@ class Container(containers.DeclarativeContainer):
         metrics_registry,
         samplers=providers.List(providers.Factory(QueueSampler, engine, metrics_registry)),
         collectors=providers.List(
-            providers.Factory(PoolCollector, providers.List(engine, read_engine)),
+            providers.Factory(PoolCollector, providers.List(engine)),
             providers.Factory(BreakerCollector, circuits.provided.states),
             providers.Factory(CacheCollector, cache_statistics),
         ),
