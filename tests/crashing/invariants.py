@@ -1,0 +1,66 @@
+"""What must hold of a system that has come to rest, whatever happened on the way."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from tests.crashing.system import Place
+from tests.postgres import administer
+
+_TRUE_OF_THE_ROWS = {
+    "a lease of a job leaked": "SELECT id FROM jobs WHERE owner IS NOT NULL",
+    "a lease of a segment leaked": "SELECT id FROM segments WHERE owner IS NOT NULL",
+    "a job has not come to an end": "SELECT id FROM jobs WHERE status IN ('queued', 'running')",
+    "a video's state is not that of its job": """
+        SELECT videos.id FROM videos JOIN jobs ON jobs.video_id = videos.id
+        WHERE (videos.status, jobs.status) NOT IN (('completed', 'succeeded'), ('failed', 'failed'))""",
+    "a video has no job": "SELECT id FROM videos WHERE id NOT IN (SELECT video_id FROM jobs)",
+    "an end was not told, or told wrongly": """
+        SELECT jobs.id FROM jobs LEFT JOIN outbox ON outbox.job_id = jobs.id AND outbox.epoch = jobs.epoch
+        WHERE outbox.kind IS DISTINCT FROM 'job.' || jobs.status""",
+    "something was told that did not happen": """
+        SELECT job_id FROM outbox WHERE (job_id, epoch) NOT IN (SELECT id, epoch FROM jobs)""",
+    "an object is still to be deleted": "SELECT key FROM object_deletions",
+    "detections belong to no job": "SELECT job_id FROM detections WHERE job_id NOT IN (SELECT id FROM jobs)",
+}
+_KEPT = "SELECT content_key AS key FROM videos UNION SELECT key FROM evidence"
+_FOUND = """
+    SELECT frame, position, label, confidence, x1, y1, x2, y2, track_id
+    FROM detections JOIN jobs ON jobs.id = detections.job_id ORDER BY jobs.created_at, frame, position"""
+_ANSWERED = """
+    SELECT kind, data FROM ai_results JOIN jobs ON jobs.id = ai_results.job_id ORDER BY jobs.created_at, kind"""
+
+
+def violations(place: Place) -> list[str]:
+    """What is wrong, in words; nothing when all is well."""
+    broken = [what for what, query in _TRUE_OF_THE_ROWS.items() if administer(place.database_url, query)]
+    videos: set[UUID] = {row["id"] for row in administer(place.database_url, "SELECT id FROM videos")}
+    if not place.accepted() <= videos:
+        broken.append("a video was accepted and is lost")
+    kept = {row["key"] for row in administer(place.database_url, _KEPT)}
+    stored = objects_in(place)
+    if stored - kept:
+        broken.append(f"orphan objects: {sorted(stored - kept)}")
+    if kept - stored:
+        broken.append(f"missing objects: {sorted(kept - stored)}")
+    return broken
+
+
+def objects_in(place: Place) -> set[str]:
+    root = place.objects_dir
+    return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What clients can ask for, without what differs from run to run."""
+
+    detections: list[tuple[Any, ...]]
+    results: list[tuple[str, Any]]
+
+
+def answers(place: Place) -> Answers:
+    found = administer(place.database_url, _FOUND)
+    results = administer(place.database_url, _ANSWERED)
+    return Answers([tuple(row) for row in found], [(row["kind"], json.loads(row["data"])) for row in results])

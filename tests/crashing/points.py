@@ -1,0 +1,109 @@
+"""Where a process can be stopped: before and after each commit, each call of the storage and each ring.
+
+These are put around the container's providers. What a process does between two of them leaves no trace outside of it.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from vidintel.application.ports import DueWork, ObjectStorage
+from vidintel.domain.video import StoredContent
+from vidintel.infrastructure.database.unit_of_work import SqlUnitOfWork
+
+
+class CrashPoints:
+    """Passes each point, and calls ``crash`` at number ``crash_at`` (from 0). ``step`` says what is being done."""
+
+    def __init__(self, crash_at: int | None, crash: Callable[[], None]) -> None:
+        self._crash_at = crash_at
+        self._crash = crash
+        self.passed: list[str] = []
+        self.step = ""
+
+    def here(self, what: str) -> None:
+        if len(self.passed) == self._crash_at:
+            self._crash()
+        self.passed.append(f"{self.step}: {what}")
+
+    def distinct(self) -> Iterator[int]:
+        """The numbers of those passed, without those before a call that follows right after another call's end."""
+        for number, point in enumerate(self.passed):
+            previous = self.passed[number - 1] if number else ""
+            if not (previous.startswith(f"{point.split(':')[0]}: after") and ": before" in point):
+                yield number
+
+    @contextmanager
+    def around(self, call: str) -> Iterator[None]:
+        self.here(f"before {call}")
+        yield
+        self.here(f"after {call}")
+
+
+class CrashingUnitOfWork(SqlUnitOfWork):
+    def __init__(self, sessions: async_sessionmaker[AsyncSession], points: CrashPoints) -> None:
+        super().__init__(sessions)
+        self._points = points
+
+    async def commit(self) -> None:
+        with self._points.around("commit"):
+            await super().commit()
+
+
+class CrashingStorage:
+    """Implements `ObjectStorage` over another."""
+
+    def __init__(self, inner: ObjectStorage, points: CrashPoints) -> None:
+        self._inner = inner
+        self._points = points
+
+    async def put(self, key: str, chunks: AsyncIterator[bytes], *, max_bytes: int) -> StoredContent:
+        with self._points.around("put"):
+            return await self._inner.put(key, self._half_way(chunks), max_bytes=max_bytes)
+
+    async def size(self, key: str) -> int | None:
+        with self._points.around("size"):
+            return await self._inner.size(key)
+
+    def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        return self._inner.read(key, start, end)
+
+    def open(self, key: str) -> BinaryIO:
+        with self._points.around("open"):
+            return self._inner.open(key)
+
+    async def link(self, key: str, *, media_type: str, file_name: str) -> str | None:
+        return await self._inner.link(key, media_type=media_type, file_name=file_name)
+
+    async def delete(self, key: str) -> None:
+        with self._points.around("delete"):
+            await self._inner.delete(key)
+
+    async def purge_unfinished(self, older_than_s: float) -> int:
+        with self._points.around("purge"):
+            return await self._inner.purge_unfinished(older_than_s)
+
+    async def check(self) -> None:
+        await self._inner.check()
+
+    async def _half_way(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        async for chunk in chunks:
+            yield chunk
+            self._points.here("within put")
+
+
+class CrashingDoorbell:
+    """Implements `Doorbell`: what was ``rung`` for waits until the driver does it."""
+
+    def __init__(self, points: CrashPoints) -> None:
+        self._points = points
+        self.rung: list[DueWork] = []
+
+    async def load(self) -> int:
+        return len(self.rung)
+
+    async def ring(self, work: DueWork) -> None:
+        with self._points.around("ring"):
+            self.rung.append(work)

@@ -1,0 +1,181 @@
+"""The container's own use cases on a real database and a real disk, driven one step after the other.
+
+Only the model is scripted. A video is registered, planned, analysed in segments and finished; so is one that turns out
+to be none. `run` does that in a process that may be stopped anywhere; `Restarted` is the next process.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+from dependency_injector import providers
+
+from tests.crashing.points import CrashingDoorbell, CrashingStorage, CrashingUnitOfWork, CrashPoints
+from tests.fake_inference import FakeDetectors, FakeModelRegistry
+from vidintel.application.dispatching import CollectGarbage
+from vidintel.application.ports import DueWork
+from vidintel.application.result import Ok
+from vidintel.application.specs import SpecRequest
+from vidintel.application.videos import RegisterVideo, VideoDetails
+from vidintel.container import Container
+from vidintel.domain.analysis import JobId, JobStage
+from vidintel.domain.identity import Principal, Role, TenantId, UserId
+from vidintel.domain.segment import SegmentId
+from vidintel.presentation.worker import WorkerServices
+from vidintel.settings import AnalysisSettings, Settings, WorkSettings
+
+NOT_A_VIDEO = bytes(range(128, 256)) * 8
+ALICE = Principal(UserId("user_alice"), TenantId("org_acme"), Role.ADMIN)
+CLIP = "clip.mp4"
+CRASHED = 77
+_ROUNDS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a run keeps everything.
+
+    The clip lies beside ``data_dir``; ``answers`` is what the client was told: a line for each accepted video.
+    """
+
+    database_url: str
+    data_dir: Path
+
+    @property
+    def clip(self) -> bytes:
+        return (self.data_dir.parent / CLIP).read_bytes()
+
+    @property
+    def answers(self) -> Path:
+        return self.data_dir / "answers"
+
+    @property
+    def objects_dir(self) -> Path:
+        return self.data_dir / "objects"
+
+    def accepted(self) -> set[UUID]:
+        return set(map(UUID, self.answers.read_text().split())) if self.answers.exists() else set()
+
+
+class AheadClock:
+    """Goes as the system's does, ``ahead`` of it."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
+class Incoming:
+    """Implements `IncomingVideo`."""
+
+    def __init__(self, content: bytes) -> None:
+        self.file_name = "clip.mp4"
+        self._content = content
+
+    def details(self) -> VideoDetails:
+        return VideoDetails(spec=SpecRequest(sample_fps=5.0))
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        yield self._content
+
+
+class System:
+    """One process: its container, and what it was asked to do."""
+
+    def __init__(self, place: Place, points: CrashPoints, services: WorkerServices, register: RegisterVideo) -> None:
+        self._place = place
+        self._points = points
+        self._services = services
+        self._register = register
+
+    async def accept(self, name: str, content: bytes) -> None:
+        self._points.step = f"register {name}"
+        result = await self._register(ALICE, Incoming(content))
+        assert isinstance(result, Ok), result
+        with self._place.answers.open("a") as answers:
+            answers.write(f"{result.value.video.id}\n")
+
+    async def work_off(self, doorbell: CrashingDoorbell) -> bool:
+        """Dispatch and do what is due until nothing is; whether there was anything."""
+        for rounds in range(_ROUNDS):
+            self._points.step = "dispatch"
+            if not await self._services.dispatch():
+                return rounds > 0
+            while doorbell.rung:
+                await self._do(doorbell.rung.pop(0))
+        raise AssertionError("there is always something left to do")
+
+    async def _do(self, due: DueWork) -> None:
+        self._points.step = due.stage.value
+        match due.stage:
+            case JobStage.PLAN:
+                await self._services.plan_job(JobId(due.id))
+            case JobStage.ANALYSE:
+                await self._services.run_segment(SegmentId(due.id))
+            case JobStage.FINISH:
+                await self._services.finish_job(JobId(due.id))
+
+    async def reclaim(self) -> int:
+        self._points.step = "reclaim"
+        return await self._services.reclaim()
+
+
+@asynccontextmanager
+async def started(
+    place: Place, points: CrashPoints, clock: AheadClock
+) -> AsyncIterator[tuple[System, CrashingDoorbell, Container]]:
+    """A process's worth of objects, wired by the container, with the points put around its providers."""
+    settings = Settings(
+        data_dir=place.data_dir,
+        analysis=AnalysisSettings(segment_s=1.0),
+        # No heartbeats: they would come at other points each time. One piece of work after the other.
+        work=WorkSettings(concurrency=1, lease_s=300, heartbeat_s=100),
+    )
+    given = {"settings": providers.Object(settings), "database_url": providers.Object(place.database_url)}
+    plain, container = Container(**given), Container(**given)
+    doorbell = CrashingDoorbell(points)
+    container.clock.override(providers.Object(clock))
+    container.registry.override(providers.Singleton(FakeModelRegistry))
+    container.detectors.override(providers.Singleton(FakeDetectors))
+    container.uow.override(providers.Factory(CrashingUnitOfWork, plain.sessions, points))
+    container.storage.override(providers.Singleton(CrashingStorage, plain.storage, points))
+    container.task_engine.override(providers.Object(doorbell))
+    try:
+        yield System(place, points, container.worker_services(), container.register_video()), doorbell, container
+    finally:
+        await plain.engine().dispose()
+
+
+async def run(place: Place, points: CrashPoints) -> None:
+    """Everything from the first byte to the last commit."""
+    async with started(place, points, AheadClock()) as (system, doorbell, container):
+        await system.accept("a video", place.clip)
+        await system.work_off(doorbell)
+        await system.accept("no video", NOT_A_VIDEO)
+        await system.work_off(doorbell)
+        points.step = "sweep"
+        await container.worker_services().collect_garbage()
+
+
+def run_and_crash(place: Place, crash_at: int) -> None:
+    """In a process of its own: ends it at point ``crash_at``, without another word."""
+    asyncio.run(run(place, CrashPoints(crash_at, lambda: os._exit(CRASHED))))
+
+
+async def recover(place: Place) -> None:
+    """The next process: leases have run out, uploads have expired, and it works until nothing is left to do."""
+    points, clock = CrashPoints(None, lambda: None), AheadClock()
+    async with started(place, points, clock) as (system, doorbell, container):
+        for _ in range(_ROUNDS):
+            clock.ahead += timedelta(hours=1)
+            if not await system.reclaim() + await system.work_off(doorbell):
+                break
+        clock.ahead += timedelta(days=2)
+        await CollectGarbage(container.uow, container.storage(), clock, unfinished_after_s=-1.0)()
