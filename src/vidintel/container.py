@@ -5,6 +5,7 @@ import socket
 from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from uuid import uuid4
 
 from dependency_injector import containers, providers
@@ -158,7 +159,7 @@ class Container(containers.DeclarativeContainer):
     bell = providers.Singleton(PostgresWorkBell, database_url)
     metrics_registry = providers.Singleton(create_registry, version("vidintel"))
     telemetry = providers.Singleton(PrometheusTelemetry, metrics_registry)
-    circuits = providers.Singleton(CircuitBreakers, settings.provided.circuit, settings.provided.redis)
+    circuits = providers.Singleton(CircuitBreakers, live_circuit.provider, settings.provided.redis)
     exposition = providers.Singleton(
         Exposition,
         metrics_registry,
@@ -190,6 +191,7 @@ class Container(containers.DeclarativeContainer):
         providers.Factory(PyAvEvidenceCamera, decoder),
         clock,
         stall_s=settings.provided.work.stall_s,
+    live_circuit = providers.Callable(lambda live: live.current.circuit, live)
     )
     renderer = providers.Singleton(SubprocessFrameRenderer, providers.Callable(partial, open_stored, settings))
     verifier = providers.Singleton(_token_verifier, settings.provided.auth)

@@ -55,7 +55,7 @@ class S3Settings(_Group):
     Without ``access_key_id`` and ``secret_access_key``, AWS's usual places are looked at, such as the machine's role.
     """
 
-    bucket: str | None = None
+    bucket: str | None = Field(None, pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
     endpoint_url: str | None = Field(None, description="of a server that is not AWS, for example http://minio:9000")
     region: str = "us-east-1"
     access_key_id: SecretStr | None = None
@@ -204,7 +204,7 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
 
 
-RELOADABLE: tuple[str, ...] = ("log.level", "limits", "analysis.sample_fps")
+RELOADABLE: tuple[str, ...] = ("log.level", "limits", "analysis.sample_fps", "circuit")
 """What takes effect without a restart, by dotted name: single settings or whole groups.
 
 Who adds one makes sure that the value is read through `LiveSettings.current` each time it is needed, and that no rule

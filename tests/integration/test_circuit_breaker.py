@@ -139,7 +139,8 @@ class TestInMemory(CircuitBreakerContract):
     @pytest.fixture
     def process(self) -> Callable[..., CircuitBreakers]:
         def make(failures: int, cool_down_s: float = 60.0) -> CircuitBreakers:
-            return CircuitBreakers(CircuitSettings(failures=failures, cool_down_s=cool_down_s), RedisSettings())
+            settings = CircuitSettings(failures=failures, cool_down_s=cool_down_s)
+            return CircuitBreakers(lambda: settings, RedisSettings())
 
         return make
 
@@ -150,7 +151,8 @@ def processes() -> Iterator[Callable[..., CircuitBreakers]]:
 
     def make(url: str, failures: int, cool_down_s: float = 60.0) -> CircuitBreakers:
         redis = RedisSettings(url=SecretStr(url), namespace="tests")
-        made.append(CircuitBreakers(CircuitSettings(failures=failures, cool_down_s=cool_down_s), redis))
+        settings = CircuitSettings(failures=failures, cool_down_s=cool_down_s)
+        made.append(CircuitBreakers(lambda: settings, redis))
         return made[-1]
 
     yield make

@@ -13,7 +13,7 @@ import structlog
 from purgatory import CircuitBreakerFailed, CircuitBreakerRecovered, ContextChanged
 from purgatory.domain.model import Context, OpenedState
 
-from vidintel.application.ports import CircuitState
+from vidintel.application.ports import CircuitState, Live
 from vidintel.infrastructure.circuit_store import Circuit, CircuitStore, InMemoryCircuits, RedisCircuits
 from vidintel.settings import CircuitSettings, RedisSettings
 
@@ -38,25 +38,22 @@ class CircuitOpen(Exception):
 class CircuitBreaker:
     """Guards the calls to one dependency; thread-safe.
 
-    The circuit opens after ``failures`` outages in a row and stays open for ``cool_down_s`` seconds. ``is_outage``
-    tells which errors mean that the dependency is down; any other error counts as an answer. ``changed`` is given the
-    new state, in the thread of the call that changed it.
+    ``is_outage`` tells which errors mean that the dependency is down; any other error counts as an answer. ``changed``
+    is given the new state, in the thread of the call that changed it.
     """
 
     def __init__(
         self,
         name: str,
         store: CircuitStore,
+        settings: Live[CircuitSettings],
         *,
-        failures: int,
-        cool_down_s: float,
         is_outage: IsOutage,
         changed: Callable[[CircuitState], None],
     ) -> None:
         self._name = name
         self._store = store
-        self._failures = failures
-        self._cool_down_s = cool_down_s
+        self._settings = settings
         self._is_outage = is_outage
         self._changed = changed
 
@@ -76,7 +73,7 @@ class CircuitBreaker:
             try:
                 machine.handle_new_request()
             except OpenedState as refused:
-                waits_s = refused.opened_at + self._cool_down_s - time.time()
+                waits_s = refused.opened_at + self._settings().cool_down_s - time.time()
                 raise CircuitOpen(self._name, max(0.0, waits_s)) from refused
             if is_trial:
                 self._changed("half-open")
@@ -93,14 +90,14 @@ class CircuitBreaker:
     def _state_of(self, circuit: Circuit) -> CircuitState:
         if circuit.state == "closed" or circuit.opened_at is None:
             return "closed"
-        return "half-open" if time.time() > circuit.opened_at + self._cool_down_s else "open"
+        return "half-open" if time.time() > circuit.opened_at + self._settings().cool_down_s else "open"
 
     def _machine(self, circuit: Circuit) -> Context:
         """The library's state machine. A new one for each call: it is not made for several threads."""
         return Context(
             self._name,
-            self._failures,
-            self._cool_down_s,
+            self._settings().failures,
+            self._settings().cool_down_s,
             circuit.state,
             circuit.failures,
             circuit.opened_at,
@@ -131,7 +128,7 @@ class CircuitBreaker:
 class CircuitBreakers:
     """All circuit breakers of this process. With a Redis all processes learn from what one of them saw."""
 
-    def __init__(self, settings: CircuitSettings, shared: RedisSettings) -> None:
+    def __init__(self, settings: Live[CircuitSettings], shared: RedisSettings) -> None:
         self._settings = settings
         self._store: CircuitStore = (
             InMemoryCircuits() if shared.url is None else RedisCircuits(shared.url.get_secret_value(), shared.namespace)
@@ -144,8 +141,7 @@ class CircuitBreakers:
         breaker = CircuitBreaker(
             name,
             self._store,
-            failures=self._settings.failures,
-            cool_down_s=self._settings.cool_down_s,
+            self._settings,
             is_outage=is_outage,
             changed=lambda state: self._tell(name, state),
         )

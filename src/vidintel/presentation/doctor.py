@@ -204,7 +204,7 @@ async def write_to_bucket(settings: Settings, bucket: str) -> None:
     async def probe() -> AsyncIterator[bytes]:
         yield b"probe"
 
-    circuits = CircuitBreakers(settings.circuit, RedisSettings())
+    circuits = CircuitBreakers(lambda: settings.circuit, RedisSettings())
     with closing(S3ObjectStorage(settings.s3, bucket, circuits.breaker("s3", is_outage))) as storage:
         await storage.check()
         await storage.put(_PROBE_KEY, probe(), max_bytes=64)

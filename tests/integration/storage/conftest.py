@@ -15,7 +15,7 @@ NewStorage = Callable[[S3Settings], S3ObjectStorage]
 @pytest.fixture
 def circuits() -> CircuitBreakers:
     """They open at the second outage, and let somebody try again soon."""
-    return CircuitBreakers(CircuitSettings(failures=2, cool_down_s=0.3), RedisSettings())
+    return CircuitBreakers(lambda: CircuitSettings(failures=2, cool_down_s=0.3), RedisSettings())
 
 
 @pytest.fixture

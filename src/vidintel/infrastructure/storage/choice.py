@@ -32,7 +32,7 @@ def open_stored(settings: Settings, key: str) -> BinaryIO:
 @lru_cache(maxsize=1)
 def _storage_of_the_renderer(settings: Settings) -> ObjectStorage:
     hasty = settings.model_copy(update={"s3": settings.s3.model_copy(update=_HASTY)})
-    return create_storage(hasty, CircuitBreakers(settings.circuit, settings.redis))
+    return create_storage(hasty, CircuitBreakers(lambda: settings.circuit, settings.redis))
 
 
 def _s3(settings: S3Settings, bucket: str, circuits: CircuitBreakers) -> ObjectStorage:
