@@ -15,7 +15,19 @@ from vidintel.application.dispatching import CollectGarbage, DispatchWork, Recla
 from vidintel.application.evidence import OpenPicture, TakePictures
 from vidintel.application.finishing import FinishJob
 from vidintel.application.holding import WorkerIdentity
-from vidintel.application.ports import MediaLimits, NoTracing, Tracing, VideoReads
+from vidintel.application.ports import (
+    ChangeGauge,
+    ColourMeter,
+    Detectors,
+    EvidenceCamera,
+    MediaLimits,
+    NoTracing,
+    Telemetry,
+    Tracing,
+    Tracker,
+    VideoDecoder,
+    VideoReads,
+)
 from vidintel.application.processing import PlanJob, RunSegment
 from vidintel.application.queries import (
     CheckReadiness,
@@ -42,13 +54,8 @@ from vidintel.infrastructure.database.engine import check_database, create_engin
 from vidintel.infrastructure.database.reads import ReportDocuments, SqlReportDocuments, StoredVideoReads
 from vidintel.infrastructure.database.unit_of_work import SqlUnitOfWork
 from vidintel.infrastructure.database.work_contexts import SqlWorkContexts, current_cause
-from vidintel.infrastructure.inference.detectors import LoadedDetectors
 from vidintel.infrastructure.inference.registry import DirectoryModelRegistry
 from vidintel.infrastructure.live_settings import LiveSettings
-from vidintel.infrastructure.media.changes import BlockChangeGauge
-from vidintel.infrastructure.media.colours import HsvColourMeter
-from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
-from vidintel.infrastructure.media.evidence import PyAvEvidenceCamera
 from vidintel.infrastructure.media.rendering import SubprocessFrameRenderer
 from vidintel.infrastructure.metrics.collectors import BreakerCollector, CacheCollector, PoolCollector
 from vidintel.infrastructure.metrics.exposition import Exposition, create_registry
@@ -57,7 +64,6 @@ from vidintel.infrastructure.metrics.telemetry import PrometheusTelemetry
 from vidintel.infrastructure.storage.choice import create_storage, open_stored
 from vidintel.infrastructure.tasks.in_process import InProcessTaskEngine
 from vidintel.infrastructure.tasks.redis import RedisTaskEngine
-from vidintel.infrastructure.tracking import MotionTracker
 from vidintel.presentation.failure import CannotRun
 from vidintel.presentation.http.dependencies import HttpServices
 from vidintel.presentation.worker import WorkerServices
@@ -131,6 +137,47 @@ def _die() -> None:
     os._exit(os.EX_SOFTWARE)
 
 
+# What decodes, looks and follows is imported when it is first asked for, in workers: the API process loads neither
+# FFmpeg nor OpenVINO, and its image lacks OpenVINO altogether.
+
+
+def _detectors(registry: DirectoryModelRegistry, cache_dir: Path, telemetry: Telemetry) -> Detectors:
+    from vidintel.infrastructure.inference.detectors import LoadedDetectors
+
+    return LoadedDetectors(registry, cache_dir, telemetry=telemetry)
+
+
+def _decoder() -> VideoDecoder:
+    from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
+
+    return PyAvVideoDecoder()
+
+
+def _camera() -> EvidenceCamera:
+    from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
+    from vidintel.infrastructure.media.evidence import PyAvEvidenceCamera
+
+    return PyAvEvidenceCamera(PyAvVideoDecoder())
+
+
+def _meter() -> ColourMeter:
+    from vidintel.infrastructure.media.colours import HsvColourMeter
+
+    return HsvColourMeter()
+
+
+def _gauge() -> ChangeGauge:
+    from vidintel.infrastructure.media.changes import BlockChangeGauge
+
+    return BlockChangeGauge()
+
+
+def _tracker(frame_interval_s: float) -> Tracker:
+    from vidintel.infrastructure.tracking import MotionTracker
+
+    return MotionTracker(frame_interval_s)
+
+
 class Container(containers.DeclarativeContainer):
     """Wiring. Give it ``settings`` and ``database_url``; override any provider in tests."""
 
@@ -144,6 +191,7 @@ class Container(containers.DeclarativeContainer):
     max_upload_bytes = providers.Callable(lambda limits: limits.max_upload_bytes, live_limits)
     media_limits = providers.Callable(_media_limits, live_limits)
     sample_fps = providers.Callable(lambda live: live.current.analysis.sample_fps, live)
+    live_circuit = providers.Callable(lambda live: live.current.circuit, live)
 
     clock = providers.Singleton(SystemClock)
     engine = providers.Singleton(create_engine, database_url, settings.provided.database)
@@ -175,23 +223,22 @@ class Container(containers.DeclarativeContainer):
         DirectoryModelRegistry.serving, settings.provided.analysis.model, settings.provided.analysis.models_dir
     )
     detectors = providers.Singleton(
-        LoadedDetectors,
+        _detectors,
         registry,
         cache_dir=providers.Callable(lambda s: s.data_dir / "model-cache", settings),
         telemetry=telemetry,
     )
-    decoder = providers.Singleton(PyAvVideoDecoder)
-    meter = providers.Singleton(HsvColourMeter)
-    gauge = providers.Singleton(BlockChangeGauge)
-    tracker = providers.Factory(MotionTracker)
+    decoder = providers.Singleton(_decoder)
+    meter = providers.Singleton(_meter)
+    gauge = providers.Singleton(_gauge)
+    tracker = providers.Factory(_tracker)
     take_pictures = providers.Factory(
         TakePictures,
         uow.provider,
         storage,
-        providers.Factory(PyAvEvidenceCamera, decoder),
+        providers.Factory(_camera),
         clock,
         stall_s=settings.provided.work.stall_s,
-    live_circuit = providers.Callable(lambda live: live.current.circuit, live)
     )
     renderer = providers.Singleton(SubprocessFrameRenderer, providers.Callable(partial, open_stored, settings))
     verifier = providers.Singleton(_token_verifier, settings.provided.auth)

@@ -23,11 +23,10 @@ from vidintel.domain.errors import (
     UnreadableVideo,
 )
 from vidintel.domain.tracking import TrackedFrame
-from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
-from vidintel.infrastructure.media.drawing import draw_detections, encode_jpeg
 
 _log = structlog.get_logger(__name__)
 Opener = Callable[[str], BinaryIO]
+_Maker = Callable[[BinaryIO, float, TrackedFrame | None], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,20 +153,34 @@ def _serve(connection: Connection, opener: Opener, limits: RenderLimits) -> None
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    decoder = PyAvVideoDecoder()
+    make = _maker()
     try:
         while True:
             request = connection.recv()
             _limit_processor_time(limits.time_s)
-            connection.send(_answer(decoder, opener, request))
+            connection.send(_answer(make, opener, request))
     except (EOFError, ConnectionError):
         return
 
 
-def _answer(decoder: PyAvVideoDecoder, opener: Opener, request: _Request) -> bytes | _Refusal:
+def _maker() -> _Maker:
+    # Imported by the child alone: the API process, which imports this module, never loads what decodes.
+    from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
+    from vidintel.infrastructure.media.drawing import draw_detections, encode_jpeg
+
+    decoder = PyAvVideoDecoder()
+
+    def make(content: BinaryIO, time_s: float, seen: TrackedFrame | None) -> bytes:
+        image = decoder.picture_at(content, time_s)
+        return encode_jpeg(image if seen is None else draw_detections(image, seen))
+
+    return make
+
+
+def _answer(make: _Maker, opener: Opener, request: _Request) -> bytes | _Refusal:
     try:
         with opener(request.key) as content:
-            image = decoder.picture_at(content, request.time_s)
+            return make(content, request.time_s, request.seen)
     except FrameNotFound as error:
         return _Refusal(FrameNotFound, error.detail)
     except StorageError as error:
@@ -178,7 +191,6 @@ def _answer(decoder: PyAvVideoDecoder, opener: Opener, request: _Request) -> byt
         return _Refusal(UnreadableVideo, error.detail)
     except MemoryError:
         return _Refusal(UnreadableVideo, "The picture could not be made: it needs too much memory.")
-    return encode_jpeg(image if request.seen is None else draw_detections(image, request.seen))
 
 
 def _limit_processor_time(seconds: float) -> None:
