@@ -38,6 +38,7 @@ async def test_a_job_shows_what_it_runs_and_how_far_it_is(edge: Edge) -> None:
             "iou_threshold": 0.7,
             "lines": [],
             "zones": [],
+            "reuse_similar": False,
         },
         "model": {"name": "traffic", "version": "1", "sha256": SHA256},
         "progress": {
