@@ -130,7 +130,7 @@ async def _following(container: Container, configuration: Configuration) -> Asyn
             await task
 
 
-def _metrics_of_worker(container: Container, settings: Settings) -> AbstractContextManager[None]:
+def _metrics_of_worker(container: Container, settings: Settings) -> AbstractContextManager[int | None]:
     host, port = settings.metrics.worker_host, settings.metrics.worker_port
     try:
         return container.exposition().serve(host, port)

@@ -9,7 +9,14 @@ from typing import Protocol
 from wsgiref.simple_server import WSGIServer
 
 import structlog
-from prometheus_client import CollectorRegistry, Info, PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client import start_http_server as start_metrics_server
 from prometheus_client.registry import Collector
 
@@ -24,6 +31,8 @@ class Sampler(Protocol):
 
 def create_registry(version: str) -> CollectorRegistry:
     """A registry of our own, with what every process tells: memory, processor time, open files, and its version."""
+    # A series more for each counter, with the time of its first use: nobody asks for that.
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # a function without annotations
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
@@ -47,20 +56,21 @@ class Exposition:
         # In a thread: the state of a circuit may be asked of Redis.
         return await asyncio.to_thread(generate_latest, self._registry)
 
-    def serve(self, host: str, port: int | None) -> AbstractContextManager[None]:
+    def serve(self, host: str, port: int | None) -> AbstractContextManager[int | None]:
         """Serve ``http://host:port/metrics`` from a thread of its own, whatever the event loop does; until the end of
         the block that it is given to.
 
-        ``port`` ``None`` serves nothing. Raises `OSError` when the port is taken. Samplers are not asked.
+        The block is given the port; ``port`` ``None`` serves nothing. Samplers are not asked. Raises `OSError` when the
+        port is taken.
         """
         return nullcontext() if port is None else _serving(*start_metrics_server(port, host, self._registry))
 
 
 @contextmanager
-def _serving(server: WSGIServer, thread: Thread) -> Iterator[None]:
+def _serving(server: WSGIServer, thread: Thread) -> Iterator[int]:
     _log.info("metrics.served", host=server.server_name, port=server.server_port, pid=os.getpid())
     try:
-        yield
+        yield server.server_port
     finally:
         server.shutdown()
         server.server_close()
