@@ -24,7 +24,7 @@ from vidintel.application.result import as_result
 from vidintel.application.sniffing import checked
 from vidintel.application.specs import SpecRequest, SpecResolver
 from vidintel.domain.analysis import AnalysisJob, JobId
-from vidintel.domain.errors import ServiceUnavailable, VideoNotFound
+from vidintel.domain.errors import ServiceUnavailable, StorageError, StorageUnavailable, VideoNotFound
 from vidintel.domain.identity import Permission, Principal
 from vidintel.domain.video import MediaInfo, SourceKind, StoredContent, Video, VideoId, VideoSource
 
@@ -86,7 +86,7 @@ class RegisterVideo:
     transaction that registers the video takes it off that list.
 
     Fails with `ValidationError`, `EmptyFile`, `NotAVideo`, `PayloadTooLarge`, `UnknownModel`, `UnknownLabel`,
-    `StorageFull`, `StorageError`.
+    `StorageFull`, `StorageUnavailable`, `StorageError`.
     """
 
     _UPLOAD_EXPIRES = timedelta(hours=24)
@@ -167,7 +167,10 @@ class RegisterVideo:
         async with self._uow() as uow:
             # Not on the list any more: the video was registered after all, though its commit's answer got lost.
             if await uow.object_deletions.forget(key):
-                await self._storage.delete(key)
+                try:
+                    await self._storage.delete(key)
+                except (StorageError, StorageUnavailable):
+                    return  # the sweep will, and what broke the upload is the news
                 await uow.commit()
 
 

@@ -2,7 +2,8 @@
 
 import hashlib
 import random
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -50,7 +51,7 @@ async def test_what_is_larger_than_a_part_goes_in_parts_and_appears_at_the_end(
     content = random.Random(1).randbytes(20 * MIB + 7)
     parts_seen: list[list[str]] = []
 
-    async def chunks() -> Any:
+    async def chunks() -> AsyncIterator[bytes]:
         for start in range(0, len(content), MIB):
             yield content[start : start + MIB]
         parts_seen.append(unfinished(client, s3_settings))
@@ -61,6 +62,23 @@ async def test_what_is_larger_than_a_part_goes_in_parts_and_appears_at_the_end(
     assert (stored.size_bytes, stored.sha256) == (len(content), hashlib.sha256(content).hexdigest())
     assert hashlib.sha256(await content_of(s3_storage)).hexdigest() == stored.sha256
     assert unfinished(client, s3_settings) == []
+
+
+async def test_an_upload_is_never_in_memory_as_a_whole(s3_storage: S3ObjectStorage) -> None:
+    block = bytes(MIB)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(64):
+            yield block
+
+    tracemalloc.start()
+    try:
+        await s3_storage.put(KEY, chunks(), max_bytes=NO_LIMIT)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 32 * MIB
 
 
 async def test_parts_of_an_upload_that_breaks_off_are_thrown_away(

@@ -29,10 +29,10 @@ from vidintel.application.specs import SpecRequest
 from vidintel.application.videos import VideoDetails
 from vidintel.domain.analysis import AnalysisJob, JobStatus
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
-from vidintel.domain.errors import LeaseLost, ResultNotFound, StorageError, StorageFull
+from vidintel.domain.errors import LeaseLost, ResultNotFound, StorageError, StorageFull, StorageUnavailable
 from vidintel.domain.geometry import Line, Point, Zone
 from vidintel.domain.segment import SegmentSpan
-from vidintel.domain.tracking import Track
+from vidintel.domain.tracking import Track, TrackedFrame
 from vidintel.domain.video import MediaWarning, StoredContent
 from vidintel.infrastructure.tracking import MotionTracker
 
@@ -272,6 +272,24 @@ async def test_a_holder_that_lost_the_stage_publishes_nothing() -> None:
     assert (await world.job(job)).status is JobStatus.RUNNING
 
 
+async def test_no_transaction_is_open_while_objects_are_followed_and_pictures_taken() -> None:
+    world = World(media=ScriptedVideo(), segment_s=3.0)
+    job = await analysed_up_to_the_end(world)
+    world.rules = replace(world.rules, heartbeat_s=100)  # heartbeats open transactions of their own
+    open_at: list[tuple[str, int]] = []
+
+    class WatchedTracker(MotionTracker):
+        def update(self, frame: FrameDetections) -> list[TrackedFrame]:
+            open_at.append(("following", world.database.open))
+            return super().update(frame)
+
+    world.camera.on_picture = lambda _: open_at.append(("picture", world.database.open))
+    value_of(await world.finishing_with(WatchedTracker)(job.id))
+
+    assert set(open_at) == {("following", 0), ("picture", 0)}
+    assert len((await answers(world, job)).tracks) == 2
+
+
 async def test_a_worker_that_must_go_hands_the_stage_back_and_another_finishes_it() -> None:
     world = World(media=ScriptedVideo(), segment_s=3.0)
     job = await analysed_up_to_the_end(world)
@@ -344,6 +362,37 @@ async def test_a_storage_that_takes_no_more_pictures_does_not_cost_the_answer() 
     assert (await world.job(job)).status is JobStatus.SUCCEEDED
     assert len(pictures_of(world)) == 2
     assert world.database.object_deletions == {}
+
+
+class DownForPictures(FakeObjectStorage):
+    """Goes away with the second picture, until it ``is_back``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_back = False
+
+    async def put(self, key: str, chunks: AsyncIterator[bytes], *, max_bytes: int) -> StoredContent:
+        if not self.is_back and any("/jobs/" in stored for stored in self.objects):
+            raise StorageUnavailable
+        return await super().put(key, chunks, max_bytes=max_bytes)
+
+
+async def test_pictures_wait_for_a_storage_that_is_down_and_cost_no_attempt() -> None:
+    storage = DownForPictures()
+    world = World(media=ScriptedVideo(), storage=storage)
+    job = await registered(world)
+    await world.work_off(rounds=50)
+
+    waiting = await world.job(job)
+    assert (waiting.status, waiting.work.attempts) == (JobStatus.RUNNING, 0)
+
+    storage.is_back = True
+    world.clock.advance(60)
+    await world.work_off(rounds=50)
+
+    assert (await world.job(job)).status is JobStatus.SUCCEEDED
+    await world.collect_garbage()
+    assert pictures_of(world) == {"poster", "preview", "shot-1", "shot-2"}
 
 
 async def test_the_pictures_of_an_attempt_that_fails_are_removed_and_made_again() -> None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tests.fakes import FakeObjectStorage
 from tests.unit.application.world import BYTES, Incoming, World, error_of, principal, value_of
 from vidintel.application.specs import SpecRequest
 from vidintel.application.videos import VideoDetails
@@ -15,6 +16,7 @@ from vidintel.domain.errors import (
     EmptyFile,
     NotAVideo,
     PayloadTooLarge,
+    StorageUnavailable,
     UnknownLabel,
     UnknownModel,
     ValidationError,
@@ -94,6 +96,20 @@ async def test_a_client_that_goes_away_leaves_nothing_behind(gone: BaseException
         await world.register(principal(), Incoming(breaks_with=gone))
 
     assert_nothing_stays(world)
+
+
+class Down(FakeObjectStorage):
+    async def delete(self, key: str) -> None:
+        raise StorageUnavailable
+
+
+async def test_what_cannot_be_removed_during_an_outage_is_collected_later() -> None:
+    world = World(storage=Down())
+
+    with pytest.raises(ConnectionError):
+        await world.register(principal(), Incoming(breaks_with=ConnectionError("client left")))
+
+    assert len(world.database.object_deletions) == 1
 
 
 async def test_a_viewer_may_not_upload() -> None:

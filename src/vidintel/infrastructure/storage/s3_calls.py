@@ -39,6 +39,7 @@ _REFUSED_FOR_S = 30.0
 _UNREACHABLE = (NoConnection, HTTPClientError, IncompleteReadError, ResponseParserError)
 _NO_CREDENTIALS = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)
 _OVERLOADED = frozenset({"SlowDown", "RequestTimeout", "RequestLimitExceeded", "Throttling", "ThrottlingException"})
+_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired"})
 _FULL = frozenset({"QuotaExceeded", "XMinioStorageFull"})
 _DOWN_STATUS = frozenset({429, 500, 502, 503, 504})
 _FULL_STATUS = 507
@@ -121,7 +122,7 @@ def _translate(error: ClientError) -> NoReturn:
         raise StorageFull from error
     if code == "NoSuchBucket":
         raise StorageUnavailable(NO_BUCKET, retry_after_s=_REFUSED_FOR_S) from error
-    if status in {401, 403}:
+    if status in {401, 403} or code in _EXPIRED:
         raise StorageUnavailable(_NO_ACCESS, retry_after_s=_REFUSED_FOR_S) from error
     if status in {301, 307} or code == "AuthorizationHeaderMalformed":
         raise StorageUnavailable(_ELSEWHERE, retry_after_s=_REFUSED_FOR_S) from error
