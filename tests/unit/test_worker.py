@@ -4,11 +4,17 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from uuid import UUID
 
+import structlog
+from prometheus_client import CollectorRegistry
+
 from tests.unit.application.world import World
-from vidintel.application.ports import SILENT, NoTracing, WorkContext
+from vidintel.application.ports import SILENT, Cause, NoTracing, WorkContext
 from vidintel.application.result import Ok
+from vidintel.domain.analysis import AnalysisJob
+from vidintel.infrastructure.metrics.telemetry import PrometheusTelemetry
 from vidintel.presentation.worker import WorkerProcess, WorkerServices
 from vidintel.settings import WorkSettings
 
@@ -69,3 +75,50 @@ async def test_as_many_pieces_of_work_as_configured_get_a_thread_at_once() -> No
 
     outcomes = await asyncio.gather(*(world.plan(job.id) for job in jobs))
     assert all(isinstance(outcome, Ok) for outcome in outcomes)
+
+
+class KnownContexts:
+    """Everything belongs to one job, caused by one request."""
+
+    def __init__(self, job: AnalysisJob) -> None:
+        self._job = job
+
+    async def of(self, work_id: UUID) -> WorkContext | None:
+        return WorkContext(self._job.tenant_id, self._job.video_id, self._job.id, Cause("r-1", None))
+
+
+class Declared(NoEngine):
+    """Keeps the actors, for a test to call as an engine's thread would."""
+
+    def __init__(self) -> None:
+        self.actors: dict[str, Callable[[str], None]] = {}
+
+    def declare(self, *actors: Callable[[str], None], answered: Callable[[], None]) -> None:
+        self.actors = {actor.__name__: actor for actor in actors}
+
+
+async def test_every_line_about_a_segment_says_whose_it_is_and_how_it_ended_is_counted() -> None:
+    world = World()
+    job = await world.planned()
+    segment = (await world.segments())[0]
+    registry, engine = CollectorRegistry(), Declared()
+    services = services_of(world, WorkSettings())
+    WorkerProcess(
+        replace(services, engine=engine, contexts=KnownContexts(job), telemetry=PrometheusTelemetry(registry))
+    )
+
+    def log_a_line(_: int) -> None:
+        structlog.get_logger().info("frame.seen")
+
+    world.media.on_frame = log_a_line
+    with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as lines:
+        await asyncio.to_thread(engine.actors["run_segment"], str(segment.id))
+        await asyncio.to_thread(engine.actors["run_segment"], str(segment.id))
+
+    assert {line["event"] for line in lines} == {"frame.seen", "task.completed", "task.skipped"}
+    for line in lines:
+        assert (line["tenant"], line["job"], line["video"]) == ("org_acme", str(job.id), str(job.video_id))
+        assert (line["segment"], line["request_id"], line["task"]) == (str(segment.id), "r-1", "run_segment")
+    for outcome in ("completed", "skipped"):
+        labels = {"task": "run_segment", "outcome": outcome}
+        assert registry.get_sample_value("vidintel_task_duration_seconds_count", labels) == 1
