@@ -1,6 +1,7 @@
 """News of changed videos, for the caches.
 
-Every committed change that shows in a video, its jobs or their progress is told on a channel, by whoever it was made.
+Every committed change that shows in a video, its jobs or their progress is told on a channel, by whoever it was made:
+the video's id and the transaction's.
 The columns left out say who holds the work and until when: heartbeats move them all the time, and no answer shows them.
 
 Revision: 9b1f6d20c7ae, after 47d5b0e8f9c3, 2026-11-20 22:00.
@@ -19,7 +20,7 @@ _UP = (
     """
     CREATE FUNCTION vidintel_video_changed() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-        PERFORM pg_notify('vidintel_changed', OLD.id::text);
+        PERFORM pg_notify('vidintel_changed', OLD.id || ' ' || pg_current_xact_id());
         RETURN NULL;
     END $$
     """,
@@ -27,9 +28,9 @@ _UP = (
     CREATE FUNCTION vidintel_job_changed() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         IF TG_OP = 'INSERT' THEN
-            PERFORM pg_notify('vidintel_changed', NEW.video_id::text);
+            PERFORM pg_notify('vidintel_changed', NEW.video_id || ' ' || pg_current_xact_id());
         ELSE
-            PERFORM pg_notify('vidintel_changed', OLD.video_id::text);
+            PERFORM pg_notify('vidintel_changed', OLD.video_id || ' ' || pg_current_xact_id());
         END IF;
         RETURN NULL;
     END $$
@@ -37,14 +38,15 @@ _UP = (
     """
     CREATE FUNCTION vidintel_segment_changed() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-        PERFORM pg_notify('vidintel_changed', jobs.video_id::text) FROM jobs WHERE jobs.id = OLD.job_id;
+        PERFORM pg_notify('vidintel_changed', jobs.video_id || ' ' || pg_current_xact_id())
+        FROM jobs WHERE jobs.id = OLD.job_id;
         RETURN NULL;
     END $$
     """,
     """
     CREATE FUNCTION vidintel_segments_changed() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-        PERFORM pg_notify('vidintel_changed', jobs.video_id::text)
+        PERFORM pg_notify('vidintel_changed', jobs.video_id || ' ' || pg_current_xact_id())
         FROM jobs WHERE jobs.id IN (SELECT job_id FROM changed);
         RETURN NULL;
     END $$

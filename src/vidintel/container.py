@@ -45,6 +45,7 @@ from vidintel.domain.work import RetryPolicy
 from vidintel.infrastructure.cache.changes import Changes
 from vidintel.infrastructure.cache.news import PostgresNews
 from vidintel.infrastructure.cache.reads import CachedVideoReads
+from vidintel.infrastructure.cache.redis_level import RedisDocuments, create_cache_client
 from vidintel.infrastructure.cache.statistics import CountedCaches
 from vidintel.infrastructure.circuit_breaker import CircuitBreakers
 from vidintel.infrastructure.clerk import ClerkTokenVerifier
@@ -106,6 +107,15 @@ def _token_verifier(auth: AuthSettings) -> ClerkTokenVerifier:
 
 def _task_engine_kind(redis: RedisSettings) -> str:
     return "in_process" if redis.url is None else "redis"
+
+
+def _documents(
+    redis: RedisSettings, sql: SqlReportDocuments, changes: Changes, counted: CountedCaches
+) -> ReportDocuments:
+    if redis.url is None:
+        return sql
+    client = create_cache_client(redis.url.get_secret_value())
+    return RedisDocuments(sql, client, changes.writes, counted, namespace=redis.namespace)
 
 
 def _video_reads(
@@ -202,7 +212,13 @@ class Container(containers.DeclarativeContainer):
     tracing = providers.Singleton(_tracing, settings.provided.tracing)
     cause = providers.Callable(current_cause, tracing)
     uow = providers.Factory(SqlUnitOfWork, sessions, changes.provided.note, cause=cause.provider)
-    documents = providers.Singleton(SqlReportDocuments, database_url, settings.provided.database)
+    documents = providers.Singleton(
+        _documents,
+        settings.provided.redis,
+        providers.Singleton(SqlReportDocuments, database_url, settings.provided.database),
+        changes,
+        cache_statistics,
+    )
     video_reads = providers.Singleton(_video_reads, documents, changes, cache_statistics, settings.provided.cache)
     bell = providers.Singleton(PostgresWorkBell, database_url)
     metrics_registry = providers.Singleton(create_registry, version("vidintel"))

@@ -57,7 +57,7 @@ class Scene:
 
 
 async def begun(asking: Callable[[], Awaitable[str | None]], times: int = 1) -> "list[asyncio.Future[str | None]]":
-    tasks = [asyncio.ensure_future(asking()) for _ in range(times)]
+    tasks: list[asyncio.Future[str | None]] = [asyncio.ensure_future(asking()) for _ in range(times)]
     for _ in range(3):
         await asyncio.sleep(0)
     return tasks

@@ -1,8 +1,14 @@
 """Which videos changed since when: what tells a fresh copy from a stale one."""
 
+import math
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 
 from vidintel.domain.video import VideoId
+
+RECENT_S = 15.0
+"""How long writes are remembered, in seconds. No shared copy may live as long: see `RedisDocuments`."""
 
 _REMEMBERED = 10_000
 
@@ -14,14 +20,16 @@ class Changes:
     says no, and while changes `are_heard`: without news from the database, nothing that was kept can be trusted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, writes: "RecentWrites | None" = None) -> None:
+        self.writes = writes or RecentWrites()
         self.are_heard = False
         self.now = 0
         self._last: OrderedDict[VideoId, int] = OrderedDict()
         self._everything = 0
 
-    def note(self, video_id: VideoId) -> None:
-        """The video has changed."""
+    def note(self, video_id: VideoId, transaction: int | None = None) -> None:
+        """The video has changed, by a transaction that may not be known."""
+        self.writes.note(video_id, transaction)
         self.now += 1
         self._last[video_id] = self.now
         self._last.move_to_end(video_id)
@@ -46,8 +54,54 @@ class Changes:
     def hear(self) -> None:
         """News arrive from now on; what was kept before is not to be trusted."""
         self.note_everything()
+        self.writes.begin()
         self.are_heard = True
 
     def go_deaf(self) -> None:
         """News may be missed from now on."""
         self.are_heard = False
+
+
+class RecentWrites:
+    """The transactions that changed videos lately: which of them has a copy seen that somebody else has made?
+
+    PostgreSQL's snapshots tell exactly: no clock and no order of arrival is trusted.
+    """
+
+    def __init__(self, time_s: Callable[[], float] = time.monotonic) -> None:
+        self._time_s = time_s
+        self._complete_since = math.inf
+        self._of_video: OrderedDict[VideoId, list[tuple[float, int | None]]] = OrderedDict()
+
+    def begin(self) -> None:
+        """From now on every write is noted; what came before may have been missed."""
+        self._complete_since = self._time_s()
+        self._of_video.clear()
+
+    def note(self, video_id: VideoId, transaction: int | None) -> None:
+        now = self._time_s()
+        known = self._of_video.setdefault(video_id, [])
+        known[:] = [each for each in known if each[0] > now - RECENT_S]
+        known.append((now, transaction))
+        self._of_video.move_to_end(video_id)
+        while self._of_video and next(iter(self._of_video.values()))[-1][0] <= now - RECENT_S:
+            self._of_video.popitem(last=False)
+        if len(self._of_video) > _REMEMBERED:
+            self.begin()
+
+    def are_known(self) -> bool:
+        """Whether nothing was missed for `RECENT_S`."""
+        return self._time_s() - self._complete_since >= RECENT_S
+
+    def are_all_in(self, video_id: VideoId, snapshot: str) -> bool:
+        """Whether a copy, read in ``snapshot`` (``xmin:xmax:xip,…``) not longer than `RECENT_S` ago, is up to date.
+
+        One that was changed by a transaction that is not known is not, for as long.
+        """
+        since = self._time_s() - RECENT_S
+        writes = [transaction for at, transaction in self._of_video.get(video_id, ()) if at > since]
+        if not writes:
+            return True
+        _, xmax, running = snapshot.split(":")
+        under_way = {int(each) for each in running.split(",") if each}
+        return all(each is not None and each < int(xmax) and each not in under_way for each in writes)

@@ -9,7 +9,7 @@ from vidintel.infrastructure.cache.changes import Changes
 from vidintel.infrastructure.database.listener import PostgresListener
 
 CHANNEL = "vidintel_changed"
-"""Triggers tell the id of the video here whenever a transaction that changed it, or a job of it, is committed."""
+"""Triggers tell the ids of a video and of the transaction that changed it, or a job of it, when that is committed."""
 
 
 class PostgresNews:
@@ -20,7 +20,7 @@ class PostgresNews:
         self._listener = PostgresListener(
             url,
             CHANNEL,
-            heard=lambda payload: changes.note(VideoId(UUID(payload))),
+            heard=self._hear,
             connected=changes.hear,
             lost=changes.go_deaf,
             application_name=application_name,
@@ -31,3 +31,7 @@ class PostgresNews:
         """A database that is down at first is no error: nothing is cached until it is heard."""
         async with self._listener.listening():
             yield
+
+    def _hear(self, payload: str) -> None:
+        video_id, transaction = payload.split()
+        self._changes.note(VideoId(UUID(video_id)), int(transaction))

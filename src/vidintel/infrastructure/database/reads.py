@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache, partial
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from sqlalchemy import DateTime, Double, Table, Uuid
@@ -38,7 +38,8 @@ _VIDEOS = f"""
     SELECT video.tenant_id, video.id,
            CAST(json_build_object(
                'video', row_to_json(video), 'job', row_to_json(job), 'progress', row_to_json(progress)
-           ) AS text)
+           ) AS text),
+           CAST(pg_current_snapshot() AS text), video.id
     FROM unnest($1::text[], $2::uuid[]) AS asked(tenant_id, id)
     JOIN videos AS video ON video.tenant_id = asked.tenant_id AND video.id = asked.id
     LEFT JOIN LATERAL (
@@ -50,14 +51,20 @@ _VIDEOS = f"""
 
 _JOBS = f"""
     SELECT job.tenant_id, job.id,
-           CAST(json_build_object('job', row_to_json(job), 'progress', row_to_json(progress)) AS text)
+           CAST(json_build_object('job', row_to_json(job), 'progress', row_to_json(progress)) AS text),
+           CAST(pg_current_snapshot() AS text), job.video_id
     FROM unnest($1::text[], $2::uuid[]) AS asked(tenant_id, id)
     JOIN jobs AS job ON job.tenant_id = asked.tenant_id AND job.id = asked.id
     CROSS JOIN LATERAL ({_PROGRESS}) AS progress
 """  # noqa: S608 - made of constants
 
-Document = str
-"""JSON of the rows that an answer is made of."""
+
+class Document(NamedTuple):
+    """JSON of the rows that an answer is made of, and the snapshot (`pg_current_snapshot`) they were read in."""
+
+    text: str
+    snapshot: str
+    video_id: VideoId
 
 
 class ReportDocuments(Protocol):
@@ -66,6 +73,10 @@ class ReportDocuments(Protocol):
     async def video(self, tenant_id: TenantId, video_id: VideoId) -> Document | None: ...
 
     async def job(self, tenant_id: TenantId, job_id: JobId) -> Document | None: ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
 
 
 class SqlReportDocuments:
@@ -93,7 +104,7 @@ async def _documents(
 ) -> Mapping[tuple[str, UUID], Document]:
     tenants, ids = [tenant for tenant, _ in keys], [row_id for _, row_id in keys]
     rows = await connection.fetch(statement, tenants, ids)
-    return {(row[0], row[1]): row[2] for row in rows}
+    return {(row[0], row[1]): Document(row[2], row[3], VideoId(row[4])) for row in rows}
 
 
 class StoredVideoReads:
@@ -104,25 +115,25 @@ class StoredVideoReads:
 
     async def video(self, tenant_id: TenantId, video_id: VideoId) -> VideoReport | None:
         document = await self._documents.video(tenant_id, video_id)
-        return None if document is None else _video_report(document)
+        return None if document is None else _video_report(document.text)
 
     async def job(self, tenant_id: TenantId, job_id: JobId) -> JobReport | None:
         document = await self._documents.job(tenant_id, job_id)
-        return None if document is None else _job_report(document)
+        return None if document is None else _job_report(document.text)
 
 
 # Rows that say the same as when they were last read, as most do that are asked for again, need no decoding again.
 
 
 @lru_cache(_DECODED)
-def _video_report(document: Document) -> VideoReport:
+def _video_report(document: str) -> VideoReport:
     stored = json.loads(document)
     job = None if stored["job"] is None else _job_of(stored)
     return VideoReport(video_of_row(_row(stored["video"], _VIDEO_TYPES)), job)
 
 
 @lru_cache(_DECODED)
-def _job_report(document: Document) -> JobReport:
+def _job_report(document: str) -> JobReport:
     return _job_of(json.loads(document))
 
 
