@@ -1,7 +1,8 @@
-"""Runs the migrations, each set in one transaction, under a lock that makes concurrent runs wait for each other."""
+"""Runs the migrations, each in a transaction of its own; runs at the same time wait for each other."""
 
 import asyncio
 import os
+import time
 
 from alembic import context
 from sqlalchemy import Connection, NullPool, text
@@ -12,6 +13,10 @@ from vidintel.infrastructure.database.tables import metadata
 _LOCK = 0x76_69_64_69
 """Key of the advisory lock that serialises migrations."""
 
+_ASK_AGAIN_S = 0.1
+# Rather fail and be run again than queue behind a long query and hold up everybody else.
+_TIMEOUTS = ("SET lock_timeout = '10s'", "SET statement_timeout = '15min'")
+
 
 def _url() -> str:
     url = context.config.attributes.get("url") or os.environ.get("VIDINTEL_DATABASE__URL")
@@ -21,11 +26,20 @@ def _url() -> str:
 
 
 def _migrate(connection: Connection) -> None:
-    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-    # Rather fail and be run again than queue behind a long query and hold up everybody else.
-    connection.execute(text("SET LOCAL lock_timeout = '10s'"))
-    connection.execute(text("SET LOCAL statement_timeout = '15min'"))
-    context.configure(connection=connection, target_metadata=metadata, compare_type=True, compare_server_default=True)
+    # Asked for again and again, as who waits for it in a statement keeps CREATE INDEX CONCURRENTLY waiting for him.
+    while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK}):
+        connection.rollback()
+        time.sleep(_ASK_AGAIN_S)
+    for timeout in _TIMEOUTS:
+        connection.execute(text(timeout))
+    connection.commit()
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        compare_type=True,
+        compare_server_default=True,
+        transaction_per_migration=True,
+    )
     with context.begin_transaction():
         context.run_migrations()
 
@@ -33,17 +47,17 @@ def _migrate(connection: Connection) -> None:
 async def _online() -> None:
     engine = create_async_engine(_url(), poolclass=NullPool)
     try:
-        async with engine.begin() as connection:
-            await connection.run_sync(_migrate)
+        async with engine.connect() as connection:
+            await connection.run_sync(_migrate)  # the lock goes with the connection
     finally:
         await engine.dispose()
 
 
 def _offline() -> None:
-    context.configure(url=_url(), target_metadata=metadata, literal_binds=True)
+    context.configure(url=_url(), target_metadata=metadata, literal_binds=True, transaction_per_migration=True)
+    for timeout in _TIMEOUTS:
+        context.execute(timeout)
     with context.begin_transaction():
-        context.execute("SET LOCAL lock_timeout = '10s'")
-        context.execute("SET LOCAL statement_timeout = '15min'")
         context.run_migrations()
 
 

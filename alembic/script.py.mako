@@ -14,8 +14,9 @@ depends_on = ${repr(depends_on)}
 
 
 def upgrade() -> None:
-    # lock_timeout and statement_timeout hold for the whole transaction (see env.py); set others here when needed:
+    # lock_timeout and statement_timeout are set (see env.py); others are set here when needed:
     # op.execute("SET LOCAL statement_timeout = '1h'")
+    # Tables that are in use: indexes are created concurrently, within `op.get_context().autocommit_block()`.
     ${upgrades if upgrades else "pass"}
 
 

@@ -83,8 +83,9 @@ class FakeObjectStorage:
 
 @dataclass
 class InMemoryDatabase(Store):
-    """What was committed, how often, and how often that rang the doorbell."""
+    """What was committed, how often, and how often that rang the doorbell. ``open`` counts units of work now open."""
 
+    open: int = 0
     commits: int = 0
     rings: int = 0
 
@@ -116,11 +117,13 @@ class InMemoryUnitOfWork:
         self.outbox = Outbox(self._transaction)
 
     async def __aenter__(self) -> Self:
+        self._database.open += 1
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._database.open -= 1
         self._begin()
 
     async def ring(self) -> None:

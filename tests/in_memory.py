@@ -3,9 +3,9 @@
 import builtins
 import copy
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 from uuid import UUID
 
@@ -59,7 +59,7 @@ class Store:
     tracks: dict[tuple[JobId, int], tuple[TenantId, Track]] = field(default_factory=dict)
     results: dict[tuple[JobId, str], tuple[TenantId, dict[str, object]]] = field(default_factory=dict)
     evidence: dict[tuple[JobId, str], tuple[TenantId, Evidence]] = field(default_factory=dict)
-    object_deletions: dict[str, datetime] = field(default_factory=dict)
+    object_deletions: dict[str, tuple[datetime, int]] = field(default_factory=dict)
     outbox: dict[tuple[JobId, int], JobEvent] = field(default_factory=dict)
 
 
@@ -325,9 +325,12 @@ class Detections:
         cursor = cursors.encode_position(shown[-1].row.frame, shown[-1].position) if more else None
         return [stored.row for stored in shown], cursor
 
-    async def stream(self, job_id: JobId) -> AsyncGenerator[FrameDetections, None]:
+    async def frames(self, job_id: JobId, *, after: int, limit: int) -> Sequence[FrameDetections]:
+        found: builtins.list[FrameDetections] = []
         for tracked in self._frames(self._of_job(job_id)):
-            yield tracked.frame
+            if tracked.frame.frame > after and sum(len(frame.detections) for frame in found) < limit:
+                found.append(tracked.frame)
+        return found
 
     async def at(
         self, tenant_id: TenantId, job_id: JobId, time_s: float, *, min_confidence: float = 0.0
@@ -440,16 +443,27 @@ class ObjectDeletions:
         self._tables = transaction
 
     async def schedule(self, key: str, due_at: datetime) -> None:
-        self._tables.object_deletions.put(key, due_at)
+        found = self._tables.object_deletions.get(key)
+        self._tables.object_deletions.put(key, (due_at, 0 if found is None else found[1]))
 
     async def forget(self, key: str) -> bool:
-        was_scheduled = self._tables.object_deletions.get(key) is not None
+        found = self._tables.object_deletions.get(key)
+        if found is None or found[1] > 0:
+            return False
         self._tables.object_deletions.remove(key)
-        return was_scheduled
+        return True
 
-    async def due(self, now: datetime, limit: int) -> Sequence[str]:
-        scheduled = sorted(self._tables.object_deletions.items(), key=lambda item: (item[1], item[0]))
-        return [key for key, due_at in scheduled if due_at <= now][:limit]
+    async def take_due(self, now: datetime, limit: int) -> Sequence[str]:
+        scheduled = sorted((due_at, key, attempts) for key, (due_at, attempts) in self._tables.object_deletions.items())
+        due = [(key, attempts) for due_at, key, attempts in scheduled if due_at <= now][:limit]
+        for key, attempts in due:
+            again_at = now + timedelta(minutes=2 ** min(attempts, 10))
+            self._tables.object_deletions.put(key, (again_at, attempts + 1))
+        return [key for key, _ in due]
+
+    async def removed(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            self._tables.object_deletions.remove(key)
 
 
 class Outbox:

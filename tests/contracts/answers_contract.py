@@ -1,7 +1,6 @@
 """What every `UnitOfWork` does with detections, results, objects to delete, due work, and its transaction."""
 
 from collections.abc import Sequence
-from contextlib import aclosing
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -9,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.contracts.stored import keep, reload_job, reload_segment
+from tests.contracts.stored import frames_of, keep, reload_job, reload_segment
 from tests.factories import (
     LEASE,
     NOW,
@@ -58,25 +57,23 @@ async def analysed(unit_of_work: UnitOfWorkFactory, frames: Sequence[FrameDetect
 
 
 class DetectionContract:
-    async def test_detections_are_streamed_frame_by_frame_in_presentation_order(
-        self, unit_of_work: UnitOfWorkFactory
+    @pytest.mark.parametrize("limit", [1, 2, 3, 100])
+    async def test_frames_are_read_whole_and_in_presentation_order(
+        self, unit_of_work: UnitOfWorkFactory, limit: int
     ) -> None:
         frames = [make_frame(12, "car", "truck"), make_frame(3, "person"), make_frame(7)]
         _, job = await analysed(unit_of_work, [*frames, FrameDetections(9, 0.3, ())])
 
         async with unit_of_work() as uow:
-            streamed = [frame async for frame in uow.detections.stream(job.id)]
-        assert streamed == sorted(frames, key=lambda frame: frame.frame)
+            read = await frames_of(uow, job, limit)
+        assert read == sorted(frames, key=lambda frame: frame.frame)
 
-    async def test_streaming_may_stop_early(self, unit_of_work: UnitOfWorkFactory) -> None:
-        _, job = await analysed(unit_of_work, [make_frame(number) for number in range(5_000)])
+    async def test_frames_are_read_some_at_a_time(self, unit_of_work: UnitOfWorkFactory) -> None:
+        _, job = await analysed(unit_of_work, [make_frame(number, "car", "car") for number in range(9)])
 
         async with unit_of_work() as uow:
-            stream = uow.detections.stream(job.id)
-            assert (await anext(stream)).frame == 0
-            assert (await anext(stream)).frame == 1
-            del stream
-            assert await uow.jobs.peek(job.id) is not None
+            assert [frame.frame for frame in await uow.detections.frames(job.id, after=3, limit=4)] == [4, 5]
+            assert await uow.detections.frames(job.id, after=8, limit=4) == []
 
     # Each example adds rows of its own, and each subclass runs the examples on a database of its own.
     @settings(
@@ -226,7 +223,7 @@ class DetectionContract:
             await uow.detections.add_all(make_segment(job=job), video.id, [make_frame(0)])
 
         async with unit_of_work() as uow:
-            assert [frame async for frame in uow.detections.stream(job.id)] == []
+            assert await frames_of(uow, job) == []
 
 
 class TrackContract:
@@ -295,19 +292,6 @@ class TrackContract:
 
         assert await tracks_of(unit_of_work, job) == []
         assert await track_ids_of(unit_of_work, job) == [None]
-
-    async def test_tracks_can_be_staged_while_detections_are_streamed(self, unit_of_work: UnitOfWorkFactory) -> None:
-        _, job = await analysed(unit_of_work, [make_frame(number) for number in range(5_000)])
-        async with unit_of_work() as uow:
-            async with aclosing(uow.detections.stream(job.id)) as frames:
-                async for frame in frames:
-                    if frame.frame % 1_000 == 0:
-                        await uow.tracks.stage([TrackedFrame(frame, (1,))], [])
-            await uow.tracks.stage([], [make_track(1)])
-            await uow.tracks.publish(job)
-            await uow.commit()
-
-        assert sum(each is not None for each in await track_ids_of(unit_of_work, job)) == 5
 
     @pytest.mark.parametrize("limit", [1, 2, 50])
     async def test_pages_hold_every_track_once_by_id(self, unit_of_work: UnitOfWorkFactory, limit: int) -> None:
@@ -449,12 +433,46 @@ class ObjectDeletionContract:
             await uow.commit()
 
         async with unit_of_work() as uow:
-            assert await uow.object_deletions.due(NOW, 10) == []
-            assert await uow.object_deletions.due(NOW + timedelta(seconds=1), 10) == ["a", "b"]
-            assert await uow.object_deletions.due(NOW + timedelta(seconds=2), 1) == ["a"]
-            assert await uow.object_deletions.forget("a")
+            assert await uow.object_deletions.take_due(NOW, 10) == []
+            assert await uow.object_deletions.forget("c")
+            assert not await uow.object_deletions.forget("c")
+            assert await uow.object_deletions.take_due(NOW + timedelta(seconds=9), 1) == ["a"]
+            assert await uow.object_deletions.take_due(NOW + timedelta(seconds=9), 10) == ["b"]
+
+    async def test_an_object_that_was_taken_to_be_removed_cannot_be_kept_any_more(
+        self, unit_of_work: UnitOfWorkFactory
+    ) -> None:
+        async with unit_of_work() as uow:
+            await uow.object_deletions.schedule("a", NOW)
+            assert await uow.object_deletions.take_due(NOW, 1) == ["a"]
+            await uow.commit()
+
+        async with unit_of_work() as uow:
             assert not await uow.object_deletions.forget("a")
-            assert await uow.object_deletions.due(NOW + timedelta(seconds=9), 10) == ["b", "c"]
+            await uow.object_deletions.schedule("a", NOW)
+            assert not await uow.object_deletions.forget("a")
+            assert await uow.object_deletions.take_due(NOW, 1) == ["a"]
+
+    async def test_an_object_that_was_not_removed_is_due_again_later_and_later(
+        self, unit_of_work: UnitOfWorkFactory
+    ) -> None:
+        async with unit_of_work() as uow:
+            await uow.object_deletions.schedule("a", NOW)
+            now = NOW
+            for minutes in (*(2**number for number in range(11)), 1024):
+                assert await uow.object_deletions.take_due(now, 1) == ["a"]
+                now += timedelta(minutes=minutes)
+                assert await uow.object_deletions.take_due(now - timedelta(seconds=1), 1) == []
+
+    async def test_removed_objects_are_off_the_list(self, unit_of_work: UnitOfWorkFactory) -> None:
+        async with unit_of_work() as uow:
+            for key in ("a", "b"):
+                await uow.object_deletions.schedule(key, NOW)
+            await uow.object_deletions.removed(await uow.object_deletions.take_due(NOW, 1))
+            await uow.commit()
+
+        async with unit_of_work() as uow:
+            assert await uow.object_deletions.take_due(LATER, 10) == ["b"]
 
 
 class OutboxContract:
@@ -632,7 +650,7 @@ class TransactionContract:
 
         async with unit_of_work() as uow:
             assert await uow.videos.get(TENANT, video.id) is not None
-            assert await uow.object_deletions.due(NOW, 1) == ["key"]
+            assert await uow.object_deletions.take_due(NOW, 1) == ["key"]
 
     async def test_a_block_goes_on_after_a_commit(self, unit_of_work: UnitOfWorkFactory) -> None:
         first, second, third = make_video(), make_video(), make_video()
@@ -656,4 +674,4 @@ class TransactionContract:
         async with unit_of_work() as uow:
             assert await uow.videos.get(TENANT, video.id) is None
             assert await uow.jobs.latest_of_video(TENANT, video.id) is None
-            assert await uow.object_deletions.due(NOW, 1) == []
+            assert await uow.object_deletions.take_due(NOW, 1) == []

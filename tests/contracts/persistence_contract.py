@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.contracts.stored import keep, reload_job, reload_segment, reload_video, state_of
+from tests.contracts.stored import frames_of, keep, reload_job, reload_segment, reload_video, state_of
 from tests.factories import (
     FAILURE,
     LEASE,
@@ -119,11 +119,11 @@ class VideoContract:
             assert await uow.videos.get(TENANT, video.id) is None
             assert await uow.jobs.peek(job.id) is None
             assert await uow.segments.peek(segment.id) is None
-            assert [frame async for frame in uow.detections.stream(job.id)] == []
+            assert await frames_of(uow, job) == []
             assert await uow.results.of_job(TENANT, job.id) == {}
             assert await uow.jobs.peek(other_job.id) is not None
             assert await uow.segments.peek(other_segment.id) is not None
-            assert len([frame async for frame in uow.detections.stream(other_job.id)]) == 1
+            assert len(await frames_of(uow, other_job)) == 1
             assert await uow.results.of_job(TENANT, other_job.id) == {"summary": {"count": 1}}
 
     @pytest.mark.parametrize("limit", [1, 2, 3, 7, 50])

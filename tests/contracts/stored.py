@@ -2,8 +2,9 @@
 
 from dataclasses import fields
 
-from vidintel.application.ports import UnitOfWorkFactory
+from vidintel.application.ports import UnitOfWork, UnitOfWorkFactory
 from vidintel.domain.analysis import AnalysisJob
+from vidintel.domain.detection import FrameDetections
 from vidintel.domain.segment import Segment
 from vidintel.domain.video import Video
 
@@ -43,6 +44,14 @@ async def reload_segment(unit_of_work: UnitOfWorkFactory, segment: Segment) -> S
     async with unit_of_work() as uow:
         found = await uow.segments.peek(segment.id)
     assert found is not None
+    return found
+
+
+async def frames_of(uow: UnitOfWork, job: AnalysisJob, limit: int = 1_000) -> list[FrameDetections]:
+    """All frames of the job that have detections, read ``limit`` detections at a time."""
+    found: list[FrameDetections] = []
+    while batch := await uow.detections.frames(job.id, after=found[-1].frame if found else -1, limit=limit):
+        found += batch
     return found
 
 

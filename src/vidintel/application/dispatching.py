@@ -161,20 +161,32 @@ class CollectGarbage:
         self._purge_at = clock.now()
 
     async def __call__(self) -> int:
-        """Returns how many objects were removed. An object that cannot be removed now stays on the list."""
-        removed = 0
-        async with self._uow() as uow:
-            for key in await uow.object_deletions.due(self._clock.now(), _BATCH):
-                try:
-                    await self._storage.delete(key)
-                except ServiceUnavailable:
-                    break
-                except DomainError:
-                    continue
-                await uow.object_deletions.forget(key)
-                removed += 1
-            await uow.commit()
+        """Returns how many objects were removed. One that cannot be removed now is tried again later, others first."""
+        removed = await self._remove_due()
         if self._clock.now() >= self._purge_at:
             removed += await self._storage.purge_unfinished(self._unfinished_after_s)
             self._purge_at = self._clock.now() + _PURGE_EVERY
         return removed
+
+    async def _remove_due(self) -> int:
+        # No transaction is open while objects are removed: that may take long, and hold up who waits for the rows.
+        async with self._uow() as uow:
+            keys = await uow.object_deletions.take_due(self._clock.now(), _BATCH)
+            await uow.commit()
+        removed: list[str] = []
+        try:
+            for key in keys:
+                try:
+                    await self._storage.delete(key)
+                except ServiceUnavailable:
+                    break
+                except DomainError as error:
+                    _log.warning("object.not_removed", key=key, code=error.code, reason=error.detail)
+                    continue
+                removed.append(key)
+        finally:
+            if removed:
+                async with self._uow() as uow:
+                    await uow.object_deletions.removed(removed)
+                    await uow.commit()
+        return len(removed)

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.contracts.stored import keep
+from tests.contracts.stored import frames_of, keep
 from tests.factories import NOW, TENANT, make_frame, make_job, make_segment, make_video
 from tests.postgres import administer
 from vidintel.application.ports import UnitOfWorkFactory
@@ -91,8 +91,8 @@ async def test_objects_that_another_sweep_has_locked_are_skipped(unit_of_work: U
         await uow.commit()
 
     async with unit_of_work() as first, unit_of_work() as second:
-        assert await first.object_deletions.due(NOW, 2) == ["a", "b"]
-        assert await second.object_deletions.due(NOW, 2) == ["c"]
+        assert await first.object_deletions.take_due(NOW, 2) == ["a", "b"]
+        assert await second.object_deletions.take_due(NOW, 2) == ["c"]
 
 
 async def test_of_two_jobs_added_at_once_one_is_refused(unit_of_work: UnitOfWorkFactory) -> None:
@@ -140,7 +140,7 @@ async def test_a_source_of_detections_that_fails_leaves_nothing_and_frees_the_co
             await uow.detections.add_all(make_segment(job=job), video.id, failing())
 
     async with unit_of_work() as uow:
-        assert [frame async for frame in uow.detections.stream(job.id)] == []
+        assert await frames_of(uow, job) == []
 
 
 @pytest.mark.parametrize("done", [0, 9_900])

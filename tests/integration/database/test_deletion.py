@@ -1,6 +1,6 @@
 """A video with more detections than one statement should delete."""
 
-from tests.contracts.stored import keep
+from tests.contracts.stored import frames_of, keep
 from tests.factories import make_frame, make_job, make_segment, make_video
 from vidintel.application.ports import UnitOfWorkFactory
 
@@ -21,5 +21,5 @@ async def test_all_detections_of_a_long_video_go_with_it_and_no_others(unit_of_w
         await uow.commit()
 
     async with unit_of_work() as uow:
-        assert [frame async for frame in uow.detections.stream(job.id)] == []
-        assert [frame.frame async for frame in uow.detections.stream(other_job.id)] == [7]
+        assert await frames_of(uow, job) == []
+        assert [frame.frame for frame in await frames_of(uow, other_job)] == [7]

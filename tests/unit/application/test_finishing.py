@@ -279,7 +279,7 @@ async def test_no_transaction_is_open_while_objects_are_followed_and_pictures_ta
     open_at: list[tuple[str, int]] = []
 
     class WatchedTracker(MotionTracker):
-        def update(self, frame: FrameDetections) -> list[TrackedFrame]:
+        def update(self, frame: FrameDetections) -> Sequence[TrackedFrame]:
             open_at.append(("following", world.database.open))
             return super().update(frame)
 

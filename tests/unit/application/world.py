@@ -7,6 +7,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
+from tests.contracts.stored import frames_of
 from tests.fakes import FakeClock, FakeObjectStorage, InMemoryDatabase
 from tests.unit.application.camera import FakeCamera
 from vidintel.application.analysis import CancelJob, RequestAnalysis, RetryJob
@@ -264,7 +265,7 @@ class World:
 
     async def detections(self, job: AnalysisJob) -> list[FrameDetections]:
         async with self.database.unit_of_work() as uow:
-            return [frame async for frame in uow.detections.stream(job.id)]
+            return await frames_of(uow, job)
 
     async def work_off(self, rounds: int = 20) -> None:
         """Dispatch and do what is due until nothing is left to do."""

@@ -1,6 +1,6 @@
 """What is kept in the database: repositories, and the unit of work that makes one transaction of them."""
 
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -203,8 +203,12 @@ class DetectionRepository(Protocol):
         """By frame, then by position in the frame. Raises `ValidationError` for a bad cursor."""
         ...
 
-    def stream(self, job_id: JobId) -> AsyncGenerator[FrameDetections, None]:
-        """All frames with detections of a job in presentation order, in bounded memory."""
+    async def frames(self, job_id: JobId, *, after: int, limit: int) -> Sequence[FrameDetections]:
+        """The job's frames with detections after frame number ``after``, in presentation order.
+
+        Whole frames, with ``limit`` detections or a few more; nothing when there are no more. For all of them begin
+        with -1 and go on after the last one's number, in another transaction if you like.
+        """
         ...
 
     async def at(
@@ -222,7 +226,7 @@ class TrackRepository(Protocol):
     async def publish(self, job: AnalysisJob) -> None:
         """Replace the job's tracks by those staged, and tell its detections which they belong to.
 
-        The job's row must be locked. Positions in a staged frame are those of `DetectionRepository.stream`.
+        The job's row must be locked. Positions in a staged frame are those of `DetectionRepository.frames`.
         """
         ...
 
@@ -271,11 +275,18 @@ class ObjectDeletions(Protocol):
     async def schedule(self, key: str, due_at: datetime) -> None: ...
 
     async def forget(self, key: str) -> bool:
-        """The object is wanted (or already gone). ``False`` when it was not scheduled (any more)."""
+        """The object is wanted. ``False`` when it is not scheduled (any more), or was taken to be removed."""
         ...
 
-    async def due(self, now: datetime, limit: int) -> Sequence[str]:
-        """Keys to remove now; rows locked, those locked by others skipped."""
+    async def take_due(self, now: datetime, limit: int) -> Sequence[str]:
+        """Keys to remove now, those locked by others skipped. Once this is committed nobody can `forget` them.
+
+        Each is due again later, and later each time, in case that its removal fails or whoever took it dies.
+        """
+        ...
+
+    async def removed(self, keys: Sequence[str]) -> None:
+        """These objects are gone."""
         ...
 
 

@@ -1,10 +1,11 @@
-"""Detections in PostgreSQL: written by COPY, read by keyset or through a server-side cursor.
+"""Detections in PostgreSQL: written by COPY, read by keyset.
 
 Their only index is by job and frame, as each more would slow down COPY by a fifth. Moments are found through it as
 well: frames are in order of time, and the segments tell which frames may lie before or after a moment.
 """
 
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import ColumnElement, Double, Row, and_, func, literal, select, tuple_, union_all
@@ -21,7 +22,6 @@ from vidintel.infrastructure.database import cursors
 from vidintel.infrastructure.database.bulk import copy_rows
 from vidintel.infrastructure.database.tables import detections, segments
 
-_STREAM_ROWS = 2_000
 _LAST_FRAME = 2**31 - 1
 _BOX = ("x1", "y1", "x2", "y2")
 _COPIED = (
@@ -56,22 +56,12 @@ class SqlDetectionRepository:
         more = cursors.encode_position(shown[-1].frame, shown[-1].position) if len(rows) > page.limit else None
         return [_to_detection_row(row) for row in shown], more
 
-    async def stream(self, job_id: JobId) -> AsyncGenerator[FrameDetections, None]:
-        query = select(*_READ).where(detections.c.job_id == job_id)
-        query = query.order_by(detections.c.frame, detections.c.position)
-        rows = await self._session.stream(query, execution_options={"yield_per": _STREAM_ROWS})
-        frame: list[Row[Any]] = []
-        try:
-            async for block in rows.partitions():
-                for row in block:
-                    if frame and row.frame != frame[0].frame:
-                        yield _to_frame(frame)
-                        frame = []
-                    frame.append(row)
-        finally:
-            await rows.close()
-        if frame:
-            yield _to_frame(frame)
+    async def frames(self, job_id: JobId, *, after: int, limit: int) -> Sequence[FrameDetections]:
+        query = select(*_READ).where(detections.c.job_id == job_id, detections.c.frame > after)
+        # With ties, so that no frame is torn apart.
+        query = query.order_by(detections.c.frame).fetch(limit, with_ties=True)
+        rows = sorted(await self._session.execute(query), key=lambda row: (row.frame, row.position))
+        return [_to_frame(list(of_frame)) for _, of_frame in groupby(rows, key=lambda row: row.frame)]
 
     async def at(
         self, tenant_id: TenantId, job_id: JobId, time_s: float, *, min_confidence: float = 0.0

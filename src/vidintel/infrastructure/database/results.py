@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import Integer, and_, cast, delete, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,6 +12,9 @@ from vidintel.domain.analysis import AnalysisJob, JobId
 from vidintel.domain.identity import TenantId
 from vidintel.domain.video import StoredContent, VideoId
 from vidintel.infrastructure.database.tables import ai_results, evidence, jobs, object_deletions
+
+_MOST_DOUBLINGS = 10
+"""What cannot be removed is tried again after 1, 2, 4, … minutes, in the end every 17 hours."""
 
 
 class SqlResultRepository:
@@ -77,10 +80,24 @@ class SqlObjectDeletions:
         )
 
     async def forget(self, key: str) -> bool:
-        statement = delete(object_deletions).where(object_deletions.c.key == key).returning(object_deletions.c.key)
+        untouched = and_(object_deletions.c.key == key, object_deletions.c.attempts == 0)
+        statement = delete(object_deletions).where(untouched).returning(object_deletions.c.key)
         return (await self._session.execute(statement)).one_or_none() is not None
 
-    async def due(self, now: datetime, limit: int) -> Sequence[str]:
+    async def take_due(self, now: datetime, limit: int) -> Sequence[str]:
         query = select(object_deletions.c.key).where(object_deletions.c.due_at <= now)
         query = query.order_by(object_deletions.c.due_at, object_deletions.c.key).limit(limit)
-        return (await self._session.scalars(query.with_for_update(skip_locked=True))).all()
+        keys = (await self._session.scalars(query.with_for_update(skip_locked=True))).all()
+        minutes = func.power(2, func.least(object_deletions.c.attempts, _MOST_DOUBLINGS))
+        again_at = literal(now, object_deletions.c.due_at.type) + func.make_interval(
+            0, 0, 0, 0, 0, cast(minutes, Integer)
+        )
+        await self._session.execute(
+            update(object_deletions)
+            .where(object_deletions.c.key.in_(keys))
+            .values(attempts=object_deletions.c.attempts + 1, due_at=again_at)
+        )
+        return keys
+
+    async def removed(self, keys: Sequence[str]) -> None:
+        await self._session.execute(delete(object_deletions).where(object_deletions.c.key.in_(keys)))

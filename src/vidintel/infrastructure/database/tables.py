@@ -76,6 +76,7 @@ videos = Table(
     Column("captured_at", DateTime(timezone=True)),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
+    Column("expires_at", DateTime(timezone=True)),
     Column("status", Text, nullable=False),
     Column("content_key", Text),
     Column("content_size_bytes", BigInteger),
@@ -93,6 +94,7 @@ videos = Table(
     _one_of("source_kind", SourceKind),
     Index("ix_videos_newest", "tenant_id", "created_at", "id"),
     Index("ix_videos_newest_by_status", "tenant_id", "status", "created_at", "id"),
+    Index("ix_videos_expires_at", "expires_at", "id", postgresql_where=text("expires_at IS NOT NULL")),
 )
 
 jobs = Table(
@@ -243,5 +245,7 @@ object_deletions = Table(
     metadata,
     Column("key", Text, primary_key=True),
     Column("due_at", DateTime(timezone=True), nullable=False),
+    # Above 0 the object may be half gone: it can only be removed.
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
     Index("ix_object_deletions_due_at", "due_at"),
 )
