@@ -5,23 +5,33 @@ import json
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 from uuid import uuid4
 
 import httpx
+import pytest
 
 from benchmarks import clips, served
 from benchmarks.bench import Bench
-from benchmarks.report import Row, Timed
+from benchmarks.report import Row, Skipped, Timed
 from benchmarks.rounds import in_turn
+from tests.redis_server import RedisServer, find_redis_server
 from vidintel.domain.identity import Role
+from vidintel.infrastructure.cache.changes import RECENT_S
 from vidintel.infrastructure.development_identity import DevelopmentTokenIssuer
 
 _CONNECTIONS = 16
+
+
+class Server(NamedTuple):
+    port: int
+    pid: int
 
 
 class Servers:
@@ -31,32 +41,32 @@ class Servers:
         self._folder, self._stack = folder, stack
         issuer = DevelopmentTokenIssuer(folder)
         self.token = issuer.issue("bench", "bench", Role.ADMIN)
-        self.port, self.bare_port = served.free_port(), served.free_port()
-        environment = {
+        self._environment = {
             "VIDINTEL_DATABASE__URL": stack.enter_context(served.database()),
             "VIDINTEL_DATA_DIR": str(folder),
             "VIDINTEL_AUTH__JWT_KEY": issuer.public_key_pem,
             "VIDINTEL_AUTH__ISSUER": issuer.issuer,
-            "VIDINTEL_HTTP__PORT": str(self.port),
         }
-        self._start("vidintel", "api", environment=environment, ready=f"http://127.0.0.1:{self.port}/health")
+        self.api = self.start_api({})
 
     @property
     def authorization(self) -> str:
         return f"Authorization: Bearer {self.token}\r\n"
 
+    def start_api(self, environment: Mapping[str, str]) -> Server:
+        """Our API, on the same database as those before it."""
+        port = served.free_port()
+        given = {**self._environment, "VIDINTEL_HTTP__PORT": str(port), **environment}
+        return self._start("vidintel", "api", environment=given, port=port, ready="health")
+
     def start_bare(self, item: object) -> None:
-        environment = {
-            "BENCH_FOLDER": str(self._folder),
-            "BENCH_ITEM": json.dumps(item),
-            "BENCH_PORT": str(self.bare_port),
-        }
-        ready = f"http://127.0.0.1:{self.bare_port}/ready"
-        self._start("benchmarks.bare_app", environment=environment, ready=ready)
+        port = served.free_port()
+        given = {"BENCH_FOLDER": str(self._folder), "BENCH_ITEM": json.dumps(item), "BENCH_PORT": str(port)}
+        self.bare = self._start("benchmarks.bare_app", environment=given, port=port, ready="ready")
 
     def register(self) -> dict[str, object]:
         headers = {"Authorization": f"Bearer {self.token}"}
-        with httpx.Client(base_url=f"http://127.0.0.1:{self.port}/api/v1", headers=headers, timeout=60) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{self.api.port}/api/v1", headers=headers, timeout=60) as client:
             with clips.SAMPLE.open("rb") as content:
                 answer = client.post("/videos", files={"file": ("traffic.mp4", content, "video/mp4")})
             answer.raise_for_status()
@@ -64,10 +74,11 @@ class Servers:
             video: dict[str, object] = client.get(f"/videos/{video_id}").raise_for_status().json()
             return video
 
-    def _start(self, *arguments: str, environment: dict[str, str], ready: str) -> None:
+    def _start(self, *arguments: str, environment: Mapping[str, str], port: int, ready: str) -> Server:
         log = self._folder / "servers.log"
-        self._stack.enter_context(served.process(*arguments, log=log, environment=environment))
-        served.wait_until_answers(ready)
+        running = self._stack.enter_context(served.process(*arguments, log=log, environment=environment))
+        served.wait_until_answers(f"http://127.0.0.1:{port}/{ready}")
+        return Server(port, running.pid)
 
 
 def uploading(bench: Bench) -> Iterator[Row]:
@@ -79,11 +90,11 @@ def uploading(bench: Bench) -> Iterator[Row]:
         content = Path(folder) / "content"
         _write_content(content, size)
         path = "/api/v1/videos"
-        ours = partial(_upload_form, servers.port, path, content, servers.authorization, 202)
+        ours = partial(_upload_form, servers.api.port, path, content, servers.authorization, 202)
         contestants: dict[str, Callable[[], Timed]] = {
             "ours": ours,
-            "raw": partial(_upload_raw, servers.bare_port, "/raw", content),
-            "uploadfile": partial(_upload_form, servers.bare_port, "/uploadfile", content, "", 200),
+            "raw": partial(_upload_raw, servers.bare.port, "/raw", content),
+            "uploadfile": partial(_upload_form, servers.bare.port, "/uploadfile", content, "", 200),
         }
         found = in_turn(contestants, bench.rounds)
     for key, what, target in (
@@ -94,28 +105,56 @@ def uploading(bench: Bench) -> Iterator[Row]:
         yield Row.of_rounds(key, f"{size / 1e6:,.0f} MB {what}", "MB/s", pairs, target)
 
 
-def reading(bench: Bench) -> Iterator[Row]:
-    """An authenticated ``GET /videos/{id}``, read from the database, against a bare route with the same answer."""
+def reading(bench: Bench) -> Iterator[Row | Skipped]:
+    """An authenticated ``GET /videos/{id}`` against a bare route with the same answer; nothing changes meanwhile."""
     seconds = 2.0 if bench.is_quick else 5.0
     with TemporaryDirectory(dir=bench.work) as folder, ExitStack() as stack, asyncio.Runner() as runner:
         servers = Servers(Path(folder), stack)
         video = servers.register()
         servers.start_bare(video)
-        requests = {
-            "ours": (servers.port, _get(f"/api/v1/videos/{video['id']}", servers.authorization)),
-            "bare": (servers.bare_port, _get(f"/items/{video['id']}", "")),
+        ours = _get(f"/api/v1/videos/{video['id']}", servers.authorization)
+        uncached = {"VIDINTEL_CACHE__ENTRIES": "0"}
+        contestants = {
+            "bare": (servers.bare, _get(f"/items/{video['id']}", "")),
+            "read": (servers.start_api(uncached), ours),
+            "read-cached": (servers.api, ours),
         }
+        redis = _redis(Path(folder), stack)
+        if redis is not None:
+            contestants["read-redis"] = (servers.start_api(uncached | {"VIDINTEL_REDIS__URL": redis.url}), ours)
+            time.sleep(RECENT_S)  # before it trusts what it finds there
 
         def load(name: str, duration_s: float) -> Timed:
-            port, request = requests[name]
-            return runner.run(_load(port, request, duration_s))
+            server, request = contestants[name]
+            before = served.cpu_s(server.pid)
+            run = runner.run(_load(server.port, request, duration_s))
+            return replace(run, cpu_s=served.cpu_s(server.pid) - before)
 
-        for name in requests:
+        for name in contestants:
             load(name, 0.5)
-        found = in_turn({name: partial(load, name, seconds) for name in requests}, bench.rounds)
-    pairs = list(zip(found["ours"], found["bare"], strict=True))
-    yield Row.of_rounds("read", "GET /videos/{id}, authenticated, from the database: against a bare FastAPI route",
-                        "requests/s", pairs, 0.55, detail={"connections": _CONNECTIONS})  # fmt: skip
+        found = in_turn({name: partial(load, name, seconds) for name in contestants}, bench.rounds)
+    for key, where, target in (
+        ("read", "from the database", 0.55),
+        ("read-cached", "from the cache in the process", 1.0),
+        ("read-redis", "from Redis", None),
+    ):
+        if key not in found:
+            yield Skipped(key, "there is no redis-server")
+            continue
+        pairs = list(zip(found[key], found["bare"], strict=True))
+        what = f"GET /videos/{{id}}, authenticated, {where}: against a bare FastAPI route"
+        yield Row.of_rounds(key, what, "requests/s", pairs, target, detail={"connections": _CONNECTIONS})
+
+
+def _redis(folder: Path, stack: ExitStack) -> RedisServer | None:
+    """A server of its own; ``None`` when there is no program for it."""
+    try:
+        binary = find_redis_server()
+    except pytest.skip.Exception:
+        return None
+    data = folder / "redis"
+    data.mkdir()
+    return stack.enter_context(RedisServer(data, binary=binary))
 
 
 def _write_content(path: Path, size: int) -> None:

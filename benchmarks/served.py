@@ -48,6 +48,12 @@ def process(*arguments: str, log: Path, environment: Mapping[str, str]) -> Itera
             running.wait()
 
 
+def cpu_s(pid: int) -> float:
+    """The processor time that a process has used so far, in seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
