@@ -3,11 +3,13 @@
 import json
 import logging
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 import structlog
+from pydantic import SecretStr
 
-from vidintel.infrastructure.logging import REDACTED, configure_logging
+from vidintel.infrastructure.logging import REDACTED, configure_logging, set_log_level
 from vidintel.settings import LogSettings
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ1c2VyXzEifQ.c2lnbmF0dXJl"
@@ -86,6 +88,50 @@ def test_values_with_a_secret_name_are_hidden(capsys: Err, name: str) -> None:
     assert REDACTED in written
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"Bearer hunter2",
+        {"headers": [(b"authorization", b"Bearer hunter2")]},
+        {"Authorization": b"hunter2"},
+        ValueError("Bearer hunter2"),
+        frozenset({"Bearer hunter2"}),
+        SecretStr("hunter2"),
+        SimpleNamespace(url="redis://:hunter2@cache"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_secrets_inside_values_of_any_type_are_hidden(capsys: Err, value: object) -> None:
+    configure_logging(LogSettings())
+
+    structlog.get_logger().info("something.happened", value=value)
+
+    assert "hunter2" not in capsys.readouterr().err
+
+
+def test_a_fencing_token_is_a_number_and_is_shown(capsys: Err) -> None:
+    configure_logging(LogSettings())
+
+    structlog.get_logger().info("segment.claimed", token=7)
+
+    assert json.loads(capsys.readouterr().err)["token"] == 7
+
+
+def test_another_level_takes_effect_at_once(capsys: Err) -> None:
+    configure_logging(LogSettings())
+    log = structlog.get_logger("vidintel.test")
+
+    log.debug("not.yet")
+    set_log_level("debug")
+    log.debug("now")
+    logging.getLogger("x").debug("now too")
+    set_log_level("error")
+    log.warning("no.more")
+
+    events = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
+    assert events == ["now", "now too"]
+
+
 @pytest.mark.parametrize("log_format", ["json", "console"])
 @pytest.mark.parametrize(
     ("text", "secret"),
@@ -93,6 +139,12 @@ def test_values_with_a_secret_name_are_hidden(capsys: Err, name: str) -> None:
         (f"verifying {TOKEN} failed", TOKEN),
         ("sent Authorization: Bearer abc123", "abc123"),
         ("connecting to postgresql+asyncpg://vidintel:hunter2@db:5432/vidintel", "hunter2"),
+        ("connecting to redis://:hunter2@cache:6379/0", "hunter2"),
+        ("GET https://s3.example.com/b/k?X-Amz-Expires=300&X-Amz-Signature=0123abcd", "0123abcd"),
+        ("AWS4-HMAC-SHA256 Credential=AKIA1/20261120/s3, SignedHeaders=host, Signature=0123abcd", "0123abcd"),
+        ("fetching https://example.com/video.mp4?token=hunter2&x=1", "hunter2"),
+        ("signing with whsec_c2lnbmluZ2tleTEyMw==", "c2lnbmluZ2tleTEyMw"),
+        ("-----BEGIN PRIVATE KEY-----\nMIIEvQhunter2\n-----END PRIVATE KEY-----", "hunter2"),
     ],
 )
 def test_secrets_inside_texts_and_tracebacks_are_hidden(capsys: Err, log_format: str, text: str, secret: str) -> None:

@@ -22,10 +22,14 @@ _SECRET_TEXT = (
     (re.compile(r"eyJ[\w-]{4,}\.[\w-]+\.[\w-]*"), REDACTED),
     (re.compile(r"(?i)\bbearer\s+\S+"), f"Bearer {REDACTED}"),
     (re.compile(r"(://[^\s/:@]*):[^\s/@]+@"), rf"\1:{REDACTED}@"),
+    # What signs calls of an object storage and links to it, and what other people's links may carry.
+    (re.compile(r"(?i)((?:signature|credential|token|secret))=[^\s&,;\"']+"), rf"\1={REDACTED}"),
+    (re.compile(r"\b(?:whsec|sk_live|sk_test)_[\w+/=-]+"), REDACTED),
+    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), REDACTED),
 )
 
-# Nothing that `_SECRET_TEXT` finds is without one of these, and few texts have any.
-_SUSPECT = re.compile(r"eyJ|://|(?i:bearer)")
+# Nothing that `_SECRET_TEXT` finds is without one of these (in small letters), and few texts have any.
+_SUSPECT = ("eyj", "://", "=", "bearer", "whsec_", "sk_", "-----begin")
 
 
 @lru_cache(1024)
@@ -44,17 +48,26 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
 
 def _redacted(name: str, value: object) -> object:
     if isinstance(value, str):
-        if is_secret_name(name):
-            return REDACTED
-        if _SUSPECT.search(value):
-            for pattern, replacement in _SECRET_TEXT:
-                value = pattern.sub(replacement, value)
+        return REDACTED if is_secret_name(name) else _without_secrets(value)
+    if value is None or isinstance(value, int | float):  # a fencing token is a number
         return value
     if isinstance(value, Mapping):
-        return {key: _redacted(str(key), inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
+        return {str(key): _redacted(str(key), inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
         return [_redacted(name, inner) for inner in value]
-    return value
+    return REDACTED if is_secret_name(name) else _without_secrets(repr(value))  # as the renderer would write it
+
+
+def _without_secrets(text: str) -> str:
+    small = text.lower()
+    for sign in _SUSPECT:
+        if sign in small:
+            break
+    else:
+        return text
+    for pattern, replacement in _SECRET_TEXT:
+        text = pattern.sub(replacement, text)
+    return text
 
 
 def _drop_uvicorns_colours(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
