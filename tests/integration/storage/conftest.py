@@ -1,5 +1,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 import pytest
 
@@ -12,10 +13,22 @@ from vidintel.settings import CircuitSettings, RedisSettings, S3Settings
 NewStorage = Callable[[S3Settings], S3ObjectStorage]
 
 
+@dataclass
+class CoolDown:
+    """How long a circuit stays open; a test that wants it to recover makes it short."""
+
+    seconds: float = 3600.0
+
+
 @pytest.fixture
-def circuits() -> CircuitBreakers:
-    """They open at the second outage, and let somebody try again soon."""
-    return CircuitBreakers(lambda: CircuitSettings(failures=2, cool_down_s=0.3), RedisSettings())
+def cool_down() -> CoolDown:
+    return CoolDown()
+
+
+@pytest.fixture
+def circuits(cool_down: CoolDown) -> CircuitBreakers:
+    """They open at the second outage."""
+    return CircuitBreakers(lambda: CircuitSettings(failures=2, cool_down_s=cool_down.seconds), RedisSettings())
 
 
 @pytest.fixture

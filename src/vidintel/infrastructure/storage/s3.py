@@ -13,7 +13,7 @@ from vidintel.domain.errors import PayloadTooLarge, StorageUnavailable
 from vidintel.domain.video import StoredContent
 from vidintel.infrastructure.circuit_breaker import CircuitBreaker
 from vidintel.infrastructure.storage.keys import require_key
-from vidintel.infrastructure.storage.s3_calls import NO_BUCKET, code_of, connect, guarded, is_missing
+from vidintel.infrastructure.storage.s3_calls import NO_BUCKET, code_of, connect, guarded, is_missing, translated
 from vidintel.infrastructure.storage.s3_download import S3Blocks, S3Download, S3File
 from vidintel.infrastructure.storage.s3_upload import S3Upload
 from vidintel.settings import S3Settings
@@ -105,10 +105,12 @@ class S3ObjectStorage:
             # Nothing is asked of the server; where it is down, clients need not be sent there.
             if self._breaker.state == "open":
                 raise StorageUnavailable
-            url: str = self._client.generate_presigned_url(
-                "get_object", Params=where | answered_as, ExpiresIn=self._settings.link_s
-            )
-            return url
+            with translated():
+                return str(
+                    self._client.generate_presigned_url(
+                        "get_object", Params=where | answered_as, ExpiresIn=self._settings.link_s
+                    )
+                )
 
         return await self._in_thread(sign)
 

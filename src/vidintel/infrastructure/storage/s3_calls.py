@@ -94,14 +94,20 @@ def is_missing(error: ClientError) -> bool:
 
 @contextmanager
 def guarded(breaker: CircuitBreaker) -> Iterator[None]:
-    """Make one call in the block.
+    """Make one call in the block. Raises as `translated` does."""
+    with translated(), breaker.calling():
+        yield
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """What boto3 raises in the block, in the domain's words.
 
     Raises `StorageUnavailable` when the server is down or refuses us altogether, `StorageFull`, and `StorageError` for
     what it refuses otherwise.
     """
     try:
-        with breaker.calling():
-            yield
+        yield
     except CircuitOpen as error:
         raise StorageUnavailable(retry_after_s=error.retry_after_s) from error
     except ClientError as error:
