@@ -73,10 +73,12 @@ def test_a_saved_setting_takes_effect_in_api_and_worker_and_a_broken_file_in_nei
     at_first = config.read_text()
     long = {"labels": ["car"] * 10}
 
-    config.write_text(f"{at_first}limits: {{max_body_bytes: 10}}\nwork: {{concurrency: 9}}\n")
+    config.write_text(f"{at_first}limits: {{max_body_bytes: 10}}\nwork: {{concurrency: 9}}\nlog: {{level: debug}}\n")
     system.wait_until(lambda: len(list(system.events("settings.reloaded"))) == 2)
 
     assert [line["names"] for line in system.events("settings.restart_needed")] == [["work.concurrency"]] * 2
+    httpx.get(f"{system.url}/health")
+    system.wait_until(lambda: any(line["level"] == "debug" for line in system.events("request.completed")))
     with system.client() as client:
         address = f"/videos/{uuid4()}/jobs"
         assert client.post(address, json=long).json()["code"] == "payload_too_large"

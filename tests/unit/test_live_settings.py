@@ -114,6 +114,13 @@ def test_a_file_that_is_gone_changes_nothing(running: Running) -> None:
     assert running.telemetry.accepted == [False]
 
 
+def test_a_file_that_is_just_being_written_does_not_bring_back_the_defaults(running: Running) -> None:
+    assert running.becomes("") == []
+
+    assert running.live.current.limits.max_side_px == 100
+    assert running.telemetry.accepted == []
+
+
 def test_a_broken_file_that_is_mended_is_taken_over(running: Running) -> None:
     running.becomes("limits: [")
 

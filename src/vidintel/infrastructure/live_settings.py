@@ -78,7 +78,8 @@ class SettingsReload:
     def look(self) -> None:
         """Read the file again if its content is another."""
         content = _content(self._at_start.file)
-        if content == self._seen:
+        # A file that is saved in place is empty for a moment: that does not mean that everything goes back to defaults.
+        if content in (self._seen, b""):
             return
         self._seen = content
         try:
