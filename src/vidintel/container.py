@@ -212,6 +212,8 @@ class Container(containers.DeclarativeContainer):
     tracing = providers.Singleton(_tracing, settings.provided.tracing)
     cause = providers.Callable(current_cause, tracing)
     uow = providers.Factory(SqlUnitOfWork, sessions, changes.provided.note, cause=cause.provider)
+    query_sessions = providers.Singleton(create_session_factory, engine, read_only=True)
+    query_uow = providers.Factory(SqlUnitOfWork, query_sessions)
     documents = providers.Singleton(
         _documents,
         settings.provided.redis,
@@ -275,22 +277,22 @@ class Container(containers.DeclarativeContainer):
     http_services = providers.Factory(
         HttpServices,
         register_video=register_video,
-        list_videos=providers.Factory(ListVideos, uow.provider),
+        list_videos=providers.Factory(ListVideos, query_uow.provider),
         get_video=providers.Factory(GetVideo, video_reads),
         update_video=providers.Factory(UpdateVideo, uow.provider, clock),
         delete_video=providers.Factory(DeleteVideo, uow.provider, clock),
-        open_content=providers.Factory(OpenContent, uow.provider, storage),
+        open_content=providers.Factory(OpenContent, query_uow.provider, storage),
         request_analysis=providers.Factory(RequestAnalysis, uow.provider, specs, clock),
-        list_jobs=providers.Factory(ListJobs, uow.provider),
+        list_jobs=providers.Factory(ListJobs, query_uow.provider),
         get_job=providers.Factory(GetJob, video_reads),
         cancel_job=providers.Factory(CancelJob, uow.provider, clock),
         retry_job=providers.Factory(RetryJob, uow.provider, clock),
-        list_detections=providers.Factory(ListDetections, uow.provider),
-        list_tracks=providers.Factory(ListTracks, uow.provider),
-        get_timeline=providers.Factory(GetTimeline, uow.provider),
-        open_picture=providers.Factory(OpenPicture, uow.provider, storage),
-        get_results=providers.Factory(GetResults, uow.provider),
-        render_frame=providers.Factory(RenderFrame, uow.provider, renderer),
+        list_detections=providers.Factory(ListDetections, query_uow.provider),
+        list_tracks=providers.Factory(ListTracks, query_uow.provider),
+        get_timeline=providers.Factory(GetTimeline, query_uow.provider),
+        open_picture=providers.Factory(OpenPicture, query_uow.provider, storage),
+        get_results=providers.Factory(GetResults, query_uow.provider),
+        render_frame=providers.Factory(RenderFrame, query_uow.provider, renderer),
         list_models=providers.Factory(ListModels, registry),
         check_readiness=providers.Factory(CheckReadiness, checks, circuits.provided.states),
         verifier=verifier,

@@ -22,7 +22,10 @@ class DatabaseSettings(_Group):
     url: SecretStr | None = None
     pool_size: int = Field(10, ge=1, description="connections that a process keeps")
     max_overflow: int = Field(10, ge=0, description="connections beyond these, while they are needed")
+    pool_timeout_s: float = Field(10.0, gt=0, description="how long a request waits for a connection of the pool")
     statement_timeout_s: float = Field(30.0, gt=0)
+    lock_timeout_s: float = Field(10.0, gt=0, description="how long a statement waits for rows that others have locked")
+    idle_in_transaction_timeout_s: float = Field(60.0, gt=0, description="then the server hangs up")
 
 
 class RedisSettings(_Group):

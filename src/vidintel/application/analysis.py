@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from vidintel.application.ports import Clock, JobReport, Page, UnitOfWork, UnitOfWorkFactory, VideoReads
+from vidintel.application.repeating import repeated
 from vidintel.application.result import as_result
 from vidintel.application.specs import SpecRequest, SpecResolver
 from vidintel.application.videos import locked_video_of, report_of, video_of
@@ -35,6 +36,7 @@ class RequestAnalysis:
         self._clock = clock
 
     @as_result
+    @repeated
     async def __call__(self, principal: Principal, video_id: VideoId, request: SpecRequest) -> JobReport:
         principal.require(Permission.JOB_CREATE)
         spec, model = await asyncio.to_thread(self._specs.resolve, request)
@@ -67,6 +69,7 @@ class ListJobs:
         self._uow = uow
 
     @as_result
+    @repeated
     async def __call__(self, principal: Principal, video_id: VideoId, page: Page) -> JobPage:
         principal.require(Permission.JOB_READ)
         async with self._uow() as uow:
@@ -101,6 +104,7 @@ class CancelJob:
         self._clock = clock
 
     @as_result
+    @repeated
     async def __call__(self, principal: Principal, job_id: JobId) -> JobReport:
         principal.require(Permission.JOB_CANCEL)
         now = self._clock.now()
@@ -132,6 +136,7 @@ class RetryJob:
         self._clock = clock
 
     @as_result
+    @repeated
     async def __call__(self, principal: Principal, job_id: JobId) -> JobReport:
         principal.require(Permission.JOB_CREATE)
         now = self._clock.now()

@@ -8,6 +8,7 @@ from vidintel.application.evidence import Album, TakePictures, evidence_result, 
 from vidintel.application.following import VideoFollowing
 from vidintel.application.holding import Hold, WorkerIdentity
 from vidintel.application.ports import SILENT, Clock, Telemetry, TrackerFactory, UnitOfWorkFactory
+from vidintel.application.repeating import repeated
 from vidintel.application.result import as_result
 from vidintel.application.spooling import FindingsSpool
 from vidintel.application.stages import StageHolder, WorkRules, lock_video_and_job
@@ -95,10 +96,12 @@ class FinishJob:
         hold.check()
         await asyncio.to_thread(lambda: spool.add(following.close()))
 
+    @repeated
     async def _read(self, job: AnalysisJob, after: int) -> Sequence[FrameDetections]:
         async with self._uow() as uow:
             return await uow.detections.frames(job.id, after=after, limit=_BATCH_DETECTIONS)
 
+    @repeated
     async def _end(
         self,
         claimed: AnalysisJob,

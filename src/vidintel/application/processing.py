@@ -30,6 +30,7 @@ from vidintel.application.ports import (
     UnitOfWorkFactory,
     VideoDecoder,
 )
+from vidintel.application.repeating import repeated
 from vidintel.application.result import as_result
 from vidintel.application.similar import SimilarFrames
 from vidintel.application.stages import StageHolder, WorkRules, lock_video_and_job
@@ -97,6 +98,7 @@ class PlanJob:
 
         await self._begin_segments(job, token, None if was_planned else await asyncio.to_thread(plan))
 
+    @repeated
     async def _begin_segments(self, claimed: AnalysisJob, token: int, media_plan: MediaPlan | None) -> None:
         now = self._clock.now()
         async with self._uow() as uow:
@@ -241,6 +243,7 @@ class RunSegment:
             shots.add(FrameColours(frame.time_s, self._meter.counts(frame.image)))
             yield frame
 
+    @repeated
     async def _claim(self, segment_id: SegmentId) -> tuple[Video, AnalysisJob, Segment, int]:
         async with self._uow() as uow:
             found = await uow.segments.peek(segment_id)
@@ -254,6 +257,7 @@ class RunSegment:
             await uow.commit()
             return video, job, segment, token
 
+    @repeated
     async def _complete(
         self,
         claimed: AnalysisJob,
@@ -276,6 +280,7 @@ class RunSegment:
             await uow.commit()
             return stored
 
+    @repeated
     async def _hand_back(self, held: Segment, token: int, delay: timedelta) -> None:
         async with self._uow() as uow:
             segment = await _locked_segment(uow, held)
@@ -284,6 +289,7 @@ class RunSegment:
             await uow.ring()
             await uow.commit()
 
+    @repeated
     async def _give_up(self, claimed: AnalysisJob, held: Segment, token: int, error: Exception) -> None:
         now = self._clock.now()
         async with self._uow() as uow:

@@ -17,6 +17,7 @@ from vidintel.application.ports import (
     UnitOfWork,
     UnitOfWorkFactory,
 )
+from vidintel.application.repeating import repeated
 from vidintel.application.result import as_result
 from vidintel.application.videos import video_of
 from vidintel.domain.analysis import AnalysisJob, JobId
@@ -87,6 +88,7 @@ class ListDetections:
         self._uow = uow
 
     @as_result
+    @repeated
     async def __call__(
         self, principal: Principal, video_id: VideoId, job_id: JobId | None, filter_: DetectionFilter, page: Page
     ) -> DetectionPage:
@@ -111,6 +113,7 @@ class ListTracks:
         self._uow = uow
 
     @as_result
+    @repeated
     async def __call__(
         self, principal: Principal, video_id: VideoId, job_id: JobId | None, filter_: TrackFilter, page: Page
     ) -> TrackPage:
@@ -129,6 +132,7 @@ class GetTimeline:
         self._uow = uow
 
     @as_result
+    @repeated
     async def __call__(self, principal: Principal, video_id: VideoId, job_id: JobId | None) -> VideoTimeline:
         principal.require(Permission.VIDEO_READ)
         async with self._uow() as uow:
@@ -147,6 +151,7 @@ class GetResults:
         self._uow = uow
 
     @as_result
+    @repeated
     async def __call__(self, principal: Principal, video_id: VideoId, job_id: JobId | None) -> VideoResults:
         principal.require(Permission.VIDEO_READ)
         async with self._uow() as uow:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from vidintel.application.failing import PERMANENT, fail_job, passing_failure
 from vidintel.application.holding import Hold, Leaving, WorkerIdentity, insist, run_held
 from vidintel.application.ports import SILENT, Clock, Telemetry, UnitOfWork, UnitOfWorkFactory
+from vidintel.application.repeating import repeated
 from vidintel.domain.analysis import AnalysisJob, JobId, JobStage, JobStatus
 from vidintel.domain.errors import LeaseLost, ServiceUnavailable
 from vidintel.domain.video import Failure, Video, VideoStatus
@@ -41,6 +42,7 @@ class StageHolder:
         self._rules = rules
         self._telemetry = telemetry
 
+    @repeated
     async def claim(self, job_id: JobId, stage: JobStage) -> tuple[Video, AnalysisJob, int]:
         now = self._clock.now()
         async with self._uow() as uow:
@@ -90,6 +92,7 @@ class StageHolder:
             await self._give_up(job, token, error)
             raise
 
+    @repeated
     async def _hand_back(self, claimed: AnalysisJob, token: int, delay: timedelta) -> None:
         async with self._uow() as uow:
             _, job = await lock_video_and_job(uow, claimed)
@@ -98,6 +101,7 @@ class StageHolder:
             await uow.ring()
             await uow.commit()
 
+    @repeated
     async def _give_up(self, claimed: AnalysisJob, token: int, error: Exception) -> None:
         now = self._clock.now()
         async with self._uow() as uow:

@@ -20,6 +20,7 @@ from vidintel.application.ports import (
     VideoReads,
     VideoReport,
 )
+from vidintel.application.repeating import repeated
 from vidintel.application.result import as_result
 from vidintel.application.sniffing import checked
 from vidintel.application.specs import SpecRequest, SpecResolver
@@ -124,6 +125,7 @@ class RegisterVideo:
             await asyncio.shield(self._discard(key))
             raise
 
+    @repeated
     async def _register(
         self,
         principal: Principal,
@@ -181,6 +183,7 @@ class ListVideos:
         self._uow = uow
 
     @as_result
+    @repeated
     async def __call__(self, principal: Principal, filter_: VideoFilter, page: Page) -> VideoPage:
         principal.require(Permission.VIDEO_READ)
         async with self._uow() as uow:
@@ -210,6 +213,7 @@ class UpdateVideo:
         self._clock = clock
 
     @as_result
+    @repeated
     async def __call__(self, principal: Principal, video_id: VideoId, changes: VideoChanges) -> Video:
         principal.require(Permission.VIDEO_UPDATE)
         async with self._uow() as uow:
@@ -237,6 +241,7 @@ class DeleteVideo:
         self._clock = clock
 
     @as_result
+    @repeated
     async def __call__(self, principal: Principal, video_id: VideoId) -> None:
         principal.require(Permission.VIDEO_DELETE)
         async with self._uow() as uow:

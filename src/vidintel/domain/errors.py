@@ -214,11 +214,14 @@ class StorageError(ExternalServiceError):
 
 
 class ServiceUnavailable(DomainError):
+    """``undone``: nothing of what was asked for happened, for sure."""
+
     code = "service_unavailable"
 
-    def __init__(self, detail: str, *, retry_after_s: float = 5.0) -> None:
+    def __init__(self, detail: str, *, retry_after_s: float = 5.0, undone: bool = False) -> None:
         super().__init__(detail)
         self.retry_after_s = retry_after_s
+        self.undone = undone
 
 
 class StorageFull(ServiceUnavailable):

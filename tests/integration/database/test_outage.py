@@ -16,13 +16,14 @@ from vidintel.infrastructure.database.unit_of_work import SqlUnitOfWork
 from vidintel.settings import DatabaseSettings
 
 
-async def test_no_server_at_all() -> None:
+async def test_no_server_at_all_and_nothing_was_done() -> None:
     engine = create_engine("postgresql+asyncpg://nobody@127.0.0.1:1/none", DatabaseSettings(), pooled=False)
     video = make_video()
 
-    with pytest.raises(ServiceUnavailable):
+    with pytest.raises(ServiceUnavailable) as refused:
         async with SqlUnitOfWork(create_session_factory(engine)) as uow:
             await uow.videos.get(video.tenant_id, video.id)
+    assert refused.value.undone
     await engine.dispose()
 
 
@@ -35,8 +36,9 @@ async def test_a_connection_that_is_cut_in_the_middle(engine: AsyncEngine, datab
             await _cut_all_others(database_url)
             await uow.commit()
 
-    with pytest.raises(ServiceUnavailable):
+    with pytest.raises(ServiceUnavailable) as cut:
         await add_while_the_server_goes()
+    assert not cut.value.undone, "a commit without an answer may have happened"
 
     async with SqlUnitOfWork(create_session_factory(engine)) as uow:
         assert await uow.videos.get(TenantId(video.tenant_id.value), video.id) is None
@@ -59,3 +61,17 @@ async def test_a_fault_of_the_storage_is_not_taken_for_one_of_the_database(unit_
     with pytest.raises(StorageError):
         async with unit_of_work():
             raise StorageError("The storage failed.") from OSError(errno.EIO, "Input/output error")
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), FileNotFoundError("x"), TimeoutError()])
+async def test_errors_of_the_system_that_others_raise_within_the_block_stay_what_they_are(
+    unit_of_work: UnitOfWorkFactory, error: OSError
+) -> None:
+    async def fail() -> None:
+        async with unit_of_work() as uow:
+            await uow.videos.get(TenantId("org"), make_video().id)
+            raise error
+
+    with pytest.raises(type(error)) as raised:
+        await fail()
+    assert raised.value is error

@@ -6,6 +6,8 @@ import asyncpg
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from vidintel.infrastructure.database.engine import Unreachable
+
 
 async def copy_rows(
     session: AsyncSession, table: str, columns: Sequence[str], rows: Iterable[tuple[object, ...]]
@@ -16,5 +18,8 @@ async def copy_rows(
     pooled = await (await session.connection()).get_raw_connection()
     driver = pooled.driver_connection
     assert isinstance(driver, asyncpg.Connection)
-    copied = await driver.copy_records_to_table(table, columns=columns, records=rows)
+    try:
+        copied = await driver.copy_records_to_table(table, columns=columns, records=rows)
+    except OSError as error:
+        raise Unreachable(str(error)) from error
     return int(copied.removeprefix("COPY "))

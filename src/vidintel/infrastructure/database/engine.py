@@ -1,7 +1,9 @@
-"""The connection pool."""
+"""The connection pool, and what its errors mean."""
+
+from typing import Any
 
 import asyncpg
-from sqlalchemy import NullPool, text
+from sqlalchemy import Dialect, ExceptionContext, NullPool, event, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
@@ -9,15 +11,22 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from vidintel.domain.errors import DomainError, ServiceUnavailable
 from vidintel.settings import DatabaseSettings
 
+
+class Unreachable(Exception):
+    """The operating system's word, as the driver passes it on: refused, reset, timed out."""
+
+
 _OUTAGES = (
-    OSError,
-    PoolTimeout,
+    Unreachable,
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InterfaceError,
 )
+_COLLISIONS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+_BUSY = (asyncpg.LockNotAvailableError, PoolTimeout)
 
 
 def create_engine(
@@ -27,27 +36,56 @@ def create_engine(
 
     An engine belongs to the event loop that first used it; ``pooled=False`` makes one that keeps no connection.
     """
-    connect_args = {
-        "server_settings": {
-            "application_name": application_name,
-            "statement_timeout": str(round(settings.statement_timeout_s * 1000)),
-            "timezone": "UTC",
-        }
+    arguments = {"server_settings": server_settings(settings, application_name)}
+    if pooled:
+        engine = create_async_engine(
+            url,
+            connect_args=arguments,
+            hide_parameters=True,
+            pool_pre_ping=True,
+            pool_size=settings.pool_size,
+            max_overflow=settings.max_overflow,
+            pool_timeout=settings.pool_timeout_s,
+        )
+    else:
+        engine = create_async_engine(url, connect_args=arguments, hide_parameters=True, poolclass=NullPool)
+    event.listen(engine.sync_engine, "do_connect", _connect)
+    event.listen(engine.sync_engine, "handle_error", _name_outage)
+    return engine
+
+
+def server_settings(settings: DatabaseSettings, application_name: str) -> dict[str, str]:
+    """What PostgreSQL is to hold each connection to: names of its own settings, times in milliseconds."""
+    return {
+        "application_name": application_name,
+        "statement_timeout": _milliseconds(settings.statement_timeout_s),
+        "lock_timeout": _milliseconds(settings.lock_timeout_s),
+        "idle_in_transaction_session_timeout": _milliseconds(settings.idle_in_transaction_timeout_s),
+        "timezone": "UTC",
     }
-    if not pooled:
-        return create_async_engine(url, connect_args=connect_args, hide_parameters=True, poolclass=NullPool)
-    return create_async_engine(
-        url,
-        connect_args=connect_args,
-        hide_parameters=True,
-        pool_pre_ping=True,
-        pool_size=settings.pool_size,
-        max_overflow=settings.max_overflow,
-    )
 
 
-def create_session_factory(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
-    """Sessions on ``engine``, for `SqlUnitOfWork`."""
+def _milliseconds(seconds: float) -> str:
+    return str(max(1, round(seconds * 1000)))
+
+
+def _connect(dialect: Dialect, _record: object, arguments: list[Any], options: dict[str, Any]) -> object:
+    try:
+        return dialect.connect(*arguments, **options)
+    except OSError as error:
+        raise Unreachable(str(error)) from error
+
+
+def _name_outage(context: ExceptionContext) -> None:
+    # Nobody else raises one within a statement, so it is not mistaken for an error of a disk or of another connection.
+    if isinstance(context.original_exception, OSError):
+        raise Unreachable(str(context.original_exception)) from context.original_exception
+
+
+def create_session_factory(engine: AsyncEngine, *, read_only: bool = False) -> async_sessionmaker[AsyncSession]:
+    """Sessions on ``engine``, for `SqlUnitOfWork`; those that are ``read_only`` are refused every change."""
+    if read_only:
+        engine = engine.execution_options(postgresql_readonly=True)
     return async_sessionmaker(engine, autoflush=False, expire_on_commit=False)
 
 
@@ -56,7 +94,7 @@ async def check_database(engine: AsyncEngine) -> None:
     try:
         async with engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
-    except (SQLAlchemyError, OSError, TimeoutError) as error:
+    except (SQLAlchemyError, Unreachable) as error:
         raise ServiceUnavailable("The database does not answer.") from error
 
 
@@ -66,4 +104,21 @@ def is_outage(error: BaseException) -> bool:
         return False  # what caused it, a disk perhaps, is told by its kind already
     if isinstance(error, DBAPIError) and (error.connection_invalidated or isinstance(error, InterfaceError)):
         return True
-    return isinstance(error, _OUTAGES) or isinstance(error.__cause__, _OUTAGES)
+    return isinstance(_cause(error), _OUTAGES)
+
+
+def is_collision(error: BaseException) -> bool:
+    """Whether this transaction gave way to another one: the same again may well succeed."""
+    return isinstance(_cause(error), _COLLISIONS)
+
+
+def is_busy(error: BaseException) -> bool:
+    """Whether a lock, or a connection of the pool, was not to be had for as long as anybody waits."""
+    return isinstance(_cause(error), _BUSY)
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What the driver raised, where SQLAlchemy has wrapped it."""
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        return error.orig.__cause__ or error.orig
+    return error

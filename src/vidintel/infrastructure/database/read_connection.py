@@ -6,7 +6,7 @@ import asyncpg
 from sqlalchemy import make_url
 
 from vidintel.domain.errors import ServiceUnavailable
-from vidintel.infrastructure.database.engine import is_outage
+from vidintel.infrastructure.database.engine import is_outage, server_settings
 from vidintel.settings import DatabaseSettings
 
 _CONNECT_S = 10.0
@@ -22,12 +22,7 @@ class ReadConnection:
     def __init__(self, url: str, settings: DatabaseSettings, *, application_name: str = "vidintel-reads") -> None:
         parsed = make_url(url)
         _, self._arguments = parsed.get_dialect()().create_connect_args(parsed)
-        self._settings = {
-            "application_name": application_name,
-            "statement_timeout": str(round(settings.statement_timeout_s * 1000)),
-            "default_transaction_read_only": "on",
-            "timezone": "UTC",
-        }
+        self._settings = server_settings(settings, application_name) | {"default_transaction_read_only": "on"}
         self._connection: asyncpg.Connection | None = None
 
     async def fetch(self, statement: str, *values: object) -> Sequence[asyncpg.Record]:
@@ -40,7 +35,7 @@ class ReadConnection:
                 await self.close()
                 return await (await self._open()).fetch(statement, *values)
         except Exception as error:
-            if not is_outage(error):
+            if not (is_outage(error) or isinstance(error, OSError)):  # nothing but the driver was called
                 raise
             raise ServiceUnavailable("The database does not answer. Try again in a moment.") from error
 

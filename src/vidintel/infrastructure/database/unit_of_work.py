@@ -24,7 +24,7 @@ from vidintel.domain.errors import ServiceUnavailable
 from vidintel.domain.video import VideoId
 from vidintel.infrastructure.database.bell import CHANNEL
 from vidintel.infrastructure.database.detections import SqlDetectionRepository
-from vidintel.infrastructure.database.engine import is_outage
+from vidintel.infrastructure.database.engine import is_busy, is_collision, is_outage
 from vidintel.infrastructure.database.jobs import SqlJobRepository
 from vidintel.infrastructure.database.mapping import changes_of
 from vidintel.infrastructure.database.outbox import SqlOutbox
@@ -38,9 +38,11 @@ from vidintel.infrastructure.database.work_queue import SqlWorkQueue
 class SqlUnitOfWork:
     """A session that lives as long as the block; it takes a connection with its first statement. Used once.
 
-    A server that is not there (any more) leaves the block as `ServiceUnavailable`. ``changed`` is told, as soon as a
-    commit has ended, of each video that it changed, for what this process itself keeps; others hear of it from the
-    database. New jobs are stored with their ``cause``.
+    A server that is not there (any more), a collision with another transaction and a wait that took too long leave the
+    block as `ServiceUnavailable`, which is ``undone`` when for sure nothing was committed.
+
+    ``changed`` is told, as soon as a commit has ended, of each video that it changed, for what this process itself
+    keeps; others hear of it from the database. New jobs are stored with their ``cause``.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class SqlUnitOfWork:
         self._session = sessions()
         self._changed = changed
         self._cause = cause
+        self._commit_begun = False
 
     @property
     def videos(self) -> VideoRepository:
@@ -107,13 +110,22 @@ class SqlUnitOfWork:
             if not is_outage(closing):
                 raise
             error = error or closing
-        if error is not None and is_outage(error):
-            raise ServiceUnavailable("The database does not answer. Try again in a moment.") from error
+        if error is None:
+            return
+        if is_outage(error):
+            detail = "The database does not answer. Try again in a moment."
+            raise ServiceUnavailable(detail, undone=not self._commit_begun) from error
+        if is_collision(error):
+            detail = "Something else changed the same at the same time. Try again in a moment."
+            raise ServiceUnavailable(detail, undone=True) from error
+        if is_busy(error):
+            raise ServiceUnavailable("The database is busy. Try again in a moment.") from error
 
     async def ring(self) -> None:
         await self._session.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
 
     async def commit(self) -> None:
+        self._commit_begun = True
         try:
             await self._session.commit()
         finally:

@@ -1,0 +1,124 @@
+"""Nobody waits for ever, and nobody keeps others waiting: what the server is told to hold each connection to."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tests.contracts.stored import keep
+from tests.factories import make_video
+from vidintel.application.ports import UnitOfWorkFactory
+from vidintel.domain.errors import ServiceUnavailable
+from vidintel.domain.video import Video
+from vidintel.infrastructure.database.engine import create_engine, create_session_factory
+from vidintel.infrastructure.database.read_connection import ReadConnection
+from vidintel.infrastructure.database.unit_of_work import SqlUnitOfWork
+from vidintel.settings import DatabaseSettings
+
+IMPATIENT = DatabaseSettings(
+    pool_size=1,
+    max_overflow=0,
+    pool_timeout_s=0.05,
+    statement_timeout_s=21,
+    lock_timeout_s=0.05,
+    idle_in_transaction_timeout_s=0.05,
+)
+NAMES = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "TimeZone")
+
+
+async def test_the_settings_are_those_of_every_connection(database_url: str) -> None:
+    engine = create_engine(database_url, IMPATIENT)
+    async with engine.connect() as connection:
+        shown = [await connection.scalar(text(f"SHOW {name}")) for name in NAMES]
+    await engine.dispose()
+    assert shown == ["21s", "50ms", "50ms", "UTC"]
+
+    reading = ReadConnection(database_url, IMPATIENT)
+    shown = [(await reading.fetch(f"SHOW {name}"))[0][0] for name in (*NAMES, "transaction_read_only")]
+    await reading.close()
+    assert shown == ["21s", "50ms", "50ms", "UTC", "on"]
+
+
+async def test_a_transaction_that_stays_idle_is_ended_by_the_server(
+    database_url: str, unit_of_work: UnitOfWorkFactory
+) -> None:
+    video = make_video()
+    engine = create_engine(database_url, IMPATIENT)
+
+    async def idle(observer: AsyncEngine) -> None:
+        async with SqlUnitOfWork(create_session_factory(observer)) as uow:
+            await uow.videos.add(video)
+            await gone(database_url, "idle in transaction")
+            await uow.videos.get(video.tenant_id, video.id)
+            await uow.commit()
+
+    with pytest.raises(ServiceUnavailable) as ended:
+        await idle(engine)
+    assert ended.value.undone
+    await engine.dispose()
+    async with unit_of_work() as uow:
+        assert await uow.videos.get(video.tenant_id, video.id) is None
+
+
+async def gone(database_url: str, state: str) -> None:
+    """Wait until no connection to the database is in ``state``."""
+    engine = create_engine(database_url, DatabaseSettings(), pooled=False)
+    query = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = :state")
+    try:
+        async with asyncio.timeout(30):
+            while True:
+                async with engine.connect() as connection:
+                    if not await connection.scalar(query, {"state": state}):
+                        return
+    finally:
+        await engine.dispose()
+
+
+async def test_who_waits_too_long_for_a_lock_is_told_so(database_url: str, unit_of_work: UnitOfWorkFactory) -> None:
+    video = make_video()
+    await keep(unit_of_work, video)
+    engine = create_engine(database_url, IMPATIENT)
+
+    async def wait_for(locked: Video) -> None:
+        async with SqlUnitOfWork(create_session_factory(engine)) as uow:
+            await uow.videos.get_for_update(locked.tenant_id, locked.id)
+
+    async with unit_of_work() as holder:
+        await holder.videos.get_for_update(video.tenant_id, video.id)
+        with pytest.raises(ServiceUnavailable, match="busy"):
+            await wait_for(video)
+    await engine.dispose()
+
+
+async def test_who_waits_too_long_for_a_connection_is_told_so(database_url: str) -> None:
+    engine = create_engine(database_url, IMPATIENT)
+    video = make_video()
+
+    async def read() -> None:
+        async with SqlUnitOfWork(create_session_factory(engine)) as uow:
+            await uow.videos.get(video.tenant_id, video.id)
+
+    async with engine.connect():
+        with pytest.raises(ServiceUnavailable, match="busy"):
+            await read()
+    await engine.dispose()
+
+
+async def test_sessions_for_queries_read_and_are_refused_every_change(
+    engine: AsyncEngine, unit_of_work: UnitOfWorkFactory
+) -> None:
+    video = make_video()
+    await keep(unit_of_work, video)
+    sessions = create_session_factory(engine, read_only=True)
+
+    async def write() -> None:
+        async with SqlUnitOfWork(sessions) as uow:
+            await uow.videos.add(make_video())
+
+    async with SqlUnitOfWork(sessions) as uow:
+        assert await uow.videos.get(video.tenant_id, video.id) is not None
+    with pytest.raises(DBAPIError, match="read-only transaction"):
+        await write()
+    await keep(unit_of_work, make_video())  # the same connection, for others, can write
