@@ -70,10 +70,14 @@ class LocalCache(Generic[K, V]):
         if not self._changes.are_heard:
             self._counted.count(self._name, "bypass")
             return await load()
-        kept = self._kept.get(key)
-        if kept is not None and not self._changes.has_changed(kept.video_id, kept.read_at):
-            self._counted.count(self._name, "local_hit")
-            return kept.value
+        try:
+            kept = self._kept[key]
+        except KeyError:
+            pass
+        else:
+            if not self._changes.has_changed(kept.video_id, kept.read_at):
+                self._counted.count(self._name, "local_hit")
+                return kept.value
         flight = self._flights.get(key)
         if flight is None or self._changes.has_changed(flight.video_id, flight.read_at):
             flight = self._take_off(key, video_id, load)

@@ -117,7 +117,7 @@ class AccessLog:
         finally:
             principal: Principal | None = scope["state"].get("principal")
             who = {} if principal is None else {"tenant": str(principal.tenant_id), "user": str(principal.user_id)}
-            write = self._log.debug if scope["path"].startswith(_HEALTH) else log.info
+            write = self._log.debug if scope["path"].startswith(_HEALTH) else self._log.info
             write(
                 "request.completed",
                 method=scope["method"],
