@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import database, http, memory, orchestration, precision, reuse, speed
+from benchmarks import database, http, memory, orchestration, precision, reuse, speed, telemetry
 from benchmarks.bench import Bench
 from benchmarks.report import Row, Skipped, reasons, show, write
 
@@ -27,6 +27,7 @@ BENCHMARKS: dict[str, tuple[str, Callable[[Bench], Iterator[Row | Skipped]]]] = 
     "orchestration": ("Workers with a detector that sleeps", orchestration.scaling),
     "copy": ("Detections into the table", database.copying),
     "upload": ("Uploads", http.uploading),
+    "metrics": ("Counting a request", telemetry.middleware),
     "read": ("Reading one video", http.reading),
 }
 
