@@ -48,15 +48,13 @@ class ClerkTokenVerifier:
 
     def verify(self, token: str) -> Principal:
         """The caller ``token`` stands for. Raises `AuthenticationError`, and nothing else, for a bad one."""
-        if len(token) > MAX_TOKEN_LENGTH:
+        if len(token) > MAX_TOKEN_LENGTH or not _SIGNED_TOKEN.fullmatch(token):
             raise AuthenticationError("This is not a session token.")
         key = sha256(token.encode()).digest()
         with self._lock:
             known = self._verified.get(key)
         if known is not None:
             return known[0]
-        if not _SIGNED_TOKEN.fullmatch(token):
-            raise AuthenticationError("This is not a session token.")
         principal, expires_at = self._check(token)
         with self._lock:
             self._verified[key] = (principal, expires_at)
