@@ -62,6 +62,10 @@ bench-quick: $(VENV)/.installed-dev ## the same with shorter videos and fewer ro
 config: $(VENV)/.installed ## publish the settings: config/vidintel.schema.json, config/vidintel.example.yaml
 	$(BIN)/vidintel config publish
 
+.PHONY: chaos
+chaos: $(VENV)/.installed-dev ## kill every part at random under load, and count what is lost (SECONDS_OF_CHAOS=180)
+	@exec $(BIN)/python -m scripts.chaos --seconds "$(or $(SECONDS_OF_CHAOS),180)"
+
 .PHONY: constraints
 constraints: $(BIN)/uv ## pin every dependency anew
 	@printf '%s\n' '# Pinned by "make constraints" from pyproject.toml, for every platform and Python >= 3.11.' > constraints.new
