@@ -141,14 +141,23 @@ async def test_a_range_of_another_version_is_answered_with_the_whole(edge: Edge,
     assert response.status_code == status
 
 
-async def test_what_the_client_has_is_not_sent_again(edge: Edge) -> None:
+@pytest.mark.parametrize("has", [f'"other", {ETAG}', f"W/{ETAG}", "*"])
+async def test_what_the_client_has_is_not_sent_again(edge: Edge, has: str) -> None:
     edge.answers["open_content"] = Content()
 
     async with edge.client() as client:
-        response = await client.get(URL, headers={"If-None-Match": f'"other", {ETAG}'})
+        response = await client.get(URL, headers={"If-None-Match": has})
 
     assert (response.status_code, response.content) == (304, b"")
     assert response.headers["etag"] == ETAG
+
+
+@pytest.mark.parametrize("has", ['"other"', f'"other{SHA256}"', SHA256, "", f"*{ETAG}"])
+async def test_who_has_something_else_is_sent_it(edge: Edge, has: str) -> None:
+    edge.answers["open_content"] = Content()
+
+    async with edge.client() as client:
+        assert (await client.get(URL, headers={"If-None-Match": has})).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from vidintel.domain.errors import StorageError, StorageUnavailable, VideoNotFound
 from vidintel.domain.video import MediaInfo, VideoId
 from vidintel.presentation.http.dependencies import Caller, Services, VideoIdPath, authenticated, value_of
+from vidintel.presentation.http.etags import IfNoneMatch, has_it
 from vidintel.presentation.http.openapi import problems
 from vidintel.presentation.http.responses import resumed
 from vidintel.presentation.http.schemas.common import VIDEO_ID
@@ -52,7 +53,7 @@ async def get_content(
     video_id: VideoIdPath,
     range_: Annotated[str | None, Header(alias="Range", examples=["bytes=0-65535"])] = None,
     if_range: Annotated[str | None, Header()] = None,
-    if_none_match: Annotated[str | None, Header()] = None,
+    if_none_match: IfNoneMatch = None,
 ) -> Response:
     """The bytes of the video as they were sent. One range can be asked for; several are answered with the whole."""
     content = value_of(await services.open_content(caller, video_id))
@@ -65,7 +66,7 @@ async def get_content(
         "Cache-Control": "private, no-cache",
         "Content-Disposition": f'inline; filename="{name}"',
     }
-    if if_none_match is not None and etag in (tag.strip() for tag in if_none_match.split(",")):
+    if has_it(if_none_match, etag):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     link = await content.link(media_type=media_type, file_name=name)
     if link is not None:

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Annotated, Any, TypeAlias
 
-from fastapi import APIRouter, Header, Path
+from fastapi import APIRouter, Path
 from starlette.responses import Response, StreamingResponse
 
 from vidintel.application.evidence import POSTER, PREVIEW, StoredPicture, shot_of
@@ -17,11 +17,11 @@ from vidintel.presentation.http.dependencies import (
     authenticated,
     value_of,
 )
+from vidintel.presentation.http.etags import IfNoneMatch, has_it
 from vidintel.presentation.http.openapi import problems
 from vidintel.presentation.http.responses import resumed
 from vidintel.presentation.http.schemas.common import JOB_ID, VIDEO_ID
 
-IfNoneMatch: TypeAlias = Annotated[str | None, Header()]
 TrackId: TypeAlias = Annotated[int, Path(ge=1, lt=2**31)]
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -76,7 +76,7 @@ async def _answer(picture: StoredPicture, job_id: JobId | None, if_none_match: s
     # The pictures of a job never change; those of the newest do when there is a newer one.
     caching = "private, no-cache" if job_id is None else "private, max-age=31536000, immutable"
     headers = {"ETag": etag, "Cache-Control": caching}
-    if if_none_match is not None and etag in (tag.strip() for tag in if_none_match.split(",")):
+    if has_it(if_none_match, etag):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     headers["Content-Length"] = str(picture.size_bytes)
     chunks = picture.read()
