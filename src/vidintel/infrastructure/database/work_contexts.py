@@ -4,7 +4,6 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from vidintel.application.ports import Cause, Tracing, WorkContext
@@ -28,7 +27,7 @@ class SqlWorkContexts:
         try:
             async with self._engine.connect() as connection:
                 row = (await connection.execute(query.where(jobs.c.id.in_([work_id, of_segment])))).one_or_none()
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 - the work itself will find out, and knows what to do
             _log.warning("work.context_unknown", id=str(work_id), error=type(error).__name__)
             return None
         if row is None:

@@ -6,7 +6,6 @@ import time
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 FRESH_FOR_S = 5.0
@@ -72,7 +71,7 @@ class QueueSampler:
             try:
                 async with asyncio.timeout(_PATIENCE_S), self._engine.connect() as connection:
                     rows = (await connection.execute(_WAITING)).all()
-            except (SQLAlchemyError, OSError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the other figures are wanted
                 self._depth.clear()
                 self._age_s.clear()
                 self._failures.inc()
