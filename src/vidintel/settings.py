@@ -126,6 +126,9 @@ class WorkSettings(_Group):
     sweep_s: float = Field(2.0, gt=0, description="how often expired leases are looked for")
     drain_s: float = Field(30.0, ge=0, description="time to finish on SIGTERM, before work is handed back")
     memory_bytes: int = Field(3 * 1024**3, ge=1024**3)
+    recycle_bytes: int | None = Field(
+        4 * 1024**3, gt=0, description="a worker process that has grown beyond ends between two pieces of work"
+    )
 
     @model_validator(mode="after")
     def _lease_outlives_heartbeats(self) -> "WorkSettings":
@@ -154,6 +157,8 @@ class HttpSettings(_Group):
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     cors_origins: tuple[str, ...] = Field((), description="origins whose pages may call the API")
+    drain_s: float = Field(5.0, ge=0, description="`vidintel api` on SIGTERM: not ready, but still answering")
+    finish_s: float = Field(30.0, ge=0, description="then, for requests under way, before they are cut off")
     middleware: tuple[MiddlewareName, ...] = get_args(MiddlewareName)
 
 

@@ -83,3 +83,15 @@ def test_cancelling_stops_the_worker_at_its_next_heartbeat(server_dir: Path) -> 
 
 def stopped(system: ServedSystem) -> list[dict[str, Any]]:
     return [event for event in system.events("task.skipped") if event["task"] == "run_segment"]
+
+
+@pytest.mark.slow
+def test_workers_that_have_grown_too_large_are_replaced_and_the_job_is_none_the_worse(server_dir: Path) -> None:
+    always_too_large = {"VIDINTEL_WORK__RECYCLE_BYTES": "1", "VIDINTEL_ANALYSIS__SEGMENT_S": "100"}
+    with ServedSystem(server_dir / "data", always_too_large) as system, system.client() as client:
+        answer = upload(client)
+        assert wait_for_job(client, answer["job"]["id"])["status"] == "succeeded"
+        system.wait_until(lambda: len(list(system.events("worker.replaced"))) >= 3)  # plan, segment, end
+
+        assert list(system.events("worker.died")) == []
+        assert len({event["pid"] for event in system.events("worker.ready")}) >= 3

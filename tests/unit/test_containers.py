@@ -250,6 +250,13 @@ def test_prometheus_finds_api_and_workers_under_the_names_that_the_alerts_expect
     assert all((DOCKER / "prometheus" / name).exists() for name in config["rule_files"])
 
 
+def test_the_api_has_time_to_answer_before_it_is_killed() -> None:
+    grace = services(DOCKER / "compose.yaml")["api"]["stop_grace_period"]
+    http = Settings.model_fields["http"].default
+
+    assert float(grace.removesuffix("s")) > http.drain_s + http.finish_s
+
+
 def test_a_worker_has_time_to_finish_before_it_is_killed() -> None:
     grace = services(DOCKER / "compose.yaml")["worker"]["stop_grace_period"]
 

@@ -5,16 +5,20 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID
 
 import structlog
 from prometheus_client import CollectorRegistry
 
 from tests.unit.application.world import World
+from vidintel.application.dispatching import DispatchWork
 from vidintel.application.ports import SILENT, Cause, NoTracing, WorkContext
 from vidintel.application.result import Ok
-from vidintel.domain.analysis import AnalysisJob
+from vidintel.domain.analysis import AnalysisJob, JobStatus
 from vidintel.infrastructure.metrics.telemetry import PrometheusTelemetry
+from vidintel.infrastructure.tasks.in_process import InProcessTaskEngine
+from vidintel.presentation.memory import resident_bytes
 from vidintel.presentation.worker import WorkerProcess, WorkerServices
 from vidintel.settings import WorkSettings
 
@@ -57,6 +61,7 @@ def services_of(world: World, settings: WorkSettings) -> WorkerServices:
         tracing=NoTracing(),
         contexts=NoContexts(),
         die=lambda: None,
+        memory=lambda: None,
     )
 
 
@@ -122,3 +127,48 @@ async def test_every_line_about_a_segment_says_whose_it_is_and_how_it_ended_is_c
     for outcome in ("completed", "skipped"):
         labels = {"task": "run_segment", "outcome": outcome}
         assert registry.get_sample_value("vidintel_task_duration_seconds_count", labels) == 1
+
+
+def process_with(world: World, taken: int) -> WorkerProcess:
+    """A worker process that takes ``taken`` bytes of memory; 1000 are allowed."""
+    engine, uow = InProcessTaskEngine(concurrency=1), world.database.unit_of_work
+    dispatch = DispatchWork(uow, engine, world.clock, concurrency=1, redispatch=timedelta(0))
+    settings = WorkSettings(concurrency=1, poll_s=0.01, recycle_bytes=1000)
+    services = services_of(world, settings)
+    return WorkerProcess(replace(services, engine=engine, dispatch=dispatch, memory=lambda: taken))
+
+
+async def test_a_process_that_has_grown_too_large_ends_between_pieces_of_work_and_others_go_on() -> None:
+    world = World()
+    job = (await world.registered()).job.job
+
+    processes = 0
+    while not (await world.job(job)).status.is_final:
+        async with asyncio.timeout(60):
+            await process_with(world, 1001).run(asyncio.Event())
+        processes += 1
+        assert not (await world.job(job)).work.is_held
+        assert all(not segment.work.is_held for segment in await world.segments())
+
+    assert (await world.job(job)).status is JobStatus.SUCCEEDED
+    assert processes == 4, "for the plan, two segments and the end"
+    assert [segment.work.attempts for segment in await world.segments()] == [1, 1]
+
+
+async def test_a_process_that_is_small_enough_goes_on() -> None:
+    world = World()
+    job = (await world.registered()).job.job
+    stop = asyncio.Event()
+    running = asyncio.create_task(process_with(world, 1000).run(stop))
+    async with asyncio.timeout(60):
+        while not (await world.job(job)).status.is_final:  # noqa: ASYNC110 - rows cannot be waited for
+            await asyncio.sleep(0.01)
+    stop.set()
+    await running
+
+    assert (await world.job(job)).status is JobStatus.SUCCEEDED
+
+
+def test_a_process_knows_what_it_takes() -> None:
+    taken = resident_bytes()
+    assert taken is None or taken > 10 * 1024**2

@@ -48,12 +48,19 @@ def serve(
 
 @app.command()
 def api(
-    host: Host = None, port: Port = None, data_dir: DataDir = None, model: Model = None, config: Config = None
+    host: Host = None,
+    port: Port = None,
+    fd: Annotated[
+        int | None, typer.Option("--fd", min=0, help="A listening socket to inherit, instead of host and port.")
+    ] = None,
+    data_dir: DataDir = None,
+    model: Model = None,
+    config: Config = None,
 ) -> None:
     """Run the API alone, on VIDINTEL_DATABASE__URL and VIDINTEL_AUTH__*."""
     from vidintel.presentation import entry
 
-    entry.run_api(_configuration(config, data_dir=data_dir, host=host, port=port, model=model))
+    entry.run_api(_configuration(config, data_dir=data_dir, host=host, port=port, model=model), fd=fd)
 
 
 @app.command()

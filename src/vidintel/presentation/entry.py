@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager, asynccontextmanager, contextmanag
 from types import FrameType
 from typing import Never
 
-import uvicorn
 from dependency_injector import providers
 from fastapi import FastAPI
 from rich.console import Console
@@ -25,7 +24,7 @@ from vidintel.infrastructure.live_settings import SettingsReload
 from vidintel.infrastructure.logging import configure_logging, set_log_level
 from vidintel.presentation.failure import CannotRun
 from vidintel.presentation.http.app import create_app
-from vidintel.presentation.http.protocol import BoundedHeadProtocol
+from vidintel.presentation.http.server import DrainingServer
 from vidintel.presentation.memory import bound_memory
 from vidintel.presentation.supervisor import WorkerSupervisor
 from vidintel.presentation.worker import WorkerProcess
@@ -67,17 +66,21 @@ def run_serve(configuration: Configuration, *, notify: Callable[[str, str], None
         with WorkerSupervisor(arguments, environment, stop_after_s=stop_after_s):
             host, port = listener.getsockname()[:2]
             notify(f"http://{host}:{port}", issuer.issue("developer", "development", Role.ADMIN))
-            _listen(container, configuration, listener)
+            _listen(container, configuration, listener, drain_s=0, finish_s=_GRACE_S)
 
 
-def run_api(configuration: Configuration) -> None:
-    """The API alone, on a database and Clerk keys from the settings."""
+def run_api(configuration: Configuration, *, fd: int | None = None) -> None:
+    """The API alone, on a database and Clerk keys from the settings, until a signal.
+
+    ``fd`` is a socket that listens, inherited from whoever starts us and shared with other processes.
+    """
     settings = configuration.settings
     configure_logging(settings.log)
     container = _container(settings, _configured_url(settings))
     _require_default_model(container)
-    with _bound(settings) as listener:
-        _listen(container, configuration, listener)
+    http = settings.http
+    with _exit_on_signals(), _bound(settings) if fd is None else _inherited(fd) as listener:
+        _listen(container, configuration, listener, drain_s=http.drain_s, finish_s=http.finish_s)
 
 
 def _require_default_model(container: Container) -> None:
@@ -160,7 +163,16 @@ def _bound(settings: Settings) -> Iterator[socket.socket]:
         yield taken
 
 
-def _listen(container: Container, configuration: Configuration, listener: socket.socket) -> None:
+def _inherited(fd: int) -> socket.socket:
+    try:
+        return socket.socket(fileno=fd)
+    except OSError as error:
+        raise CannotRun(f"File descriptor {fd} is no socket: {error.strerror}.") from error
+
+
+def _listen(
+    container: Container, configuration: Configuration, listener: socket.socket, *, drain_s: float, finish_s: float
+) -> None:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         container.renderer().start()
@@ -173,17 +185,9 @@ def _listen(container: Container, configuration: Configuration, listener: socket
             await container.documents().close()
             await container.engine().dispose()
 
-    app = create_app(container.http_services(), lifespan=lifespan)
-    # The access log is our own middleware's.
-    config = uvicorn.Config(
-        app,
-        http=BoundedHeadProtocol,
-        access_log=False,
-        log_config=None,
-        timeout_graceful_shutdown=round(_GRACE_S),
-        server_header=False,
-    )
-    uvicorn.Server(config).run(sockets=[listener])
+    services = container.http_services()
+    app = create_app(services, lifespan=lifespan)
+    DrainingServer(app, services.lifecycle, drain_s=drain_s, finish_s=finish_s).run(sockets=[listener])
 
 
 def _container(settings: Settings, url: str) -> Container:

@@ -20,7 +20,7 @@ _STEADY_AFTER_S = 2.0
 
 
 class WorkerSupervisor:
-    """Starts ``vidintel worker`` and starts it again whenever it dies; one that cannot start, every few seconds.
+    """Starts ``vidintel worker`` and starts it again whenever it ends; one that cannot start, every few seconds.
 
     The worker's standard input is a pipe from us: when we die in whatever way, it reads its end and leaves.
     """
@@ -68,7 +68,10 @@ class WorkerSupervisor:
             if self._stopping.is_set():
                 return
             delay_s = _FIRST_DELAY_S if ran_steadily else min(_LONGEST_DELAY_S, delay_s * 2)
-            _log.error("worker.died", pid=process.pid, returncode=process.returncode, restart_in_s=delay_s)
+            if process.returncode == 0:  # of its own accord: it had grown too large
+                _log.info("worker.replaced", pid=process.pid, restart_in_s=delay_s)
+            else:
+                _log.error("worker.died", pid=process.pid, returncode=process.returncode, restart_in_s=delay_s)
             self._stopping.wait(delay_s)
 
     def _wait(self, process: subprocess.Popen[bytes]) -> bool:

@@ -1,6 +1,7 @@
 """The worker process: thin actors that each call one use case, the dispatcher that rings for them, and the sweep."""
 
 import asyncio
+import math
 import os
 import time
 from collections.abc import Awaitable, Callable
@@ -45,7 +46,7 @@ class TaskEngine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WorkerServices:
-    """All that a worker process needs. ``die`` ends the process without ado."""
+    """All that a worker process needs. ``die`` ends the process without ado; ``memory`` is what it takes, in bytes."""
 
     identity: WorkerIdentity
     engine: TaskEngine
@@ -61,6 +62,7 @@ class WorkerServices:
     tracing: Tracing
     contexts: WorkContexts
     die: Callable[[], None]
+    memory: Callable[[], int | None]
 
 
 class WorkerProcess:
@@ -69,6 +71,7 @@ class WorkerProcess:
     def __init__(self, services: WorkerServices) -> None:
         self._services = services
         self._more_room = asyncio.Event()
+        self._outgrown = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         # The loop's own pool goes by the number of processors: work that waits for a thread of it would seem to stall.
         threads = services.settings.concurrency + _SPARE_THREADS
@@ -76,7 +79,10 @@ class WorkerProcess:
         self._declare_actors()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until ``stop`` is set; then drain: finish what runs, or hand it back."""
+        """Work until ``stop`` is set; then drain: finish what runs, or hand it back.
+
+        A process that has grown too large also ends: once all that it runs is finished, however long that takes.
+        """
         services = self._services
         # Whoever held leases under this name before is dead: its supervisor would not have started us otherwise.
         await services.reclaim(gone=services.identity.owner)
@@ -87,18 +93,33 @@ class WorkerProcess:
         _log.info(
             "worker.ready", owner=services.identity.owner, pid=os.getpid(), concurrency=concurrency, engine=engine
         )
-        stopping = asyncio.create_task(stop.wait())
+        stopping, outgrown = asyncio.create_task(stop.wait()), asyncio.create_task(self._outgrown.wait())
         try:
-            await asyncio.wait({stopping, *loops}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({stopping, outgrown, *loops}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for loop in (stopping, *loops):
+            for loop in (outgrown, *loops):
                 loop.cancel()
             results = await asyncio.gather(*loops, return_exceptions=True)
-            await services.engine.stop(drain_s=services.settings.drain_s, hurry=services.identity.leave)
+            await self._drain(stopping)
+            stopping.cancel()
         for result in results:
             if isinstance(result, Exception):
                 raise result
         _log.info("worker.stopped", owner=services.identity.owner)
+
+    async def _drain(self, stopping: "asyncio.Task[bool]") -> None:
+        """Let what runs be finished; from the moment at which ``stopping`` is done, not for longer than ``drain_s``."""
+        engine, leave = self._services.engine, self._services.identity.leave
+        drain_s = self._services.settings.drain_s
+        if self._outgrown.is_set() and not stopping.done():
+            drained = asyncio.create_task(engine.stop(drain_s=math.inf, hurry=leave))
+            await asyncio.wait({drained, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({drained}, timeout=drain_s)
+            if not drained.done():
+                leave()
+            await drained
+        else:
+            await engine.stop(drain_s=drain_s, hurry=leave)
 
     async def _dispatch_for_ever(self) -> None:
         async with self._services.bell.listening() as bell:
@@ -163,9 +184,17 @@ class WorkerProcess:
             started = time.perf_counter()
             outcome = await self._outcome(use_case, started)
             self._services.telemetry.task_ended(task, outcome, time.perf_counter() - started)
+        self._look_at_memory()
         if outcome == "stalled":
             # Its thread hangs in native code and would keep a place, and the process, for ever.
             self._services.die()
+
+    def _look_at_memory(self) -> None:
+        """After a piece of work, so that each process does at least one."""
+        limit, taken = self._services.settings.recycle_bytes, self._services.memory()
+        if limit is not None and taken is not None and taken > limit and not self._outgrown.is_set():
+            _log.warning("worker.outgrown", owner=self._services.identity.owner, bytes=taken, limit=limit)
+            self._outgrown.set()
 
     async def _outcome(self, use_case: Callable[[], Awaitable[Result[object]]], started: float) -> str:
         """Run it, write its one line, and say in a word how it went."""

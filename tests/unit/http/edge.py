@@ -17,6 +17,7 @@ from vidintel.infrastructure.metrics.exposition import Exposition
 from vidintel.infrastructure.metrics.telemetry import PrometheusTelemetry
 from vidintel.presentation.http.app import create_app
 from vidintel.presentation.http.dependencies import HttpServices
+from vidintel.presentation.http.lifecycle import Lifecycle
 from vidintel.settings import HttpSettings, LimitSettings, MetricsSettings
 
 NOW = datetime(2026, 5, 1, 8, 0, 10, tzinfo=UTC)
@@ -71,6 +72,7 @@ class Edge:
     tracing: Tracing = field(default_factory=NoTracing)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    lifecycle: Lifecycle = field(default_factory=Lifecycle)
 
     def __post_init__(self) -> None:
         self.telemetry = PrometheusTelemetry(self.registry)
@@ -87,6 +89,7 @@ class Edge:
             "http": self.http,
             "limits": lambda: self.limits,
             "version": "1.2.3",
+            "lifecycle": self.lifecycle,
             "check_readiness": self._readiness,
         }
         scripted = {item.name: self._use_case(item.name) for item in fields(HttpServices) if item.name not in given}

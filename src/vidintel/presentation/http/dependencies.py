@@ -1,7 +1,7 @@
 """What routes are given: the use cases, the caller, and ids that are known to be ids."""
 
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeAlias, TypeVar
 from uuid import UUID
 
@@ -32,6 +32,7 @@ from vidintel.domain.analysis import JobId
 from vidintel.domain.errors import AuthenticationError, JobNotFound, VideoNotFound
 from vidintel.domain.identity import Principal
 from vidintel.domain.video import Video, VideoId
+from vidintel.presentation.http.lifecycle import Lifecycle
 from vidintel.presentation.http.metering import RequestMeter
 from vidintel.settings import HttpSettings, LimitSettings, MetricsSettings
 
@@ -73,6 +74,7 @@ class HttpServices:
     metrics: MetricsSettings
     limits: Live[LimitSettings]
     version: str
+    lifecycle: Lifecycle = field(default_factory=Lifecycle)
 
 
 def value_of(result: Result[T]) -> T:

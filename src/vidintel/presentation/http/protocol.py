@@ -32,3 +32,8 @@ class BoundedHeadProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._pending_bytes = 0
+
+    def answer_last(self) -> None:
+        """The request under way, unless its answer has begun, is told to be the last one on this connection."""
+        if self.cycle is not None and not self.cycle.response_started:
+            self.cycle.keep_alive = False

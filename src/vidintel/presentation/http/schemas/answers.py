@@ -172,17 +172,18 @@ class ComponentBody(Body):
 
 
 class Readiness(Body):
-    status: Literal["ok", "unavailable"]
+    status: Literal["ok", "unavailable", "draining"] = Field(description="`draining`: this process is about to end.")
     components: dict[str, ComponentBody]
     circuits: dict[str, CircuitState] = Field(
         description="Of what is reached over the network: whether calls go through, one may try, or all are refused."
     )
 
     @classmethod
-    def of(cls, found: queries.Readiness) -> "Readiness":
+    def of(cls, found: queries.Readiness, *, is_draining: bool) -> "Readiness":
         components = found.components
+        answers = all(component.ok for component in components.values())
         return cls(
-            status="ok" if all(component.ok for component in components.values()) else "unavailable",
+            status="draining" if is_draining else "ok" if answers else "unavailable",
             components={name: ComponentBody(ok=part.ok, detail=part.detail) for name, part in components.items()},
             circuits=dict(found.circuits),
         )
