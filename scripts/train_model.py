@@ -41,7 +41,7 @@ class Stage:
 
 HELD_OUT_SEEDS = range(900_000, 900_080)
 IMAGES_PER_SCENE = 2
-IMAGE_SIZE = 448
+IMAGE_SIZE = 384
 TRAINING: dict[str, Any] = {
     "optimizer": "AdamW",
     "lrf": 0.02,
@@ -68,7 +68,7 @@ WHOLE: dict[str, Any] = {"lr0": 0.0012, "mosaic": 0.0, "rect": True, "warmup_bia
 STAGES = (
     Stage("mosaic", range(100_000, 100_550), 22, 320, {"lr0": 0.002, "mosaic": 1.0, "close_mosaic": 5}),
     Stage("whole", range(100_550, 101_100), 16, 320, WHOLE),
-    Stage("large", range(101_100, 103_600), 14, IMAGE_SIZE, WHOLE, bf16=True),
+    Stage("large", range(101_100, 103_600), 14, 448, WHOLE, bf16=True),
 )
 MODEL_NAME = "traffic-yolov8n"
 DESCRIPTION = "YOLOv8n for cars, trucks and people seen from above, trained from scratch on synthetic scenes"
@@ -171,7 +171,7 @@ def write_descriptor(out: Path) -> None:
     """Write `model.json`, by which the project knows the model."""
     descriptor = {
         "name": MODEL_NAME,
-        "version": "1.0.0",
+        "version": "2.0.0",
         "runtime": "openvino",
         "task": "detect",
         "weights": "model.xml",
