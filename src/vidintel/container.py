@@ -97,13 +97,14 @@ def _media_limits(limits: LimitSettings) -> MediaLimits:
     return MediaLimits(max_duration_s=limits.max_duration_s, max_side_px=limits.max_side_px)
 
 
-def _token_verifier(auth: AuthSettings) -> ClerkTokenVerifier:
+def _token_verifier(auth: AuthSettings, counted: CountedCaches) -> ClerkTokenVerifier:
     if auth.jwt_key is None or auth.issuer is None:
         raise CannotRun(
             "Set VIDINTEL_AUTH__JWT_KEY and VIDINTEL_AUTH__ISSUER to your Clerk instance's public key and URL, "
             "or run `vidintel serve` for a development issuer."
         )
-    return ClerkTokenVerifier(auth.jwt_key.get_secret_value(), auth.issuer, auth.authorized_parties)
+    key = auth.jwt_key.get_secret_value()
+    return ClerkTokenVerifier(key, auth.issuer, auth.authorized_parties, counted=counted)
 
 
 def _task_engine_kind(redis: RedisSettings) -> str:
@@ -260,7 +261,7 @@ class Container(containers.DeclarativeContainer):
         stall_s=settings.provided.work.stall_s,
     )
     renderer = providers.Singleton(SubprocessFrameRenderer, providers.Callable(partial, open_stored, settings))
-    verifier = providers.Singleton(_token_verifier, settings.provided.auth)
+    verifier = providers.Singleton(_token_verifier, settings.provided.auth, cache_statistics)
 
     specs = providers.Factory(SpecResolver, registry, sample_fps=sample_fps.provider)
     register_video = providers.Factory(

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.contracts.token_verifier_contract import Issue, TokenVerifierContract
 from vidintel.domain.errors import AuthenticationError, ValidationError
 from vidintel.domain.identity import Principal, Role, TenantId, UserId
+from vidintel.infrastructure.cache.statistics import CountedCaches
 from vidintel.infrastructure.clerk import ClerkTokenVerifier
 from vidintel.infrastructure.development_identity import DevelopmentTokenIssuer
 
@@ -213,6 +214,17 @@ def test_a_remembered_token_ends_with_its_own_end() -> None:
     tested.verify(token)
 
     assert len(tested._verified) == 0
+
+
+def test_it_is_counted_how_often_a_token_was_known(directory: Path) -> None:
+    issuer, counted = DevelopmentTokenIssuer(directory), CountedCaches()
+    tested = ClerkTokenVerifier(issuer.public_key_pem, issuer.issuer, counted=counted)
+    token = issuer.issue("alice")
+
+    for _ in range(3):
+        tested.verify(token)
+
+    assert counted.counts == {("token", "miss"): 1, ("token", "local_hit"): 2}
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from clerk_backend_api.security import VerifyTokenOptions, verify_token
 
 from vidintel.domain.errors import AuthenticationError
 from vidintel.domain.identity import Principal, Role, TenantId, UserId
+from vidintel.infrastructure.cache.statistics import CountedCaches
 
 MAX_TOKEN_LENGTH = 8 * 1024
 _CACHED_TOKENS = 10_000
@@ -36,7 +37,14 @@ class ClerkTokenVerifier:
     token is remembered until its ``exp``, as checking a signature costs more than all else in a cheap request.
     """
 
-    def __init__(self, jwt_key: str, issuer: str, authorized_parties: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        jwt_key: str,
+        issuer: str,
+        authorized_parties: tuple[str, ...] = (),
+        *,
+        counted: CountedCaches | None = None,
+    ) -> None:
         self._issuer = issuer
         self._options = VerifyTokenOptions(
             jwt_key=jwt_key, authorized_parties=list(authorized_parties) if authorized_parties else None
@@ -45,6 +53,7 @@ class ClerkTokenVerifier:
             _CACHED_TOKENS, ttu=lambda _key, value, _now: value[1], timer=time.time
         )
         self._lock = Lock()
+        self._counted = counted or CountedCaches()
 
     def verify(self, token: str) -> Principal:
         """The caller ``token`` stands for. Raises `AuthenticationError`, and nothing else, for a bad one."""
@@ -53,6 +62,7 @@ class ClerkTokenVerifier:
         key = sha256(token.encode()).digest()
         with self._lock:
             known = self._verified.get(key)
+            self._counted.count("token", "miss" if known is None else "local_hit")
         if known is not None:
             return known[0]
         principal, expires_at = self._check(token)
