@@ -261,3 +261,12 @@ def test_a_worker_has_time_to_finish_before_it_is_killed() -> None:
     grace = services(DOCKER / "compose.yaml")["worker"]["stop_grace_period"]
 
     assert float(grace.removesuffix("s")) > Settings.model_fields["work"].default.drain_s
+
+
+def test_a_worker_is_refused_memory_before_its_container_is_killed_for_it() -> None:
+    worker = services(DOCKER / "compose.yaml")["worker"]
+    at_once = int(worker["environment"]["VIDINTEL_WORK__CONCURRENCY"].removeprefix("${WORK_CONCURRENCY:-").rstrip("}"))
+    each = int(worker["environment"]["VIDINTEL_WORK__MEMORY_BYTES"])
+    container = worker["deploy"]["resources"]["limits"]["memory"].removeprefix("${WORKER_MEMORY:-").rstrip("g}")
+
+    assert each * (at_once + 1) < int(container) * 1024**3
