@@ -20,8 +20,8 @@ from vidintel.settings import CircuitSettings, RedisSettings
 CircuitListener: TypeAlias = Callable[[str, CircuitState], None]
 IsOutage: TypeAlias = Callable[[BaseException], bool]
 
-# Longer than any guarded call takes: whoever held it for so long is dead.
-_TRIAL_S = 120.0
+# Who tries may be killed while trying. A second try beside one that takes this long does no harm, waiting for it would.
+_TRIAL_S = 10.0
 _WHILE_ANOTHER_TRIES_S = 1.0
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
