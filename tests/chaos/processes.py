@@ -5,9 +5,11 @@ model is scripted, so that two cores are enough for five of them.
 """
 
 import multiprocessing
+import multiprocessing.context
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Lock
 
 from dependency_injector import providers
 
@@ -21,29 +23,33 @@ _PROCESSES.set_forkserver_preload([__name__])
 
 
 class Service:
-    """``name`` is ``api-…`` or ``worker-…``. `kill` and `start` as often as wanted; what it prints goes to ``log``."""
+    """``name`` is ``api-…`` or ``worker-…``; what it prints goes to ``log``. Safe to use from several threads."""
 
     def __init__(self, name: str, environment: Mapping[str, str], log: Path) -> None:
         self.name = name
-        self._environment = dict(environment)
-        self._log = log
-        self._process = self._new()
+        self._arguments = (name, dict(environment), log)
+        self._lock = Lock()
+        self._process: multiprocessing.context.ForkServerProcess | None = None
+        self._ended = False
 
-    def start(self) -> None:
-        self._process = self._new()
-        self._process.start()
+    def keep_running(self) -> None:
+        """Start it unless it runs, as whatever supervises it in production does."""
+        with self._lock:
+            if not self._ended and (self._process is None or not self._process.is_alive()):
+                self._process = _PROCESSES.Process(target=_run, args=self._arguments, daemon=True)
+                self._process.start()
 
     def kill(self) -> None:
         """SIGKILL."""
-        self._process.kill()
-        self._process.join()
+        with self._lock:
+            if self._process is not None:
+                self._process.kill()
+                self._process.join()
 
-    @property
-    def is_running(self) -> bool:
-        return self._process.is_alive()
-
-    def _new(self) -> "multiprocessing.context.ForkServerProcess":
-        return _PROCESSES.Process(target=_run, args=(self.name, self._environment, self._log), daemon=True)
+    def end(self) -> None:
+        """Kill it for good."""
+        self._ended = True
+        self.kill()
 
 
 def _run(name: str, environment: Mapping[str, str], log: Path) -> None:

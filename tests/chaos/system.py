@@ -42,11 +42,11 @@ _WORK = {
 
 @dataclass(frozen=True, slots=True)
 class Victim:
-    """Something that can be killed and started again. Both block."""
+    """Something that can be killed and started again; what is supervised starts by itself. Both block."""
 
     name: str
     kill: Callable[[], None]
-    start: Callable[[], None]
+    start: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +102,18 @@ async def running() -> AsyncIterator[ChaosSystem]:
             *(Service(f"worker-{n}", environment, folder / f"worker-{n}.log") for n in range(WORKERS)),
         ]
         for service in services:
-            service.start()
-            stack.callback(service.kill)
+            stack.callback(service.end)
+        supervising = asyncio.create_task(_supervise(services))
+        stack.callback(supervising.cancel)
         system = ChaosSystem(
             api_urls=[f"http://127.0.0.1:{port}" for port in ports],
             token=issuer.issue("chaos", "acme", Role.EDITOR),
             database_url=postgres.url,
             s3=bucket,
             victims=[
-                *(Victim(service.name, service.kill, service.start) for service in services),
+                *(Victim(service.name, service.kill) for service in services),
                 # It is kept running, as under `vidintel serve`, and recovers from its log.
-                Victim("postgres", lambda: os.kill(postgres.pid, signal.SIGKILL), lambda: None),
+                Victim("postgres", lambda: os.kill(postgres.pid, signal.SIGKILL)),
                 Victim("redis", redis.kill, redis.start),
                 Victim("s3", s3.kill, s3.start),
             ],
@@ -121,6 +122,13 @@ async def running() -> AsyncIterator[ChaosSystem]:
         )
         await system.wait_until_ready()
         yield system
+
+
+async def _supervise(services: Sequence[Service]) -> None:
+    while True:
+        for service in services:
+            await asyncio.to_thread(service.keep_running)
+        await asyncio.sleep(0.2)
 
 
 def _environment(
