@@ -52,6 +52,7 @@ def make_video(
     captured_at: datetime | None = None,
     media: MediaInfo | None = MEDIA,
     video_id: VideoId | None = None,
+    expires_at: datetime | None = None,
 ) -> Video:
     """A video; with ``media=None`` it was never probed."""
     video = Video.register(
@@ -63,6 +64,7 @@ def make_video(
         title=title,
         description=description,
         captured_at=captured_at,
+        expires_at=expires_at,
     )
     if status is VideoStatus.PENDING:
         return video

@@ -29,6 +29,7 @@ from vidintel.domain.errors import (
 )
 from vidintel.domain.events import JobEvent
 from vidintel.domain.identity import TenantId
+from vidintel.domain.retention import RetentionRules
 from vidintel.domain.segment import Segment, SegmentId, SegmentStatus
 from vidintel.domain.shots import ShotChanges
 from vidintel.domain.tracking import Track, TrackedFrame
@@ -161,6 +162,22 @@ class Videos:
         for job_id in gone:
             self._tables.jobs.remove(job_id)
         self._tables.videos.remove(video_id)
+
+    async def align_expiry(self, rules: RetentionRules, limit: int) -> int:
+        changed = 0
+        for video in self._tables.videos.where(lambda _: True):
+            wanted = rules.expires_at(video.tenant_id, video.created_at)
+            if video.expires_at != wanted and changed < limit:
+                video._expires_at = wanted
+                self._tables.videos.put(video.id, video)
+                changed += 1
+        return changed
+
+    async def expired(self, now: datetime, limit: int) -> Sequence[tuple[TenantId, VideoId]]:
+        every = self._tables.videos.where(lambda _: True)
+        due = [(each.expires_at, each.id, each.tenant_id) for each in every if each.expires_at is not None]
+        over = sorted((row for row in due if row[0] <= now), key=lambda row: row[:2])
+        return [(tenant_id, video_id) for _, video_id, tenant_id in over[:limit]]
 
     async def list(self, tenant_id: TenantId, filter_: VideoFilter, page: Page) -> tuple[Sequence[Video], str | None]:
         matching = self._tables.videos.where(

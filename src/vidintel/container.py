@@ -38,9 +38,12 @@ from vidintel.application.queries import (
     ListTracks,
     RenderFrame,
 )
+from vidintel.application.retention import ApplyRetention
 from vidintel.application.specs import SpecResolver
 from vidintel.application.stages import WorkRules
 from vidintel.application.videos import DeleteVideo, GetVideo, ListVideos, OpenContent, RegisterVideo, UpdateVideo
+from vidintel.domain.identity import TenantId
+from vidintel.domain.retention import RetentionRules
 from vidintel.domain.work import RetryPolicy
 from vidintel.infrastructure.cache.changes import Changes
 from vidintel.infrastructure.cache.news import PostgresNews
@@ -74,6 +77,7 @@ from vidintel.settings import (
     CacheSettings,
     LimitSettings,
     RedisSettings,
+    RetentionSettings,
     Settings,
     TracingSettings,
     WorkSettings,
@@ -95,6 +99,13 @@ def _retry(work: WorkSettings) -> RetryPolicy:
 
 def _media_limits(limits: LimitSettings) -> MediaLimits:
     return MediaLimits(max_duration_s=limits.max_duration_s, max_side_px=limits.max_side_px)
+
+
+def _retention(settings: RetentionSettings) -> RetentionRules:
+    def kept(days: float | None) -> timedelta | None:
+        return None if days is None else timedelta(days=days)
+
+    return RetentionRules(kept(settings.days), {TenantId(name): kept(days) for name, days in settings.tenants.items()})
 
 
 def _token_verifier(auth: AuthSettings, counted: CountedCaches) -> ClerkTokenVerifier:
@@ -205,6 +216,8 @@ class Container(containers.DeclarativeContainer):
     sample_fps = providers.Callable(lambda live: live.current.analysis.sample_fps, live)
     live_circuit = providers.Callable(lambda live: live.current.circuit, live)
 
+    retention = providers.Callable(lambda live: _retention(live.current.retention), live)
+
     clock = providers.Singleton(SystemClock)
     engine = providers.Singleton(create_engine, database_url, settings.provided.database)
     sessions = providers.Singleton(create_session_factory, engine)
@@ -271,6 +284,7 @@ class Container(containers.DeclarativeContainer):
         specs,
         clock,
         max_upload_bytes=max_upload_bytes.provider,
+        retention=retention.provider,
     )
     checks = providers.Dict(
         database=providers.Callable(partial, check_database, engine), storage=storage.provided.check
@@ -354,6 +368,7 @@ class Container(containers.DeclarativeContainer):
         reclaim=providers.Factory(
             ReclaimWork, uow.provider, clock, providers.Callable(_retry, settings.provided.work), telemetry
         ),
+        apply_retention=providers.Factory(ApplyRetention, uow.provider, clock, retention.provider),
         collect_garbage=providers.Factory(CollectGarbage, uow.provider, storage, clock),
         settings=settings.provided.work,
         telemetry=telemetry,

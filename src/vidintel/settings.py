@@ -4,7 +4,7 @@ The docstrings and descriptions here are published, in ``config/``: ``make confi
 """
 
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -107,6 +107,16 @@ class AnalysisSettings(_Group):
     segment_s: float = Field(10.0, gt=0, description="shortest length of a segment, the last one apart")
 
 
+Days = Annotated[float, Field(gt=0, le=36_500)]
+
+
+class RetentionSettings(_Group):
+    """After how many days videos are deleted, with all that was made of them. Applies to those that are there, too."""
+
+    days: Days | None = Field(None, description="left out, for ever")
+    tenants: dict[str, Days | None] = Field({}, description="by tenant, instead of that")
+
+
 class WorkSettings(_Group):
     """How work is handed out, held and tried again. Seconds throughout.
 
@@ -204,6 +214,7 @@ class Settings(BaseSettings):
     circuit: CircuitSettings = CircuitSettings()
     limits: LimitSettings = LimitSettings()
     analysis: AnalysisSettings = AnalysisSettings()
+    retention: RetentionSettings = RetentionSettings()
     work: WorkSettings = WorkSettings()
     auth: AuthSettings = AuthSettings()
     http: HttpSettings = HttpSettings()
@@ -212,7 +223,7 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
 
 
-RELOADABLE: tuple[str, ...] = ("log.level", "limits", "analysis.sample_fps", "circuit")
+RELOADABLE: tuple[str, ...] = ("log.level", "limits", "analysis.sample_fps", "retention", "circuit")
 """What takes effect without a restart, by dotted name: single settings or whole groups.
 
 Who adds one makes sure that the value is read through `LiveSettings.current` each time it is needed, and that no rule

@@ -23,6 +23,7 @@ from vidintel.domain.analysis import AnalysisSpec, JobId, JobStage, JobStatus
 from vidintel.domain.errors import JobAlreadyActive, JobNotFound, LeaseLost, ValidationError, VideoNotFound
 from vidintel.domain.geometry import Line, Point, Zone
 from vidintel.domain.identity import TenantId
+from vidintel.domain.retention import RetentionRules
 from vidintel.domain.segment import SegmentId, SegmentStatus
 from vidintel.domain.video import SourceKind, VideoId, VideoSource, VideoStatus
 from vidintel.domain.work import RetryPolicy
@@ -43,7 +44,7 @@ class VideoContract:
 
     async def test_every_optional_field_of_a_video_is_read_back(self, unit_of_work: UnitOfWorkFactory) -> None:
         source = VideoSource(SourceKind.URL, "https://example.org/ä.mp4")
-        full = make_video(description="Überfahrt\nmit 🚗", captured_at=NOW - ELSEWHERE, source=source)
+        full = make_video(description="Überfahrt\nmit 🚗", captured_at=NOW - ELSEWHERE, source=source, expires_at=NOW)
         bare = make_video(status=VideoStatus.FAILED, media=None)
         await keep(unit_of_work, full, bare)
 
@@ -179,6 +180,48 @@ class VideoContract:
                 await uow.videos.list(TENANT, VideoFilter(), Page(cursor=cursor))
 
         assert refused.value.field == "cursor"
+
+
+class ExpiryContract:
+    async def test_videos_get_the_time_at_which_the_rules_let_them_expire(
+        self, unit_of_work: UnitOfWorkFactory
+    ) -> None:
+        mine, theirs, kept = (make_video(tenant_id=TenantId(name)) for name in ("org_mine", "org_theirs", "org_kept"))
+        await keep(unit_of_work, mine, theirs, kept)
+        rules = RetentionRules(timedelta(days=30), {theirs.tenant_id: timedelta(days=1.5), kept.tenant_id: None})
+
+        async with unit_of_work() as uow:
+            assert await uow.videos.align_expiry(rules, 100) == 2
+            assert await uow.videos.align_expiry(rules, 100) == 0
+            await uow.commit()
+
+        for video in (mine, theirs, kept):
+            aligned = await reload_video(unit_of_work, video)
+            assert aligned.expires_at == rules.expires_at(video.tenant_id, video.created_at)
+            assert aligned.updated_at == video.updated_at
+        async with unit_of_work() as uow:
+            assert await uow.videos.align_expiry(RetentionRules(), 100) == 2
+            await uow.commit()
+        assert (await reload_video(unit_of_work, mine)).expires_at is None
+
+    async def test_not_more_than_asked_for_are_changed_at_once(self, unit_of_work: UnitOfWorkFactory) -> None:
+        await keep(unit_of_work, *(make_video() for _ in range(5)))
+
+        async with unit_of_work() as uow:
+            changed = [await uow.videos.align_expiry(RetentionRules(ELSEWHERE), 2) for _ in range(4)]
+        assert changed == [2, 2, 1, 0]
+
+    async def test_videos_whose_time_is_over_are_found_the_longest_expired_first(
+        self, unit_of_work: UnitOfWorkFactory
+    ) -> None:
+        late, early, soon, never = (make_video(expires_at=at) for at in (NOW, NOW - ELSEWHERE, NOW + ELSEWHERE, None))
+        stranger = make_video(tenant_id=STRANGER, expires_at=NOW - ELSEWHERE / 2)
+        await keep(unit_of_work, late, early, soon, never, stranger)
+
+        async with unit_of_work() as uow:
+            expired = await uow.videos.expired(NOW, 10)
+            assert await uow.videos.expired(NOW, 1) == expired[:1]
+        assert expired == [(video.tenant_id, video.id) for video in (early, stranger, late)]
 
 
 class JobContract:

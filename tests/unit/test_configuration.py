@@ -181,6 +181,6 @@ def test_what_is_reloadable_exists() -> None:
 
 
 def paths_of(said: Any) -> list[tuple[str, ...]]:
-    if not isinstance(said, dict):
+    if not isinstance(said, dict) or not said:
         return [()]
     return [(name, *rest) for name, inner in said.items() for rest in paths_of(inner)]

@@ -23,6 +23,9 @@ def unit_of_work(database: InMemoryDatabase) -> Callable[[], InMemoryUnitOfWork]
 class TestVideosInMemory(entities.VideoContract): ...
 
 
+class TestExpiryInMemory(entities.ExpiryContract): ...
+
+
 class TestJobsInMemory(entities.JobContract): ...
 
 

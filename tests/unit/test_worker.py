@@ -55,6 +55,7 @@ def services_of(world: World, settings: WorkSettings) -> WorkerServices:
         finish_job=world.finish,
         dispatch=world.dispatch,
         reclaim=world.reclaim,
+        apply_retention=world.apply_retention,
         collect_garbage=world.collect_garbage,
         settings=settings,
         telemetry=SILENT,

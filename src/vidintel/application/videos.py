@@ -27,6 +27,7 @@ from vidintel.application.specs import SpecRequest, SpecResolver
 from vidintel.domain.analysis import AnalysisJob, JobId
 from vidintel.domain.errors import ServiceUnavailable, StorageError, StorageUnavailable, VideoNotFound
 from vidintel.domain.identity import Permission, Principal
+from vidintel.domain.retention import RetentionRules
 from vidintel.domain.video import MediaInfo, SourceKind, StoredContent, Video, VideoId, VideoSource
 
 _NO_PROGRESS = JobProgress(segments_total=0, segments_done=0, frames_total=0, frames_done=0)
@@ -100,12 +101,14 @@ class RegisterVideo:
         clock: Clock,
         *,
         max_upload_bytes: Live[int],
+        retention: Live[RetentionRules],
     ) -> None:
         self._uow = uow
         self._storage = storage
         self._specs = specs
         self._clock = clock
         self._max_upload_bytes = max_upload_bytes
+        self._retention = retention
 
     @as_result
     async def __call__(self, principal: Principal, incoming: IncomingVideo) -> RegisteredVideo:
@@ -145,6 +148,7 @@ class RegisterVideo:
             title=details.title,
             description=details.description,
             captured_at=details.captured_at,
+            expires_at=self._retention().expires_at(principal.tenant_id, now),
         )
         video.attach_content(content, now)
         job = AnalysisJob.queue(
@@ -246,12 +250,7 @@ class DeleteVideo:
         principal.require(Permission.VIDEO_DELETE)
         async with self._uow() as uow:
             video = await locked_video_of(uow, principal, video_id)
-            if video.content is not None:
-                await uow.object_deletions.schedule(video.content.key, self._clock.now())
-            for key in await uow.evidence.keys_of_video(principal.tenant_id, video_id):
-                await uow.object_deletions.schedule(key, self._clock.now())
-            await uow.videos.delete(principal.tenant_id, video_id)
-            await uow.ring()
+            await remove_video(uow, video, self._clock.now())
             await uow.commit()
 
 
@@ -319,6 +318,16 @@ async def locked_video_of(uow: UnitOfWork, principal: Principal, video_id: Video
     if video is None:
         raise VideoNotFound(video_id)
     return video
+
+
+async def remove_video(uow: UnitOfWork, video: Video, now: datetime) -> None:
+    """Remove the rows of ``video``, which is locked, and have its objects removed."""
+    if video.content is not None:
+        await uow.object_deletions.schedule(video.content.key, now)
+    for key in await uow.evidence.keys_of_video(video.tenant_id, video.id):
+        await uow.object_deletions.schedule(key, now)
+    await uow.videos.delete(video.tenant_id, video.id)
+    await uow.ring()
 
 
 async def report_of(uow: UnitOfWork, job: AnalysisJob) -> JobReport:

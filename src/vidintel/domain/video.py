@@ -176,6 +176,7 @@ class Video:
     captured_at: datetime | None
     created_at: datetime
     _updated_at: datetime
+    _expires_at: datetime | None = None
     _status: VideoStatus = VideoStatus.PENDING
     _content: StoredContent | None = None
     _media: MediaInfo | None = None
@@ -193,6 +194,7 @@ class Video:
         title: str | None = None,
         description: str | None = None,
         captured_at: datetime | None = None,
+        expires_at: datetime | None = None,
     ) -> "Video":
         """A new ``pending`` video; the title falls back to the source's name. Raises `ValidationError`."""
         return cls(
@@ -205,6 +207,7 @@ class Video:
             captured_at=validate_captured_at(captured_at, now),
             created_at=now,
             _updated_at=now,
+            _expires_at=expires_at,
         )
 
     @property
@@ -222,6 +225,11 @@ class Video:
     @property
     def failure(self) -> Failure | None:
         return self._failure
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When it is deleted; ``None`` for never. It follows the operator's rules, see `RetentionRules`."""
+        return self._expires_at
 
     @property
     def updated_at(self) -> datetime:

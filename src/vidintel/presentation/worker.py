@@ -19,6 +19,7 @@ from vidintel.application.holding import Leaving, Stalled, WorkerIdentity
 from vidintel.application.ports import Telemetry, Tracing, WorkBell, WorkContext, WorkContexts
 from vidintel.application.processing import PlanJob, RunSegment
 from vidintel.application.result import Err, Ok, Result
+from vidintel.application.retention import ApplyRetention
 from vidintel.domain.analysis import JobId
 from vidintel.domain.errors import LeaseLost
 from vidintel.domain.segment import SegmentId
@@ -56,6 +57,7 @@ class WorkerServices:
     finish_job: FinishJob
     dispatch: DispatchWork
     reclaim: ReclaimWork
+    apply_retention: ApplyRetention
     collect_garbage: CollectGarbage
     settings: WorkSettings
     telemetry: Telemetry
@@ -147,6 +149,7 @@ class WorkerProcess:
                 if await self._services.reclaim():
                     self._more_room.set()
                 if sweeps % _GARBAGE_EVERY_SWEEPS == 0:
+                    await self._services.apply_retention()
                     await self._services.collect_garbage()
             except Exception:  # noqa: BLE001 - the sweep outlives an outage of the database
                 _log.exception("sweep.failed")

@@ -7,6 +7,9 @@ from tests.contracts import persistence_contract as entities
 class TestVideosInPostgres(entities.VideoContract): ...
 
 
+class TestExpiryInPostgres(entities.ExpiryContract): ...
+
+
 class TestJobsInPostgres(entities.JobContract): ...
 
 

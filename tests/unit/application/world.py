@@ -18,6 +18,7 @@ from vidintel.application.holding import WorkerIdentity
 from vidintel.application.ports import SILENT, DueWork, Frame, Image, MediaLimits, MediaPlan, ModelInfo, Telemetry
 from vidintel.application.processing import PlanJob, RunSegment
 from vidintel.application.result import Err, Ok, Result
+from vidintel.application.retention import ApplyRetention
 from vidintel.application.specs import SpecResolver
 from vidintel.application.stages import WorkRules
 from vidintel.application.videos import DeleteVideo, RegisteredVideo, RegisterVideo, VideoDetails
@@ -25,6 +26,7 @@ from vidintel.domain.analysis import AnalysisJob, JobId, JobStage
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
 from vidintel.domain.errors import DomainError, UnknownModel
 from vidintel.domain.identity import Principal, Role, TenantId, UserId
+from vidintel.domain.retention import RetentionRules
 from vidintel.domain.segment import Segment, SegmentId, SegmentSpan
 from vidintel.domain.video import MediaInfo, MediaWarning, Video
 from vidintel.domain.work import RetryPolicy
@@ -196,11 +198,14 @@ class World:
     registry: Registry = field(default_factory=Registry)
     telemetry: Telemetry = SILENT
     camera: FakeCamera = field(default_factory=FakeCamera)
+    retention: RetentionRules = field(default_factory=RetentionRules)
 
     def __post_init__(self) -> None:
         uow, clock = self.database.unit_of_work, self.clock
         specs = SpecResolver(self.registry, sample_fps=lambda: 5.0)
-        self.register = RegisterVideo(uow, self.storage, specs, clock, max_upload_bytes=lambda: 10_000)
+        self.register = RegisterVideo(
+            uow, self.storage, specs, clock, max_upload_bytes=lambda: 10_000, retention=lambda: self.retention
+        )
         self.delete = DeleteVideo(uow, clock)
         self.request = RequestAnalysis(uow, specs, clock)
         self.cancel = CancelJob(uow, clock)
@@ -232,6 +237,7 @@ class World:
         self.finish = self.finishing_with(MotionTracker)
         self.dispatch = DispatchWork(uow, self.doorbell, clock, concurrency=2, redispatch=timedelta(seconds=10))
         self.reclaim = ReclaimWork(uow, clock, POLICY, self.telemetry)
+        self.apply_retention = ApplyRetention(uow, clock, lambda: self.retention)
         self.collect_garbage = CollectGarbage(uow, self.storage, clock)
 
     def finishing_with(self, new_tracker: Any) -> FinishJob:

@@ -50,6 +50,7 @@ async def test_a_video_shows_everything_but_where_its_bytes_lie(edge: Edge) -> N
         "created_by": "user_alice",
         "created_at": "2026-05-01T08:00:00Z",
         "updated_at": "2026-05-01T08:00:05Z",
+        "expires_at": None,
         "job": None,
     }
 

@@ -11,6 +11,7 @@ from vidintel.domain.analysis import AnalysisJob, JobId
 from vidintel.domain.detection import BoundingBox, FrameDetections
 from vidintel.domain.events import JobEvent
 from vidintel.domain.identity import TenantId
+from vidintel.domain.retention import RetentionRules
 from vidintel.domain.segment import Segment, SegmentId, SegmentStatus
 from vidintel.domain.shots import ShotChanges
 from vidintel.domain.tracking import Track, TrackedFrame
@@ -93,6 +94,14 @@ class VideoRepository(Protocol):
 
     async def delete(self, tenant_id: TenantId, video_id: VideoId) -> None:
         """Remove it with its jobs, segments, detections, tracks and results."""
+        ...
+
+    async def align_expiry(self, rules: RetentionRules, limit: int) -> int:
+        """Set ``expires_at`` of up to ``limit`` videos, of any tenant, of which ``rules`` say otherwise; how many."""
+        ...
+
+    async def expired(self, now: datetime, limit: int) -> Sequence[tuple[TenantId, VideoId]]:
+        """Videos of any tenant whose time is over, the longest first; rows NOT locked."""
         ...
 
     async def list(self, tenant_id: TenantId, filter_: VideoFilter, page: Page) -> tuple[Sequence[Video], str | None]:

@@ -1,21 +1,59 @@
 """Videos in PostgreSQL."""
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, and_, delete, insert, select, tuple_, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Double,
+    Row,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    select,
+    text,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from vidintel.application.ports import Page, VideoFilter
 from vidintel.domain.errors import VideoNotFound
 from vidintel.domain.identity import TenantId, UserId
+from vidintel.domain.retention import RetentionRules
 from vidintel.domain.video import MediaInfo, SourceKind, StoredContent, Video, VideoId, VideoSource, VideoStatus
 from vidintel.infrastructure.database import cursors
 from vidintel.infrastructure.database.mapping import failure_to_entity, failure_to_row, note_change
 from vidintel.infrastructure.database.tables import detections, jobs, videos
 
 _BATCH_ROWS = 20_000
+
+# Seconds, not days: a day of PostgreSQL's is not always one of 24 hours.
+_ALIGN_EXPIRY = text("""
+    UPDATE videos SET expires_at = wanted.expires_at
+    FROM (
+        SELECT video.id, ruled.expires_at
+        FROM videos AS video
+        LEFT JOIN unnest(:tenants, :kept) AS own(tenant_id, seconds) ON own.tenant_id = video.tenant_id
+        CROSS JOIN LATERAL (
+            SELECT video.created_at + make_interval(
+                secs => CASE WHEN own.tenant_id IS NULL THEN :default ELSE own.seconds END
+            ) AS expires_at
+        ) AS ruled
+        WHERE video.expires_at IS DISTINCT FROM ruled.expires_at
+        ORDER BY video.id LIMIT :limit
+        FOR NO KEY UPDATE OF video
+    ) AS wanted
+    WHERE videos.id = wanted.id RETURNING videos.id
+""").bindparams(
+    bindparam("tenants", type_=ARRAY(Text)), bindparam("kept", type_=ARRAY(Double)), bindparam("default", type_=Double)
+)
 
 
 class SqlVideoRepository:
@@ -52,6 +90,21 @@ class SqlVideoRepository:
             await self._delete_detections(job_id)
         await self._session.execute(delete(videos).where(_is(tenant_id, video_id)))
         note_change(self._session, video_id)
+
+    async def align_expiry(self, rules: RetentionRules, limit: int) -> int:
+        own = rules.tenants.items()
+        values = {
+            "limit": limit,
+            "default": _seconds(rules.default),
+            "tenants": [tenant.value for tenant, _ in own],
+            "kept": [_seconds(kept) for _, kept in own],
+        }
+        return len((await self._session.execute(_ALIGN_EXPIRY, values)).all())
+
+    async def expired(self, now: datetime, limit: int) -> Sequence[tuple[TenantId, VideoId]]:
+        query = select(videos.c.tenant_id, videos.c.id).where(videos.c.expires_at <= now)
+        rows = await self._session.execute(query.order_by(videos.c.expires_at, videos.c.id).limit(limit))
+        return [(TenantId(row.tenant_id), VideoId(row.id)) for row in rows]
 
     async def list(self, tenant_id: TenantId, filter_: VideoFilter, page: Page) -> tuple[Sequence[Video], str | None]:
         query = select(videos).where(videos.c.tenant_id == tenant_id.value)
@@ -100,6 +153,7 @@ def _to_row(video: Video) -> dict[str, object]:
         "captured_at": video.captured_at,
         "created_at": video.created_at,
         "updated_at": video.updated_at,
+        "expires_at": video.expires_at,
         "status": video.status.value,
         "content_key": content.key if content else None,
         "content_size_bytes": content.size_bytes if content else None,
@@ -127,11 +181,16 @@ def video_of_row(row: Row[Any]) -> Video:
         captured_at=row.captured_at,
         created_at=row.created_at,
         _updated_at=row.updated_at,
+        _expires_at=row.expires_at,
         _status=VideoStatus(row.status),
         _content=_content(row),
         _media=_media(row),
         _failure=failure_to_entity(row),
     )
+
+
+def _seconds(kept: timedelta | None) -> float | None:
+    return None if kept is None else kept.total_seconds()
 
 
 def _content(row: Row[Any]) -> StoredContent | None:

@@ -35,6 +35,7 @@ _VIDEO_EXAMPLE: dict[str, Any] = {
     "created_by": "user_2abc",
     "created_at": "2026-05-01T08:00:00Z",
     "updated_at": "2026-05-01T08:00:09.412000Z",
+    "expires_at": None,
 }
 
 _NUMBER = re.compile(r"\s*[+-]?[\d.]*\s*")
@@ -144,6 +145,7 @@ class VideoBody(Body):
     created_by: str
     created_at: Timestamp
     updated_at: Timestamp
+    expires_at: Timestamp | None = Field(description="When it is deleted with all that was made of it; null: never.")
 
     @classmethod
     def of(cls, video: Video) -> "VideoBody":
@@ -191,4 +193,5 @@ def _video_fields(video: Video) -> dict[str, Any]:
         "created_by": str(video.created_by),
         "created_at": video.created_at,
         "updated_at": video.updated_at,
+        "expires_at": video.expires_at,
     }
