@@ -6,7 +6,7 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,8 +112,7 @@ async def running() -> AsyncIterator[ChaosSystem]:
             s3=bucket,
             victims=[
                 *(Victim(service.name, service.kill) for service in services),
-                # It is kept running, as under `vidintel serve`, and recovers from its log.
-                Victim("postgres", lambda: os.kill(postgres.pid, signal.SIGKILL)),
+                Victim("postgres", lambda: _kill(postgres)),
                 Victim("redis", redis.kill, redis.start),
                 Victim("s3", s3.kill, s3.start),
             ],
@@ -122,6 +121,12 @@ async def running() -> AsyncIterator[ChaosSystem]:
         )
         await system.wait_until_ready()
         yield system
+
+
+def _kill(postgres: EmbeddedPostgres) -> None:
+    """It is kept running, as under `vidintel serve`, and recovers from its log. Perhaps it is still at that."""
+    with suppress(ProcessLookupError):
+        os.kill(postgres.pid, signal.SIGKILL)
 
 
 async def _supervise(services: Sequence[Service]) -> None:
