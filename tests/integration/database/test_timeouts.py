@@ -92,6 +92,18 @@ async def test_who_waits_too_long_for_a_lock_is_told_so(database_url: str, unit_
     await engine.dispose()
 
 
+async def test_who_asks_for_too_much_is_told_so(database_url: str) -> None:
+    engine = create_engine(database_url, DatabaseSettings(statement_timeout_s=0.05))
+
+    async def think() -> None:
+        async with SqlUnitOfWork(create_session_factory(engine)), engine.connect() as connection:
+            await connection.execute(text("SELECT pg_sleep(60)"))
+
+    with pytest.raises(ServiceUnavailable, match="busy"):
+        await think()
+    await engine.dispose()
+
+
 async def test_who_waits_too_long_for_a_connection_is_told_so(database_url: str) -> None:
     engine = create_engine(database_url, IMPATIENT)
     video = make_video()
