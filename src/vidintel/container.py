@@ -65,7 +65,7 @@ from vidintel.infrastructure.metrics.collectors import BreakerCollector, CacheCo
 from vidintel.infrastructure.metrics.exposition import Exposition, create_registry
 from vidintel.infrastructure.metrics.queue import QueueSampler
 from vidintel.infrastructure.metrics.telemetry import PrometheusTelemetry
-from vidintel.infrastructure.storage.choice import create_storage, open_stored
+from vidintel.infrastructure.storage.choice import StoredOpener, create_storage
 from vidintel.infrastructure.tasks.in_process import InProcessTaskEngine
 from vidintel.infrastructure.tasks.redis import RedisTaskEngine
 from vidintel.presentation.failure import CannotRun
@@ -273,7 +273,7 @@ class Container(containers.DeclarativeContainer):
         clock,
         stall_s=settings.provided.work.stall_s,
     )
-    renderer = providers.Singleton(SubprocessFrameRenderer, providers.Callable(partial, open_stored, settings))
+    renderer = providers.Singleton(SubprocessFrameRenderer, providers.Factory(StoredOpener, settings))
     verifier = providers.Singleton(_token_verifier, settings.provided.auth, cache_statistics)
 
     specs = providers.Factory(SpecResolver, registry, sample_fps=sample_fps.provider)

@@ -1,6 +1,5 @@
 """Which storage the settings ask for: a bucket when one is named, else the local disk."""
 
-from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,13 +23,24 @@ def objects_dir(settings: Settings) -> Path:
     return settings.storage.root or settings.data_dir / "objects"
 
 
-def open_stored(settings: Settings, key: str) -> BinaryIO:
-    """For the renderer's own process: opens an object without a container around it."""
-    return _storage_of_the_renderer(settings).open(key)
+class StoredOpener:
+    """For the renderer's own process: opens objects without a container around it.
+
+    It can be pickled until it is called; the storage is made by the first call.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._storage: ObjectStorage | None = None
+
+    def __call__(self, key: str) -> BinaryIO:
+        """See `ObjectStorage.open`."""
+        if self._storage is None:
+            self._storage = _hasty_storage(self._settings)
+        return self._storage.open(key)
 
 
-@lru_cache(maxsize=1)
-def _storage_of_the_renderer(settings: Settings) -> ObjectStorage:
+def _hasty_storage(settings: Settings) -> ObjectStorage:
     hasty = settings.model_copy(update={"s3": settings.s3.model_copy(update=_HASTY)})
     return create_storage(hasty, CircuitBreakers(lambda: settings.circuit, settings.redis))
 
