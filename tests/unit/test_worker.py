@@ -173,3 +173,30 @@ async def test_a_process_that_is_small_enough_goes_on() -> None:
 def test_a_process_knows_what_it_takes() -> None:
     taken = resident_bytes()
     assert taken is None or taken > 10 * 1024**2
+
+
+async def test_a_worker_that_is_told_to_end_while_it_is_being_woken_ends() -> None:
+    world = World()
+
+    class WokenAtTheEnd(SilentBell):
+        """Its waits take a moment to end when they are cancelled, and the worker is told to end just then."""
+
+        def __init__(self, stop: asyncio.Event) -> None:
+            self._stop = stop
+
+        async def wait(self, timeout_s: float) -> None:
+            try:
+                await asyncio.sleep(timeout_s)
+            finally:
+                self._stop.set()
+                for _ in range(10):
+                    await asyncio.sleep(0)
+
+    stop = asyncio.Event()
+    services = replace(services_of(world, WorkSettings(poll_s=60)), bell=WokenAtTheEnd(stop))
+    process = WorkerProcess(services)
+    running = asyncio.create_task(process.run(stop))
+    async with asyncio.timeout(30):
+        while not running.done():
+            process._answered()
+            await asyncio.sleep(0)

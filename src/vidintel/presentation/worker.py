@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
@@ -139,8 +138,8 @@ class WorkerProcess:
                 finally:
                     for waiter in (ring, room):
                         waiter.cancel()
-                        with suppress(asyncio.CancelledError):
-                            await waiter
+                    # Unlike awaiting each and ignoring that it was cancelled, this does not swallow our own end.
+                    await asyncio.gather(ring, room, return_exceptions=True)
 
     async def _sweep_for_ever(self) -> None:
         sweeps = 0
