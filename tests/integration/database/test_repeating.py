@@ -108,3 +108,13 @@ async def test_it_is_given_up_in_the_end() -> None:
         await fail()
 
     assert attempts == 4
+
+
+async def test_connections_that_broke_while_nobody_used_them_are_not_noticed(
+    unit_of_work: UnitOfWorkFactory, database_url: str
+) -> None:
+    video = make_video()
+    await keep(unit_of_work, video)
+    await cut_all_others(database_url)
+
+    assert (await reload_video(unit_of_work, video)).id == video.id
