@@ -24,6 +24,7 @@ from vidintel.domain.segment import Segment
 from vidintel.domain.work import RetryPolicy
 
 _BATCH = 100
+_MOST_BATCHES = 50
 # Listing what is unfinished costs a request, in some places money.
 _PURGE_EVERY = timedelta(hours=1)
 
@@ -162,13 +163,19 @@ class CollectGarbage:
 
     async def __call__(self) -> int:
         """Returns how many objects were removed. One that cannot be removed now is tried again later, others first."""
-        removed = await self._remove_due()
+        removed = 0
+        for _ in range(_MOST_BATCHES):
+            taken, gone = await self._remove_due()
+            removed += gone
+            if taken < _BATCH or not gone:
+                break
         if self._clock.now() >= self._purge_at:
             removed += await self._storage.purge_unfinished(self._unfinished_after_s)
             self._purge_at = self._clock.now() + _PURGE_EVERY
         return removed
 
-    async def _remove_due(self) -> int:
+    async def _remove_due(self) -> tuple[int, int]:
+        """How many were due, of a batch, and how many of these were removed."""
         # No transaction is open while objects are removed: that may take long, and hold up who waits for the rows.
         async with self._uow() as uow:
             keys = await uow.object_deletions.take_due(self._clock.now(), _BATCH)
@@ -189,4 +196,4 @@ class CollectGarbage:
                 async with self._uow() as uow:
                     await uow.object_deletions.removed(removed)
                     await uow.commit()
-        return len(removed)
+        return len(keys), len(removed)

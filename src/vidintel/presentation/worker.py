@@ -26,7 +26,7 @@ from vidintel.settings import WorkSettings
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-_GARBAGE_EVERY_SWEEPS = 15
+_TIDY_EVERY_SWEEPS = 15
 _SPARE_THREADS = 8
 
 
@@ -88,7 +88,10 @@ class WorkerProcess:
         # Whoever held leases under this name before is dead: its supervisor would not have started us otherwise.
         await services.reclaim(gone=services.identity.owner)
         services.engine.start()
-        loops = [asyncio.create_task(self._dispatch_for_ever()), asyncio.create_task(self._sweep_for_ever())]
+        loops = [
+            asyncio.create_task(for_ever())
+            for for_ever in (self._dispatch_for_ever, self._sweep_for_ever, self._tidy_for_ever)
+        ]
         concurrency = services.settings.concurrency
         engine = type(services.engine).__name__
         _log.info(
@@ -142,18 +145,23 @@ class WorkerProcess:
                     await asyncio.gather(ring, room, return_exceptions=True)
 
     async def _sweep_for_ever(self) -> None:
-        sweeps = 0
         while True:
             try:
                 if await self._services.reclaim():
                     self._more_room.set()
-                if sweeps % _GARBAGE_EVERY_SWEEPS == 0:
-                    await self._services.apply_retention()
-                    await self._services.collect_garbage()
             except Exception:  # noqa: BLE001 - the sweep outlives an outage of the database
                 _log.exception("sweep.failed")
-            sweeps += 1
             await asyncio.sleep(self._services.settings.sweep_s)
+
+    async def _tidy_for_ever(self) -> None:
+        """Apart from the sweep: removing much takes long, and what dead workers held must not wait for it."""
+        while True:
+            try:
+                await self._services.apply_retention()
+                await self._services.collect_garbage()
+            except Exception:  # noqa: BLE001 - as above
+                _log.exception("tidying.failed")
+            await asyncio.sleep(_TIDY_EVERY_SWEEPS * self._services.settings.sweep_s)
 
     def _declare_actors(self) -> None:
         """One actor per kind of work."""

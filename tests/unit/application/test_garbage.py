@@ -63,3 +63,10 @@ async def test_what_could_not_be_removed_is_removed_once_it_can_be() -> None:
     world.clock.advance(61)
     assert await world.collect_garbage() == 2
     assert world.database.object_deletions == {}
+
+
+async def test_much_is_removed_at_once_but_not_without_end() -> None:
+    world, storage = await world_with(*(f"old-{number}" for number in range(5_100)))
+
+    assert [await world.collect_garbage() for _ in range(2)] == [5_000, 100]
+    assert storage.objects == {}
