@@ -172,12 +172,17 @@ class RegisterVideo:
     async def _discard(self, key: str) -> None:
         async with self._uow() as uow:
             # Not on the list any more: the video was registered after all, though its commit's answer got lost.
-            if await uow.object_deletions.forget(key):
-                try:
-                    await self._storage.delete(key)
-                except (StorageError, StorageUnavailable):
-                    return  # the sweep will, and what broke the upload is the news
-                await uow.commit()
+            if not await uow.object_deletions.forget(key):
+                return
+            await uow.object_deletions.schedule(key, self._clock.now())
+            await uow.commit()
+        try:
+            await self._storage.delete(key)
+        except (StorageError, StorageUnavailable):
+            return  # the sweep will, and what broke the upload is the news
+        async with self._uow() as uow:
+            await uow.object_deletions.removed([key])
+            await uow.commit()
 
 
 class ListVideos:
