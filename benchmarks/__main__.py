@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import database, http, memory, orchestration, precision, reuse, speed, telemetry
+from benchmarks import acceptance, database, http, memory, orchestration, precision, queueing, reuse, speed, telemetry
 from benchmarks.bench import Bench
 from benchmarks.report import Row, Skipped, reasons, show, write
 
@@ -25,7 +25,9 @@ BENCHMARKS: dict[str, tuple[str, Callable[[Bench], Iterator[Row | Skipped]]]] = 
     "reuse": ("Reusing the detections of similar frames", reuse.similar_frames),
     "memory": ("A worker's memory over a long video", memory.long_video),
     "orchestration": ("Workers with a detector that sleeps", orchestration.scaling),
+    "queue": ("Jobs and segments that take no time", queueing.passing_through),
     "copy": ("Detections into the table", database.copying),
+    "accept": ("Many small uploads at once", acceptance.accepting),
     "upload": ("Uploads", http.uploading),
     "metrics": ("Counting a request", telemetry.middleware),
     "read": ("Reading one video", http.reading),

@@ -6,9 +6,11 @@ import os
 import shutil
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import uvicorn
 from fastapi import FastAPI, UploadFile
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -29,8 +31,23 @@ async def raw_upload(request: Request) -> Response:
     return JSONResponse({"sha256": digest.hexdigest()})
 
 
+async def small_upload(request: Request) -> Response:
+    """Write what came to a file of its own, and wait for the disk; many at once, hence in threads."""
+    body, target = await request.body(), FOLDER / f"small-{uuid4().hex}"
+
+    def write() -> None:
+        with target.open("wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+
+    await run_in_threadpool(write)
+    return JSONResponse({"bytes": len(body)})
+
+
 app = FastAPI(openapi_url=None)
 app.router.routes.append(Route("/raw", raw_upload, methods=["POST"]))
+app.router.routes.append(Route("/small", small_upload, methods=["POST"]))
 
 
 @app.post("/uploadfile")

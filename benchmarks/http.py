@@ -15,13 +15,11 @@ from typing import NamedTuple
 from uuid import uuid4
 
 import httpx
-import pytest
 
 from benchmarks import clips, served
 from benchmarks.bench import Bench
 from benchmarks.report import Row, Skipped, Timed
 from benchmarks.rounds import in_turn
-from tests.redis_server import RedisServer, find_redis_server
 from vidintel.domain.identity import Role
 from vidintel.infrastructure.cache.changes import RECENT_S
 from vidintel.infrastructure.development_identity import DevelopmentTokenIssuer
@@ -119,7 +117,7 @@ def reading(bench: Bench) -> Iterator[Row | Skipped]:
             "read": (servers.start_api(uncached), ours),
             "read-cached": (servers.api, ours),
         }
-        redis = _redis(Path(folder), stack)
+        redis = served.redis(Path(folder), stack)
         if redis is not None:
             contestants["read-redis"] = (servers.start_api(uncached | {"VIDINTEL_REDIS__URL": redis.url}), ours)
             time.sleep(RECENT_S)  # before it trusts what it finds there
@@ -144,17 +142,6 @@ def reading(bench: Bench) -> Iterator[Row | Skipped]:
         pairs = list(zip(found[key], found["bare"], strict=True))
         what = f"GET /videos/{{id}}, authenticated, {where}: against a bare FastAPI route"
         yield Row.of_rounds(key, what, "requests/s", pairs, target, detail={"connections": _CONNECTIONS})
-
-
-def _redis(folder: Path, stack: ExitStack) -> RedisServer | None:
-    """A server of its own; ``None`` when there is no program for it."""
-    try:
-        binary = find_redis_server()
-    except pytest.skip.Exception:
-        return None
-    data = folder / "redis"
-    data.mkdir()
-    return stack.enter_context(RedisServer(data, binary=binary))
 
 
 def _write_content(path: Path, size: int) -> None:

@@ -7,6 +7,7 @@ from typing import TypeVar
 from benchmarks.report import Timed
 
 K = TypeVar("K")
+R = TypeVar("R")
 
 
 def timed(work: Callable[[], float]) -> Timed:
@@ -16,9 +17,9 @@ def timed(work: Callable[[], float]) -> Timed:
     return Timed(units, time.perf_counter() - start, time.process_time() - cpu)
 
 
-def in_turn(contestants: dict[K, Callable[[], Timed]], rounds: int) -> dict[K, list[Timed]]:
+def in_turn(contestants: dict[K, Callable[[], R]], rounds: int) -> dict[K, list[R]]:
     """Each contestant's runs; the order is turned round every other round."""
-    found: dict[K, list[Timed]] = {name: [] for name in contestants}
+    found: dict[K, list[R]] = {name: [] for name in contestants}
     for number in range(rounds):
         order = list(contestants)
         for name in order if number % 2 == 0 else reversed(order):

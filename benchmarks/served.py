@@ -6,12 +6,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.postgres import new_server_dir
+from tests.redis_server import RedisServer, find_redis_server
 from vidintel.infrastructure.database import migrate
 from vidintel.infrastructure.database.embedded import EmbeddedPostgres
 
@@ -24,6 +26,17 @@ def database() -> Iterator[str]:
     with new_server_dir() as folder, EmbeddedPostgres(folder) as server:
         migrate.upgrade(server.url)
         yield server.url
+
+
+def redis(folder: Path, stack: ExitStack) -> RedisServer | None:
+    """A server of its own; ``None`` when there is no program for it."""
+    try:
+        binary = find_redis_server()
+    except pytest.skip.Exception:
+        return None
+    data = folder / "redis"
+    data.mkdir()
+    return stack.enter_context(RedisServer(data, binary=binary))
 
 
 @contextmanager
@@ -52,6 +65,12 @@ def cpu_s(pid: int) -> float:
     """The processor time that a process has used so far, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def peak_mb(pid: int) -> float:
+    """The most memory that a process has held so far."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024 / 1e6
 
 
 def free_port() -> int:

@@ -1,11 +1,17 @@
-"""A worker process whose decoder makes up segments and whose detector sleeps: what is left is the orchestration."""
+"""A worker process whose decoder makes up segments and whose detector sleeps: what is left is the orchestration.
+
+Its videos are JSON that says which job they are of and how many segments to make up. When it begins to plan a job, a
+moment after claiming it, it appends the job's id and the time to a file, which `beginnings` reads.
+"""
 
 import asyncio
+import json
 import os
 import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import BinaryIO
 
 from dependency_injector import providers
@@ -20,7 +26,7 @@ from vidintel.infrastructure.logging import configure_logging
 from vidintel.presentation.worker import WorkerProcess
 from vidintel.settings import Settings
 
-_SEGMENTS = int(os.environ.get("BENCH_SEGMENTS", "8"))
+_BEGINNINGS = "beginnings"
 _SLEEP_S = float(os.environ.get("BENCH_SLEEP_S", "0.5"))
 
 
@@ -29,14 +35,20 @@ class Sleeper:
 
     info = ModelInfo(MODEL.name, MODEL.version, "sleep", ("car",), (320, 320), "Apache-2.0", MODEL.sha256, "")
 
+    def __init__(self, folder: Path) -> None:
+        self._beginnings = folder / _BEGINNINGS
+
     def plan(self, content: BinaryIO, **_: object) -> MediaPlan:
+        began_s = time.monotonic()
+        asked = json.load(content)
+        with self._beginnings.open("a") as file:
+            file.write(f"{asked['job']} {began_s}\n")
+        count = asked["segments"]
         spans = tuple(
-            SegmentSpan(
-                index, 10.0 * index, None if index == _SEGMENTS - 1 else 10.0 * index + 10, 250 * index, 250, 50
-            )
-            for index in range(_SEGMENTS)
+            SegmentSpan(index, 10.0 * index, None if index == count - 1 else 10.0 * index + 10, 250 * index, 250, 50)
+            for index in range(count)
         )
-        return MediaPlan(MediaInfo("mp4", "h264", 640, 360, 0, 10.0 * _SEGMENTS, 25.0, 250 * _SEGMENTS), spans)
+        return MediaPlan(MediaInfo("mp4", "h264", 640, 360, 0, 10.0 * count, 25.0, 250 * count), spans)
 
     def frames(self, content: BinaryIO, span: SegmentSpan, **_: object) -> Iterator[Frame]:
         return iter(())
@@ -49,12 +61,18 @@ class Sleeper:
         yield from ()
 
 
+def beginnings(folder: Path) -> dict[str, float]:
+    """When each job was begun with, by its id: seconds of the machine's monotonic clock."""
+    lines = (folder / _BEGINNINGS).read_text().splitlines()
+    return {job: float(began_s) for job, began_s in map(str.split, lines)}
+
+
 async def _work(settings: Settings, name: str) -> None:
     assert settings.database.url is not None
     container = Container(
         settings=providers.Object(settings), database_url=providers.Object(settings.database.url.get_secret_value())
     )
-    sleeper = Sleeper()
+    sleeper = Sleeper(settings.data_dir)
     container.owner.override(providers.Object(name))
     container.decoder.override(providers.Object(sleeper))
     container.detectors.override(providers.Object(sleeper))

@@ -69,18 +69,16 @@ def parts(bench: Bench) -> Iterator[Row | Skipped]:
         alone[clip](16)
         _warm(clip, detector)
         _warm(clip, shipped)
-    found = in_turn(
-        {
-            "small": partial(_ours, small, detector, None),
-            "small alone": lambda: timed(lambda: alone[small](frames[small])),
-            "large": partial(_ours, large, detector, None),
-            "large alone": lambda: timed(lambda: alone[large](frames[large])),
-            "sampled": partial(_ours, large, detector, 5.0, frames[large]),
-            "sampled, shipped": partial(_ours, large, shipped, 5.0, frames[large]),
-            "decode": lambda: timed(lambda: pipeline.decode(large)),
-        },
-        bench.rounds,
-    )
+    contestants: dict[str, Callable[[], Timed]] = {
+        "small": partial(_ours, small, detector, None),
+        "small alone": lambda: timed(lambda: alone[small](frames[small])),
+        "large": partial(_ours, large, detector, None),
+        "large alone": lambda: timed(lambda: alone[large](frames[large])),
+        "sampled": partial(_ours, large, detector, 5.0, frames[large]),
+        "sampled, shipped": partial(_ours, large, shipped, 5.0, frames[large]),
+        "decode": lambda: timed(lambda: pipeline.decode(large)),
+    }
+    found = in_turn(contestants, bench.rounds)
     yield _row("inference-alone", f"every frame of {small.name}, 640: against inference alone", found, "small",
                "small alone", 0.85, by_cpu=True)  # fmt: skip
     yield _row("inference-alone-1080p", "the same at 1080p", found, "large", "large alone", 0.85, by_cpu=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from benchmarks.latency import percentile, percentile_row
 from benchmarks.report import Row, Skipped, Timed, reasons, show, write
 from benchmarks.rounds import in_turn
 
@@ -85,3 +86,16 @@ def test_contestants_take_turns_in_alternating_order() -> None:
     found = in_turn({"a": lambda: contestant("a"), "b": lambda: contestant("b")}, 3)
     assert order == ["a", "b", "b", "a", "a", "b"]
     assert {name: len(runs) for name, runs in found.items()} == {"a": 3, "b": 3}
+
+
+@pytest.mark.parametrize(("share", "expected_ms"), [(0.5, 500.0), (0.95, 950.0), (1.0, 1000.0), (0.001, 10.0)])
+def test_a_percentile_is_the_shortest_time_that_so_many_do_not_exceed(share: float, expected_ms: float) -> None:
+    assert percentile([number / 100 for number in range(100, 0, -1)], share) == pytest.approx(expected_ms)
+
+
+def test_a_row_of_percentiles_compares_round_by_round() -> None:
+    rounds = [([0.1, 0.2], [0.1, 0.1]), ([0.3, 0.6], [0.1, 0.2]), ([0.4, 0.4], [0.1, 0.1])]
+    found = percentile_row("accept", "upload", rounds, 0.95)
+    assert (found.what, found.unit) == ("upload, p95", "ms")
+    assert (found.lowest, found.ratio, found.highest) == pytest.approx((2.0, 3.0, 4.0))
+    assert (found.ours, found.peer) == pytest.approx((400.0, 100.0))
