@@ -30,6 +30,9 @@ class TrackingSettings:
     """A detection this sure is matched first."""
     doubtful_confidence: float = 0.1
     """A detection less sure than this is left out; one above may only prolong a track."""
+    valley_confidence: float = 0.3
+    """A tracklet that got less sure than this ends where it would become sure again: from where one object is being
+    covered another may come out. How both moved decides whether they are the same."""
     duplicate_cover: float = 0.6
     """A detection of which this share lies in a surer one is the same object."""
     sure_similarity: float = 0.3
@@ -47,13 +50,13 @@ class TrackingSettings:
     """A tracklet is observed this long before it is decided which earlier one it continues."""
     max_gap_s: float = 6.0
     """The longest time an object may be hidden and still be the same."""
-    gap_reach: float = 1.1
+    gap_reach: float = 1.3
     """How far from where it is expected an object may reappear."""
     gap_reach_per_s: float = 0.25
     """The same, for each second that it was hidden."""
-    speed_change: float = 0.4
+    speed_change: float = 0.6
     """By how much (sizes a second) its speed may have changed meanwhile."""
-    speed_change_share: float = 0.35
+    speed_change_share: float = 0.5
     """The same, as a share of its speed."""
 
 
@@ -76,11 +79,15 @@ class Motion(NamedTuple):
 
 
 class Tracklet:
-    """An unbroken run of sightings, remembered at its two ends only."""
+    """An unbroken run of sightings, remembered at its two ends only.
+
+    ``faintest`` is the lowest confidence since it was last sure.
+    """
 
     def __init__(self, time_s: float, box: Floats, horizon_s: float) -> None:
         self.first_s = self.last_s = time_s
         self.count = 0
+        self.faintest = 1.0
         self._horizon_s = horizon_s
         self._head: list[tuple[float, Floats]] = []
         self._tail: deque[tuple[float, Floats]] = deque()
@@ -141,15 +148,23 @@ class Association:
         unseen = [tracklet for tracklet in self.live if id(tracklet) not in taken]
         again = self._match(time_s, unseen, doubtful, settings.doubtful_similarity)
         known = {sighting.place for sighting, _ in matched}
+        kept = []
         for sighting, tracklet in (*matched, *again):
+            is_sure = sighting.confidence >= settings.start_confidence
+            if is_sure and tracklet.faintest < settings.valley_confidence:
+                self.live.remove(tracklet)
+                known.discard(sighting.place)
+                continue
             tracklet.add(time_s, sighting.box)
+            tracklet.faintest = 1.0 if is_sure else min(tracklet.faintest, sighting.confidence)
+            kept.append((sighting, tracklet))
         started = [
             (sighting, Tracklet(time_s, sighting.box, self._window_s))
             for sighting in sure
             if sighting.place not in known and sighting.confidence >= settings.start_confidence
         ]
         self.live += [tracklet for _, tracklet in started]
-        return [*matched, *again, *started]
+        return [*kept, *started]
 
     def _match(
         self, time_s: float, tracklets: Sequence[Tracklet], sightings: Sequence[Sighting], least: float

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.contracts.tracker_contract import Mover, TrackerContract, scene
 from vidintel.application.ports import TrackerFactory
-from vidintel.domain.detection import Detection, FrameDetections
+from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
 from vidintel.infrastructure.tracking import MotionTracker
 
 
@@ -40,6 +40,34 @@ class TestMotionTracker(TrackerContract):
         frames = scene([("car", 0.6, 0.5, 0.2, 0.0), ("car", 1.4, 0.5, -0.2, 0.0)], 5)
 
         assert set(self.tracks(self.follow(new_tracker, frames, 5))) == {1, 2}
+
+    def test_one_that_comes_out_where_another_is_being_covered_is_another(self, new_tracker: TrackerFactory) -> None:
+        """Both come to a bridge from either side, and look at its edge like one that turns round."""
+        frames = []
+        ours: list[int | None] = []
+        theirs: list[int | None] = []
+        for index in range(75):
+            time_s = index / 25
+            left, right = 0.2 + 0.2 * time_s, 0.8 - 0.2 * time_s
+            seen = {}
+            for name, x in (("ours", left), ("theirs", right)):
+                # the bridge is from 0.5 to 0.62; confidence fades in front of it
+                confidence = min(0.9, 20 * max(0.5 - x, x - 0.62))
+                if confidence > 0.1:
+                    box = BoundingBox(x - 0.06, 0.45, x + 0.06, 0.55)
+                    seen[name] = Detection("car", confidence, box)
+            for name, places in (("ours", ours), ("theirs", theirs)):
+                is_sure = name in seen and seen[name].confidence >= 0.6
+                places.append(list(seen).index(name) if is_sure else None)
+            frames.append(FrameDetections(index, time_s, tuple(seen.values())))
+
+        tracked = self.follow(new_tracker, frames, 25)
+
+        found = [
+            {tracked[number].track_ids[place] for number, place in enumerate(places) if place is not None} - {None}
+            for places in (ours, theirs)
+        ]
+        assert found == [{1}, {2}]
 
 
 @settings(max_examples=30, deadline=None)
