@@ -1,5 +1,8 @@
 import hashlib
 import json
+import os
+import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -156,3 +159,52 @@ def test_replaced_weights_are_noticed(tmp_path: Path) -> None:
     (folder / "best.bin").write_bytes(b"other weights")
 
     assert registry.get("yolo").sha256 != before
+
+
+def settled(folder: Path) -> Path:
+    """Waits until the folder's models are old enough for what was read of them to be kept."""
+    newest_ns = max(file.stat().st_ctime_ns for file in folder.rglob("*"))
+    while time.time_ns() - newest_ns < 1_100_000_000:
+        time.sleep(0.02)
+    return folder
+
+
+def test_models_that_come_change_and_go_are_noticed_at_once(tmp_path: Path) -> None:
+    write_model(tmp_path / "small")
+    write_export(tmp_path / "yolo")
+    registry = DirectoryModelRegistry(settled(tmp_path), "small")
+    assert [info.name for info in registry.list()] == ["small", "yolo"]
+
+    write_model(tmp_path / "added")
+    assert [info.name for info in registry.list()] == ["added", "small", "yolo"]
+
+    for label in ("bus", "van"):
+        described = json.loads((tmp_path / "small" / "model.json").read_text())
+        (tmp_path / "small" / "model.json").write_text(json.dumps(described | {"labels": [label]}))
+        assert registry.get("small").labels == (label,)
+
+    shutil.rmtree(tmp_path / "yolo")
+    assert [info.name for info in registry.list()] == ["added", "small"]
+
+    (tmp_path / "small" / "model.bin").unlink()
+    with pytest.raises(ModelUnusable, match=r"model\.bin"):
+        registry.get("small")
+
+
+def test_weights_exchanged_for_others_of_their_size_and_time_are_noticed(tmp_path: Path) -> None:
+    folder = write_export(tmp_path / "yolo")
+    registry = DirectoryModelRegistry(settled(tmp_path), "yolo")
+    before, file = registry.get("yolo").sha256, folder / "best.bin"
+    status = file.stat()
+
+    file.write_bytes(WEIGHTS[::-1])
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+    assert registry.get("yolo").sha256 != before
+
+
+def test_a_model_that_stays_as_it_is_is_read_once(tmp_path: Path) -> None:
+    write_model(tmp_path / "small")
+    registry = DirectoryModelRegistry(settled(tmp_path), "small")
+
+    assert registry.get("small") is registry.get("small")

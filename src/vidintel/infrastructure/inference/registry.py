@@ -13,11 +13,13 @@ bare file of weights is named after itself.
 
 import hashlib
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 import structlog
 import yaml
@@ -32,6 +34,8 @@ from vidintel.resources import find_resource
 _DESCRIPTOR = "model.json"
 _EXPORT_METADATA = "metadata.yaml"
 _EXPORT_SUFFIX = "_openvino_model"
+# File systems tell time in ticks: what changes twice within one looks the same. So a file is trusted once it is older.
+_SETTLED_NS = 1_000_000_000
 _log = structlog.get_logger(__name__)
 
 
@@ -77,19 +81,48 @@ class StoredModel:
     network: Path
 
 
+class _State(NamedTuple):
+    """A file that differs in none of these is the same. Times are the file system's, in nanoseconds."""
+
+    inode: int
+    size: int
+    modified_ns: int
+    changed_ns: int
+
+    @classmethod
+    def of(cls, file: Path) -> "_State | None":
+        """``None`` when there is no such file."""
+        try:
+            status = file.stat()
+        except OSError:
+            return None
+        return cls(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What was found at a path, and the states of its files; it holds while they stay, if it ``is_settled``."""
+
+    model: StoredModel
+    weights: Path
+    states: tuple[_State | None, ...]
+    is_settled: bool
+
+
 class DirectoryModelRegistry:
     """Implements `ModelRegistry` over what lies in ``directory`` and the folders and files named in ``extra``.
 
     A client's name has to be the name of one of them; it is never used as a path. What is in ``extra`` comes before one
     of the same name in ``directory``, and there a folder before a file. Files may be added or replaced while it is in
-    use. Nothing of a model is run here: labels and sizes are read from files.
+    use: each time their states are looked at, but only those are read that have changed. Nothing of a model is run
+    here: labels and sizes are read from files. May be used by many threads.
     """
 
     def __init__(self, directory: Path, default_name: str, extra: tuple[Path, ...] = ()) -> None:
         self._directory = directory
         self._default_name = default_name
         self._extra = extra
-        self._hashes: dict[tuple[Path, int, int], str] = {}
+        self._read: Mapping[Path, _Reading] = {}
 
     @classmethod
     def serving(cls, model: str, directory: Path | None = None) -> "DirectoryModelRegistry":
@@ -104,7 +137,7 @@ class DirectoryModelRegistry:
         is_listed = path.name == model and (directory / model).exists()
         if is_listed or not (path.is_dir() or len(path.parts) > 1 or is_weights):
             return cls(directory, path.stem if is_weights else model)
-        info = _load(path.resolve(), {}).info
+        info = _load(path.resolve(), None).model.info
         return cls(directory, info.name, (path.resolve(),))
 
     @property
@@ -135,15 +168,17 @@ class DirectoryModelRegistry:
 
     def _all(self) -> dict[str, StoredModel | ModelUnusable]:
         found: dict[str, StoredModel | ModelUnusable] = {}
+        read: dict[Path, _Reading] = {}
         inside = sorted(self._directory.iterdir(), key=Path.is_dir) if self._directory.is_dir() else []
         for path in (*inside, *self._extra):
             if (path.is_dir() or path.suffix in WEIGHT_SUFFIXES) and not path.name.startswith("."):
                 try:
-                    model = _load(path, self._hashes)
+                    reading = read[path] = _load(path, self._read.get(path))
                 except ModelUnusable as error:
                     found.setdefault(_name_of(path), error)
                 else:
-                    found[model.info.name] = model
+                    found[reading.model.info.name] = reading.model
+        self._read = read  # as a whole: what is gone is forgotten, and other threads see the one or the other
         return found
 
 
@@ -151,9 +186,15 @@ def _name_of(path: Path) -> str:
     return path.stem if path.suffix in WEIGHT_SUFFIXES else path.name.removesuffix(_EXPORT_SUFFIX)
 
 
-def _load(path: Path, hashes: dict[tuple[Path, int, int], str]) -> StoredModel:
-    """The model in the folder, or of the file of weights, ``path``. Raises `ModelUnusable`."""
+def _load(path: Path, last: _Reading | None) -> _Reading:
+    """The model in the folder, or of the file of weights, ``path``; ``last`` is what was found there, if anything.
+
+    Raises `ModelUnusable`.
+    """
+    if last is not None and last.is_settled and last.states == _states(path, last.model.network, last.weights):
+        return last
     is_bare = path.suffix in WEIGHT_SUFFIXES and not path.is_dir()
+    read_at_ns = time.time_ns()
     descriptor = _describe_weights(path) if is_bare else _describe(path)
     network = path if is_bare else path / descriptor.weights
     weights = network.with_suffix(".bin") if descriptor.runtime == "openvino" else network
@@ -162,12 +203,10 @@ def _load(path: Path, hashes: dict[tuple[Path, int, int], str]) -> StoredModel:
             raise unusable(file, "is missing; export or copy the model again")
     if descriptor.runtime == "ultralytics" and find_spec("ultralytics") is None:
         raise unusable(network, f"needs Ultralytics, which is not installed: {HOW_TO_INSTALL}")
-    status = weights.stat()
-    key = (weights, status.st_size, status.st_mtime_ns)
-    if key not in hashes:
-        with weights.open("rb") as content:
-            hashes[key] = hashlib.file_digest(content, "sha256").hexdigest()
-    if descriptor.sha256 not in {None, hashes[key]}:
+    states = _states(path, network, weights)
+    is_settled = read_at_ns - max(state.changed_ns for state in states if state is not None) > _SETTLED_NS
+    sha256 = _sha256(weights, states[-1], is_settled)
+    if descriptor.sha256 not in {None, sha256}:
         raise unusable(weights, f"is not the file that {_DESCRIPTOR} tells of (its SHA-256 differs); copy it again")
     info = ModelInfo(
         name=descriptor.name,
@@ -176,11 +215,23 @@ def _load(path: Path, hashes: dict[tuple[Path, int, int], str]) -> StoredModel:
         labels=descriptor.labels,
         input_size=descriptor.input_size,
         licence=descriptor.licence,
-        sha256=hashes[key],
+        sha256=sha256,
         description=descriptor.description,
         iou_threshold=descriptor.iou_threshold,
     )
-    return StoredModel(info, network)
+    return _Reading(StoredModel(info, network), weights, states, is_settled)
+
+
+@lru_cache(maxsize=64)
+def _sha256(weights: Path, _state: _State | None, _is_settled: bool) -> str:
+    """Kept also of weights that are unusable: else each request would read all of them. Once settled, made again."""
+    with weights.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _states(path: Path, network: Path, weights: Path) -> tuple[_State | None, ...]:
+    """Of all that is read; the folder's tells of files that came or went."""
+    return tuple(_State.of(file) for file in (path, path / _DESCRIPTOR, path / _EXPORT_METADATA, network, weights))
 
 
 def _describe_weights(file: Path) -> _Descriptor:
