@@ -1,6 +1,7 @@
 """Nobody waits for ever, and nobody keeps others waiting: what the server is told to hold each connection to."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
@@ -9,8 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.contracts.stored import keep
 from tests.factories import make_video
+from tests.fakes import FakeClock
 from vidintel.application.ports import UnitOfWorkFactory
+from vidintel.application.retention import ApplyRetention
 from vidintel.domain.errors import ServiceUnavailable
+from vidintel.domain.retention import RetentionRules
 from vidintel.domain.video import Video
 from vidintel.infrastructure.database.engine import create_engine, create_session_factory
 from vidintel.infrastructure.database.read_connection import ReadConnection
@@ -92,6 +96,26 @@ async def test_who_waits_too_long_for_a_lock_is_told_so(database_url: str, unit_
     await engine.dispose()
 
 
+async def test_an_expired_video_that_somebody_holds_keeps_no_other_from_being_removed(
+    database_url: str, unit_of_work: UnitOfWorkFactory
+) -> None:
+    held, other = make_video(), make_video()
+    await keep(unit_of_work, held)
+    await keep(unit_of_work, other)
+    clock = FakeClock()
+    clock.advance(86_400 + (max(held.created_at, other.created_at) - clock.now()).total_seconds())
+    engine = create_engine(database_url, IMPATIENT)
+    sessions = create_session_factory(engine)
+    apply = ApplyRetention(lambda: SqlUnitOfWork(sessions), clock, lambda: RetentionRules(timedelta(days=1)))
+    assert await apply() == 0, "it brings them in line with the rules first"
+
+    async with unit_of_work() as holder:
+        await holder.videos.get_for_update(held.tenant_id, held.id)
+        assert await apply() == 1
+    assert await apply() == 1
+    await engine.dispose()
+
+
 async def test_who_asks_for_too_much_is_told_so(database_url: str) -> None:
     engine = create_engine(database_url, DatabaseSettings(statement_timeout_s=0.05))
 
@@ -102,6 +126,11 @@ async def test_who_asks_for_too_much_is_told_so(database_url: str) -> None:
     with pytest.raises(ServiceUnavailable, match="busy"):
         await think()
     await engine.dispose()
+
+    reading = ReadConnection(database_url, DatabaseSettings(statement_timeout_s=0.05))
+    with pytest.raises(ServiceUnavailable, match="busy"):
+        await reading.fetch("SELECT pg_sleep(60)")
+    await reading.close()
 
 
 async def test_who_waits_too_long_for_a_connection_is_told_so(database_url: str) -> None:

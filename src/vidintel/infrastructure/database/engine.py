@@ -26,7 +26,7 @@ _OUTAGES = (
     asyncpg.InterfaceError,
 )
 _COLLISIONS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
-_BUSY = (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError, PoolTimeout)
+_BUSY = (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError, asyncpg.TooManyConnectionsError, PoolTimeout)
 
 
 def create_engine(
@@ -113,7 +113,7 @@ def is_collision(error: BaseException) -> bool:
 
 
 def is_busy(error: BaseException) -> bool:
-    """Whether a lock, an answer or a connection of the pool was not to be had for as long as anybody waits."""
+    """Whether a lock, an answer or a connection was not to be had for as long as anybody waits."""
     return isinstance(_cause(error), _BUSY)
 
 

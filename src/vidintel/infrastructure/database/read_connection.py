@@ -6,7 +6,7 @@ import asyncpg
 from sqlalchemy import make_url
 
 from vidintel.domain.errors import ServiceUnavailable
-from vidintel.infrastructure.database.engine import is_outage, server_settings
+from vidintel.infrastructure.database.engine import is_busy, is_outage, server_settings
 from vidintel.settings import DatabaseSettings
 
 _CONNECT_S = 10.0
@@ -26,7 +26,7 @@ class ReadConnection:
         self._connection: asyncpg.Connection | None = None
 
     async def fetch(self, statement: str, *values: object) -> Sequence[asyncpg.Record]:
-        """The rows. Raises `ServiceUnavailable` while the database does not answer."""
+        """The rows. Raises `ServiceUnavailable` while the database does not answer, or not in time."""
         try:
             try:
                 return await (await self._open()).fetch(statement, *values)
@@ -35,6 +35,8 @@ class ReadConnection:
                 await self.close()
                 return await (await self._open()).fetch(statement, *values)
         except Exception as error:
+            if is_busy(error):
+                raise ServiceUnavailable("The database is busy. Try again in a moment.") from error
             if not (is_outage(error) or isinstance(error, OSError)):  # nothing but the driver was called
                 raise
             raise ServiceUnavailable("The database does not answer. Try again in a moment.") from error
