@@ -15,7 +15,10 @@ from tests.unit.application.world import World
 from vidintel.application.dispatching import DispatchWork
 from vidintel.application.ports import SILENT, Cause, NoTracing, WorkContext
 from vidintel.application.result import Ok
+from vidintel.application.retention import ApplyRetention
 from vidintel.domain.analysis import AnalysisJob, JobStatus
+from vidintel.domain.errors import ServiceUnavailable
+from vidintel.domain.retention import RetentionRules
 from vidintel.infrastructure.metrics.telemetry import PrometheusTelemetry
 from vidintel.infrastructure.tasks.in_process import InProcessTaskEngine
 from vidintel.presentation.memory import resident_bytes
@@ -168,6 +171,26 @@ async def test_a_process_that_is_small_enough_goes_on() -> None:
     await running
 
     assert (await world.job(job)).status is JobStatus.SUCCEEDED
+
+
+async def test_objects_are_removed_also_while_videos_cannot_be() -> None:
+    world = World()
+    async with world.database.unit_of_work() as uow:
+        await uow.object_deletions.schedule("videos/gone/source", world.clock.now())
+        await uow.commit()
+
+    def broken() -> RetentionRules:
+        raise ServiceUnavailable("The database is busy.")
+
+    stop = asyncio.Event()
+    retention = ApplyRetention(world.database.unit_of_work, world.clock, broken)
+    process = WorkerProcess(replace(services_of(world, WorkSettings()), apply_retention=retention))
+    running = asyncio.create_task(process.run(stop))
+    async with asyncio.timeout(30):
+        while world.database.object_deletions:  # noqa: ASYNC110 - rows cannot be waited for
+            await asyncio.sleep(0.01)
+    stop.set()
+    await running
 
 
 def test_a_process_knows_what_it_takes() -> None:

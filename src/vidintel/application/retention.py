@@ -7,6 +7,7 @@ import structlog
 from vidintel.application.ports import Clock, Live, UnitOfWorkFactory
 from vidintel.application.repeating import repeated
 from vidintel.application.videos import remove_video
+from vidintel.domain.errors import DomainError
 from vidintel.domain.identity import TenantId
 from vidintel.domain.retention import RetentionRules
 from vidintel.domain.video import VideoId
@@ -44,7 +45,7 @@ class ApplyRetention:
             self._aligned, self._align_at = rules, now + _ALIGN_EVERY
         async with self._uow() as uow:
             expired = await uow.videos.expired(now, _REMOVED_AT_ONCE)
-        return sum([await self._remove(tenant_id, video_id, now) for tenant_id, video_id in expired])
+        return sum([await self._removed(tenant_id, video_id, now) for tenant_id, video_id in expired])
 
     @repeated
     async def _align(self, rules: RetentionRules) -> int:
@@ -52,6 +53,14 @@ class ApplyRetention:
             changed = await uow.videos.align_expiry(rules, _ALIGNED_AT_ONCE)
             await uow.commit()
             return changed
+
+    async def _removed(self, tenant_id: TenantId, video_id: VideoId, now: datetime) -> bool:
+        try:
+            return await self._remove(tenant_id, video_id, now)
+        except DomainError as error:
+            # It is among the oldest and will be found again each time: it must not keep all others.
+            _log.error("video.not_removed", video=str(video_id), code=error.code, reason=error.detail)
+            return False
 
     @repeated
     async def _remove(self, tenant_id: TenantId, video_id: VideoId, now: datetime) -> bool:

@@ -156,11 +156,11 @@ class WorkerProcess:
     async def _tidy_for_ever(self) -> None:
         """Apart from the sweep: removing much takes long, and what dead workers held must not wait for it."""
         while True:
-            try:
-                await self._services.apply_retention()
-                await self._services.collect_garbage()
-            except Exception:  # noqa: BLE001 - as above
-                _log.exception("tidying.failed")
+            for tidy in (self._services.apply_retention, self._services.collect_garbage):
+                try:
+                    await tidy()
+                except Exception:  # noqa: BLE001 - as above
+                    _log.exception("tidying.failed", of=type(tidy).__name__)
             await asyncio.sleep(_TIDY_EVERY_SWEEPS * self._services.settings.sweep_s)
 
     def _declare_actors(self) -> None:
