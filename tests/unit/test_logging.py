@@ -10,7 +10,8 @@ import structlog
 from pydantic import SecretStr
 
 from vidintel.infrastructure.logging import REDACTED, configure_logging, set_log_level
-from vidintel.settings import LogSettings
+from vidintel.infrastructure.storage.s3_calls import connect
+from vidintel.settings import LogSettings, S3Settings
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ1c2VyXzEifQ.c2lnbmF0dXJl"
 
@@ -160,3 +161,14 @@ def test_secrets_inside_texts_and_tracebacks_are_hidden(capsys: Err, log_format:
     written = capsys.readouterr().err
     assert "RuntimeError" in written
     assert secret not in written
+
+
+def test_signing_a_call_of_the_storage_writes_nothing_at_any_level(capsys: Err) -> None:
+    configure_logging(LogSettings(level="debug"))
+    client = connect(S3Settings(bucket="videos", access_key_id=SecretStr("id"), secret_access_key=SecretStr("key")))
+
+    link = client.generate_presigned_url("get_object", Params={"Bucket": "videos", "Key": "a"})
+    client.close()
+
+    assert "Signature=" in link
+    assert "botocore" not in capsys.readouterr().err

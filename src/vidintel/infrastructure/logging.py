@@ -155,5 +155,7 @@ def _standard_library(settings: LogSettings, shared: list[Processor], renderer: 
             "uvicorn.error": {"handlers": [], "propagate": True},
             "uvicorn.access": {"handlers": [], "propagate": False},
             "watchfiles": {"level": "WARNING"},  # what changed is said by whoever watches
+            # It would tell signatures and whole answers of identity services, with the keys that they hand out.
+            "botocore": {"level": "WARNING"},
         },
     }
