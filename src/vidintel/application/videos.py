@@ -276,10 +276,6 @@ class ContentReader:
         return self._content.sha256
 
     @property
-    def file_name(self) -> str:
-        return self._video.source.name
-
-    @property
     def media(self) -> MediaInfo | None:
         return self._video.media
 
