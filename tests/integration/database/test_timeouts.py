@@ -133,6 +133,15 @@ async def test_who_asks_for_too_much_is_told_so(database_url: str) -> None:
     await reading.close()
 
 
+async def test_a_read_that_the_server_does_not_end_is_asked_again_on_another_connection(database_url: str) -> None:
+    reading = ReadConnection(database_url, DatabaseSettings(statement_timeout_s=0.05))
+    await reading.fetch("SET statement_timeout = 0")
+
+    with pytest.raises(ServiceUnavailable, match="busy"):  # what the limit of the new connection says
+        await reading.fetch("SELECT pg_sleep(600)")
+    await reading.close()
+
+
 async def test_who_waits_too_long_for_a_connection_is_told_so(database_url: str) -> None:
     engine = create_engine(database_url, IMPATIENT)
     video = make_video()

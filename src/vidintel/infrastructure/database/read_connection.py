@@ -10,6 +10,9 @@ from vidintel.infrastructure.database.engine import is_busy, is_outage, server_s
 from vidintel.settings import DatabaseSettings
 
 _CONNECT_S = 10.0
+# A server that answers at all has ended the statement by then; nobody may wait for one that fell silent, as all reads
+# go through here.
+_LATE_S = 2.0
 
 
 class ReadConnection:
@@ -22,6 +25,7 @@ class ReadConnection:
     def __init__(self, url: str, settings: DatabaseSettings, *, application_name: str = "vidintel-reads") -> None:
         parsed = make_url(url)
         _, self._arguments = parsed.get_dialect()().create_connect_args(parsed)
+        self._answer_s = settings.statement_timeout_s + _LATE_S
         self._settings = server_settings(settings, application_name) | {"default_transaction_read_only": "on"}
         self._connection: asyncpg.Connection | None = None
 
@@ -31,7 +35,8 @@ class ReadConnection:
             try:
                 return await (await self._open()).fetch(statement, *values)
             except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.AdminShutdownError, OSError):
-                # The server was restarted since the connection was last used. Reading twice does no harm.
+                # The server was restarted since the connection was last used, or its machine is gone and another has
+                # taken its place. Reading twice does no harm.
                 await self.close()
                 return await (await self._open()).fetch(statement, *values)
         except Exception as error:
@@ -50,6 +55,9 @@ class ReadConnection:
     async def _open(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
             self._connection = await asyncpg.connect(
-                **self._arguments, server_settings=self._settings, timeout=_CONNECT_S
+                **self._arguments,
+                server_settings=self._settings,
+                timeout=_CONNECT_S,
+                command_timeout=self._answer_s,
             )
         return self._connection
