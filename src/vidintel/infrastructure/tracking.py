@@ -2,12 +2,14 @@
 
 Works in two steps. Tracklets join detections of neighbouring frames; a tracklet that was observed for a moment is then
 taken for the continuation of an ended one when the way and the speed of both fit. Decisions therefore lag behind by
-about a second, or two frames, and need memory for that long only.
+about a second, or two frames, and need memory for that long only. Of many frames a second, some are skipped in both
+steps, and joined afterwards.
 """
 
 from collections import deque
 from collections.abc import Mapping, Sequence
 from itertools import count
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,9 +36,11 @@ class MotionTracker:
 
     def __init__(self, frame_interval_s: float, settings: TrackingSettings | None = None) -> None:
         self._settings = settings or TrackingSettings()
-        self._interval_s = frame_interval_s
+        self._interval_s = max(frame_interval_s, self._settings.step_s)
         self._kinds: dict[str, _Kind] = {}
-        self._waiting: deque[tuple[FrameDetections, list[_Link | None]]] = deque()
+        self._waiting: deque[_Seen] = deque()
+        self._skipped: list[_Seen] = []
+        self._last_step_s = -np.inf
         self._ids = count(1)
 
     @property
@@ -45,32 +49,42 @@ class MotionTracker:
         return self._settings.max_gap_s
 
     def update(self, frame: FrameDetections) -> Sequence[TrackedFrame]:
-        links: list[_Link | None] = [None] * len(frame.detections)
         sightings: dict[str, list[Sighting]] = {}
-        for place, seen in enumerate(frame.detections):
-            box = seen.box
-            if seen.confidence >= self._settings.doubtful_confidence and box.area > 0:
+        for place, one in enumerate(frame.detections):
+            box = one.box
+            if one.confidence >= self._settings.doubtful_confidence and box.area > 0:
                 corners = np.array((box.x1, box.y1, box.x2, box.y2))
-                name = KINDS.get(seen.label, seen.label)
-                sightings.setdefault(name, []).append(Sighting(corners, seen.confidence, place))
-        for name in sightings.keys() - self._kinds.keys():
-            self._kinds[name] = _Kind(self._settings, self._interval_s)
-        for name, kind in self._kinds.items():
-            for place, link in kind.add(frame.time_s, sightings.get(name, ())):
-                links[place] = link
-        self._waiting.append((frame, links))
-        return self._settled()
+                name = KINDS.get(one.label, one.label)
+                sightings.setdefault(name, []).append(Sighting(corners, one.confidence, place))
+        seen = _Seen(frame, sightings, [None] * len(frame.detections))
+        if frame.time_s - self._last_step_s < self._settings.step_s:
+            self._skipped.append(seen)
+            return []
+        return self._step(seen)
 
     def finish(self) -> Sequence[TrackedFrame]:
+        settled = self._step(self._skipped.pop()) if self._skipped else []
         for kind in self._kinds.values():
             kind.finish()
+        return [*settled, *self._settled()]
+
+    def _step(self, seen: "_Seen") -> list[TrackedFrame]:
+        """Join the frame, and those that were skipped before it."""
+        for name in seen.sightings.keys() - self._kinds.keys():
+            self._kinds[name] = _Kind(self._settings, self._interval_s)
+        for name, kind in self._kinds.items():
+            kind.add(name, seen, self._skipped)
+        self._last_step_s = seen.frame.time_s
+        self._waiting.extend((*self._skipped, seen))
+        self._skipped.clear()
         return self._settled()
 
     def _settled(self) -> list[TrackedFrame]:
         settled = []
-        while self._waiting and all(link is None or link.is_decided for link in self._waiting[0][1]):
-            frame, links = self._waiting.popleft()
-            settled.append(TrackedFrame(frame, tuple(None if link is None else self._id(link) for link in links)))
+        while self._waiting and all(link is None or link.is_decided for link in self._waiting[0].links):
+            seen = self._waiting.popleft()
+            ids = tuple(None if link is None else self._id(link) for link in seen.links)
+            settled.append(TrackedFrame(seen.frame, ids))
         return settled
 
     def _id(self, link: "_Link") -> int | None:
@@ -91,6 +105,14 @@ class _Link:
         self.track_id: int | None = None
 
 
+class _Seen(NamedTuple):
+    """A frame, what was seen in it by kind, and for each of its detections the tracklet that it belongs to."""
+
+    frame: FrameDetections
+    sightings: Mapping[str, Sequence[Sighting]]
+    links: list[_Link | None]
+
+
 class _Kind:
     """All objects that may be taken for one another."""
 
@@ -102,18 +124,24 @@ class _Kind:
         self._undecided: list[_Link] = []
         self._ended: list[_Link] = []
 
-    def add(self, time_s: float, sightings: Sequence[Sighting]) -> list[tuple[int, _Link]]:
+    def add(self, name: str, seen: _Seen, skipped: Sequence[_Seen]) -> None:
+        """Join what was ``seen`` of this kind to tracklets, and then what was seen in the frames ``skipped`` before."""
+        time_s, links = seen.frame.time_s, dict(self._live)
         self._association.advance(time_s)
         self._end_all_but(self._association.live)
         self._decide(time_s)
-        found = []
-        for sighting, tracklet in self._association.add(time_s, sightings):
+        for sighting, tracklet in self._association.add(time_s, seen.sightings.get(name, ())):
             link = self._live.get(id(tracklet))
             if link is None:
                 link = self._live[id(tracklet)] = _Link(tracklet)
                 self._undecided.append(link)
-            found.append((sighting.place, link))
-        return found
+            seen.links[sighting.place] = link
+        links |= self._live
+        candidates = [link.tracklet for link in links.values()]
+        for each in skipped:
+            found = self._association.between(each.frame.time_s, each.sightings.get(name, ()), candidates)
+            for sighting, tracklet in found:
+                each.links[sighting.place] = links[id(tracklet)]
 
     def finish(self) -> None:
         self._end_all_but([])

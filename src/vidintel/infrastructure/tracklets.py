@@ -24,6 +24,9 @@ class TrackingSettings:
     Settings in seconds are stretched where frames lie further apart than they allow for.
     """
 
+    step_s: float = 0.15
+    """Frames closer to one another are skipped at first, and what is seen in them given to the tracklets on both sides:
+    small steps tell little of how an object moves, and lead astray where it is being covered."""
     start_confidence: float = 0.6
     """A detection this sure may begin a track."""
     sure_confidence: float = 0.5
@@ -50,13 +53,13 @@ class TrackingSettings:
     """A tracklet is observed this long before it is decided which earlier one it continues."""
     max_gap_s: float = 6.0
     """The longest time an object may be hidden and still be the same."""
-    gap_reach: float = 1.3
+    gap_reach: float = 1.1
     """How far from where it is expected an object may reappear."""
     gap_reach_per_s: float = 0.25
     """The same, for each second that it was hidden."""
-    speed_change: float = 0.6
+    speed_change: float = 0.4
     """By how much (sizes a second) its speed may have changed meanwhile."""
-    speed_change_share: float = 0.5
+    speed_change_share: float = 0.35
     """The same, as a share of its speed."""
 
 
@@ -110,6 +113,14 @@ class Tracklet:
         position, velocity = _fit(recent, self.last_s)
         # half way between the fit and the last sighting: smooth, yet quick to follow a change of speed
         return (position + recent[-1][1]) / 2 + velocity * (time_s - self.last_s)
+
+    def around(self, time_s: float, window_s: float) -> Floats:
+        """The box at ``time_s``: between the last two sightings, or expected after them."""
+        if time_s >= self.last_s:
+            return self.predict(time_s, window_s)
+        (before_s, before), (after_s, after) = self._tail[-2 if len(self._tail) > 1 else -1], self._tail[-1]
+        share = np.clip((time_s - before_s) / (after_s - before_s), 0.0, 1.0) if after_s > before_s else 1.0
+        return before + (after - before) * share
 
     def first_motion(self) -> Motion:
         return _motion(self._head, self.first_s)
@@ -166,6 +177,13 @@ class Association:
         self.live += [tracklet for _, tracklet in started]
         return [*kept, *started]
 
+    def between(
+        self, time_s: float, sightings: Sequence[Sighting], tracklets: Sequence[Tracklet]
+    ) -> list[tuple[Sighting, Tracklet]]:
+        """Match the detections of a skipped frame, of which the tracklets learn nothing."""
+        distinct = _without_duplicates(sightings, self._settings.duplicate_cover)
+        return self._match(time_s, tracklets, distinct, self._settings.sure_similarity)
+
     def _match(
         self, time_s: float, tracklets: Sequence[Tracklet], sightings: Sequence[Sighting], least: float
     ) -> list[tuple[Sighting, Tracklet]]:
@@ -182,7 +200,7 @@ class Association:
         ]
 
     def _expected(self, tracklet: Tracklet, time_s: float) -> Floats:
-        return np.clip(tracklet.predict(time_s, self._window_s), 0.0, 1.0)
+        return np.clip(tracklet.around(time_s, self._window_s), 0.0, 1.0)
 
     def _buffer(self, tracklet: Tracklet, time_s: float) -> float:
         base = self._settings.young_buffer if tracklet.count < 3 else self._settings.settled_buffer
