@@ -81,6 +81,9 @@ def _checks(settings: Settings) -> Iterator[Check]:
     else:
         secret = url.get_secret_value()
         yield check_database(lambda: server_version(secret, settings.database))
+    if settings.redis.url is not None:
+        shared = settings.redis.url.get_secret_value()
+        yield check_redis(lambda: redis_version(shared))
     yield check_folder("data directory", settings.data_dir, settings.storage.min_free_bytes)
     bucket = settings.s3.bucket
     if bucket is not None:
@@ -174,6 +177,23 @@ async def server_version(url: str, settings: DatabaseSettings) -> str:
             return str(await connection.scalar(text("SHOW server_version")))
     finally:
         await engine.dispose()
+
+
+def check_redis(ask: Callable[[], str]) -> Check:
+    """Whether the configured server answers; ``ask`` connects and returns its version."""
+    try:
+        return Check("Redis", ok=True, detail=ask())
+    except Exception as error:  # noqa: BLE001 - as above
+        detail = f"cannot be reached ({type(error).__name__}); each process does without"
+    fix = "Check VIDINTEL_REDIS__URL (redis://:password@host:6379/0), and that the server runs."
+    return Check("Redis", ok=False, detail=detail, fix=fix)
+
+
+def redis_version(url: str) -> str:
+    from redis import Redis
+
+    with Redis.from_url(url, socket_timeout=_CONNECT_WITHIN_S, socket_connect_timeout=_CONNECT_WITHIN_S) as client:
+        return str(client.info("server")["redis_version"])
 
 
 def check_bucket(shown: str, write: Callable[[], Awaitable[None]], *, timeout_s: float = _ANSWER_WITHIN_S) -> Check:
