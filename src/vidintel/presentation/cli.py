@@ -4,6 +4,7 @@ Each command imports what it runs: printing a token must not wait for the neural
 `vidintel doctor` has to run on an installation in which something cannot be imported.
 """
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
@@ -33,6 +34,21 @@ Config = Annotated[
 ]
 Output = Annotated[Literal["table", "json"], typer.Option("--output", help="How to show it.")]
 Model = Annotated[str | None, typer.Option("--model", help="Name of a model, or path of one, used by default.")]
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(version("vidintel"))
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """What stands before the commands."""
 
 
 @app.command()
