@@ -46,6 +46,9 @@ class FakeObjectStorage:
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
 
+    def close(self) -> None:
+        """Nothing is held."""
+
     async def put(self, key: str, chunks: AsyncIterator[bytes], *, max_bytes: int) -> StoredContent:
         content = b""
         async for chunk in chunks:

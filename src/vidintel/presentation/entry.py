@@ -114,8 +114,15 @@ async def _work(container: Container, configuration: Configuration, with_parent:
     finally:
         if with_parent:
             transport.close()
-        container.tracing().close()
-        await container.engine().dispose()
+        await _close(container)
+
+
+async def _close(container: Container) -> None:
+    """Give back what the process held: connections, pools and threads."""
+    await asyncio.to_thread(container.storage().close)
+    container.circuits().close()
+    container.tracing().close()
+    await container.engine().dispose()
 
 
 @asynccontextmanager
@@ -181,9 +188,8 @@ def _listen(
                 yield
         finally:
             container.renderer().close()
-            container.tracing().close()
             await container.documents().close()
-            await container.engine().dispose()
+            await _close(container)
 
     services = container.http_services()
     app = create_app(services, lifespan=lifespan)

@@ -53,3 +53,7 @@ class ObjectStorage(Protocol):
     async def check(self) -> None:
         """Raise `StorageError`, or `StorageFull`, unless objects can be written now, as far as that can be told."""
         ...
+
+    def close(self) -> None:
+        """Finish what runs, and give threads and connections back. Nothing is asked of it afterwards."""
+        ...

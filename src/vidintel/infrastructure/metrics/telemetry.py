@@ -39,7 +39,11 @@ class PrometheusTelemetry:
         self._jobs = Counter(
             "vidintel_jobs_ended_total", "Jobs that succeeded or failed.", ("status",), registry=registry
         )
-        self._frames = Counter("vidintel_frames_analysed_total", "Frames decoded, and looked at or found to be like the one before.", registry=registry)
+        self._frames = Counter(
+            "vidintel_frames_analysed_total",
+            "Frames decoded and looked at, or found alike.",
+            registry=registry,
+        )
         self._inference_s = Histogram(
             "vidintel_detector_inference_seconds",
             "Time the model takes for one frame; several may be under way at once.",

@@ -138,6 +138,9 @@ class LocalDiskObjectStorage:
 
         await asyncio.to_thread(probe)
 
+    def close(self) -> None:
+        """Nothing is held between calls."""
+
     def _path(self, key: str) -> Path:
         return self._root / require_key(key)
 
