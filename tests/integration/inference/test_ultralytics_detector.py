@@ -172,11 +172,10 @@ def test_code_in_a_file_does_not_run_when_it_is_listed(tmp_path: Path) -> None:
 
 
 def test_without_ultralytics_the_extra_is_named(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    registry = DirectoryModelRegistry.serving(str(weights))
-    stored = registry.stored("own")
+    stored = DirectoryModelRegistry.serving(str(weights)).stored("own")
     monkeypatch.setitem(sys.modules, "ultralytics", None)
 
     with pytest.raises(ModelUnusable, match=r"vidintel\[ultralytics\]"):
-        registry.get("own")
+        DirectoryModelRegistry.serving(str(weights)).get("own")
     with pytest.raises(ModelUnusable, match=r"vidintel\[ultralytics\]"):
         UltralyticsDetector(stored.info, stored.network)
