@@ -46,6 +46,20 @@ def administer(server_url: str, *statements: str) -> list[asyncpg.Record]:
         return runner.run(run())
 
 
+async def cut_all_others(url: str) -> None:
+    """End every other connection to the database at ``url``, as a server does that restarts."""
+    parsed = make_url(url)
+    _, arguments = parsed.get_dialect()().create_connect_args(parsed)
+    connection = await asyncpg.connect(**arguments)
+    try:
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    finally:
+        await connection.close()
+
+
 def in_database(server_url: str, name: str) -> str:
     return make_url(server_url).set(database=name).render_as_string(hide_password=False)
 

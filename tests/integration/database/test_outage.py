@@ -2,12 +2,11 @@
 
 import errno
 
-import asyncpg
 import pytest
-from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.factories import make_video
+from tests.postgres import cut_all_others
 from vidintel.application.ports import UnitOfWorkFactory
 from vidintel.domain.errors import ServiceUnavailable, StorageError
 from vidintel.domain.identity import TenantId
@@ -33,7 +32,7 @@ async def test_a_connection_that_is_cut_in_the_middle(engine: AsyncEngine, datab
     async def add_while_the_server_goes() -> None:
         async with SqlUnitOfWork(create_session_factory(engine)) as uow:
             await uow.videos.add(video)
-            await _cut_all_others(database_url)
+            await cut_all_others(database_url)
             await uow.commit()
 
     with pytest.raises(ServiceUnavailable) as cut:
@@ -42,19 +41,6 @@ async def test_a_connection_that_is_cut_in_the_middle(engine: AsyncEngine, datab
 
     async with SqlUnitOfWork(create_session_factory(engine)) as uow:
         assert await uow.videos.get(TenantId(video.tenant_id.value), video.id) is None
-
-
-async def _cut_all_others(url: str) -> None:
-    parsed = make_url(url)
-    _, arguments = parsed.get_dialect()().create_connect_args(parsed)
-    connection = await asyncpg.connect(**arguments)
-    try:
-        await connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
-    finally:
-        await connection.close()
 
 
 async def test_a_fault_of_the_storage_is_not_taken_for_one_of_the_database(unit_of_work: UnitOfWorkFactory) -> None:

@@ -3,29 +3,15 @@
 import asyncio
 from collections.abc import Sequence
 
-import asyncpg
 import pytest
-from sqlalchemy import make_url
 
 from tests.contracts.stored import keep, reload_video
 from tests.factories import NOW, make_video
+from tests.postgres import cut_all_others
 from vidintel.application.ports import UnitOfWorkFactory
 from vidintel.application.repeating import repeated
 from vidintel.domain.errors import ServiceUnavailable
 from vidintel.domain.video import Video
-
-
-async def cut_all_others(url: str) -> None:
-    parsed = make_url(url)
-    _, arguments = parsed.get_dialect()().create_connect_args(parsed)
-    connection = await asyncpg.connect(**arguments)
-    try:
-        await connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
-    finally:
-        await connection.close()
 
 
 async def test_of_two_that_lock_each_other_out_both_succeed_in_the_end(unit_of_work: UnitOfWorkFactory) -> None:
