@@ -26,13 +26,15 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from scripts.synthetic_traffic import MIN_INSIDE, MIN_UNCOVERED, Scene, TruthObject, generate_scene
+from vidintel.application.appearance import Appearances
 from vidintel.application.ports import Detector, Frame
 from vidintel.domain.analytics import LINE_MARGIN, CrossingsFold, LineCount, MinimumTrack
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
 from vidintel.domain.geometry import Line, Point
-from vidintel.domain.tracking import LiveTracks, Track, TrackBuilder, TrackPoint, points_of
+from vidintel.domain.tracking import FAINTEST, LiveTracks, Track, TrackBuilder, TrackPoint, points_of
 from vidintel.infrastructure.inference.detectors import LoadedDetectors
 from vidintel.infrastructure.inference.registry import DirectoryModelRegistry
+from vidintel.infrastructure.media.appearance import ColourGridGauge
 from vidintel.infrastructure.tracking import MotionTracker
 
 FIRST_SEED = 920_000
@@ -63,7 +65,9 @@ def detect(scene: Scene, detector: Detector) -> list[FrameDetections]:
     """All frames of a scene through the detector, down to the confidence that the tracker wants."""
     fps = scene.parameters.fps
     frames = (Frame(index, index / fps, image) for index, image in enumerate(scene.frames()))
-    return list(detector.detect(frames, min_confidence=0.1, iou_threshold=detector.info.iou_threshold))
+    appearances = Appearances(ColourGridGauge())
+    seen = detector.detect(appearances.kept(frames), min_confidence=FAINTEST, iou_threshold=detector.info.iou_threshold)
+    return list(appearances.measured(seen))
 
 
 def near_truth(scene: Scene) -> list[FrameDetections]:

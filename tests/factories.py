@@ -176,7 +176,7 @@ def make_detection(
     confidence: float = 0.875,
     box: BoundingBox = BOX,
 ) -> Detection:
-    return Detection(label, confidence, box)
+    return Detection(label, confidence, box, appearance=bytes(range(0, 216, 8)))
 
 
 def make_frame(frame: int, *labels: str) -> FrameDetections:

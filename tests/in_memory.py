@@ -47,6 +47,7 @@ class _StoredDetection:
     job_id: JobId
     row: DetectionRow
     position: int
+    appearance: bytes
 
 
 @dataclass
@@ -321,7 +322,7 @@ class Detections:
         for frame in frames:
             for position, seen in enumerate(frame.detections):
                 row = DetectionRow(frame.frame, frame.time_s, seen.label, seen.confidence, seen.box, None, frame.reused)
-                stored = _StoredDetection(segment.tenant_id, segment.job_id, row, position)
+                stored = _StoredDetection(segment.tenant_id, segment.job_id, row, position, seen.appearance)
                 self._tables.detections.put((segment.job_id, frame.frame, position), stored)
                 count += 1
         return count
@@ -366,13 +367,15 @@ class Detections:
         return sorted(found, key=lambda stored: (stored.row.frame, stored.position))
 
     def _frames(self, stored: Sequence[_StoredDetection]) -> Iterator[TrackedFrame]:
-        rows = defaultdict[int, builtins.list[DetectionRow]](builtins.list)
+        frames = defaultdict[int, builtins.list[_StoredDetection]](builtins.list)
         for each in stored:
-            rows[each.row.frame].append(each.row)
-        for number, of_frame in rows.items():
-            seen = tuple(Detection(row.label, row.confidence, row.box) for row in of_frame)
-            frame = FrameDetections(number, of_frame[0].time_s, seen, of_frame[0].reused)
-            yield TrackedFrame(frame, tuple(row.track_id for row in of_frame))
+            frames[each.row.frame].append(each)
+        for number, of_frame in frames.items():
+            seen = tuple(
+                Detection(each.row.label, each.row.confidence, each.row.box, each.appearance) for each in of_frame
+            )
+            frame = FrameDetections(number, of_frame[0].row.time_s, seen, of_frame[0].row.reused)
+            yield TrackedFrame(frame, tuple(each.row.track_id for each in of_frame))
 
 
 class Tracks:

@@ -16,6 +16,7 @@ from vidintel.application.evidence import OpenPicture, TakePictures
 from vidintel.application.finishing import FinishJob
 from vidintel.application.holding import WorkerIdentity
 from vidintel.application.ports import (
+    AppearanceGauge,
     ChangeGauge,
     ColourMeter,
     Detectors,
@@ -195,6 +196,12 @@ def _gauge() -> ChangeGauge:
     return BlockChangeGauge()
 
 
+def _appearance() -> AppearanceGauge:
+    from vidintel.infrastructure.media.appearance import ColourGridGauge
+
+    return ColourGridGauge()
+
+
 def _tracker(frame_interval_s: float) -> Tracker:
     from vidintel.infrastructure.tracking import MotionTracker
 
@@ -264,6 +271,7 @@ class Container(containers.DeclarativeContainer):
     decoder = providers.Singleton(_decoder)
     meter = providers.Singleton(_meter)
     gauge = providers.Singleton(_gauge)
+    appearance = providers.Singleton(_appearance)
     tracker = providers.Factory(_tracker)
     take_pictures = providers.Factory(
         TakePictures,
@@ -352,7 +360,18 @@ class Container(containers.DeclarativeContainer):
             telemetry=telemetry,
         ),
         run_segment=providers.Factory(
-            RunSegment, uow.provider, storage, decoder, detectors, meter, gauge, clock, identity, rules, telemetry
+            RunSegment,
+            uow.provider,
+            storage,
+            decoder,
+            detectors,
+            meter,
+            gauge,
+            appearance,
+            clock,
+            identity,
+            rules,
+            telemetry,
         ),
         finish_job=providers.Factory(
             FinishJob, uow.provider, tracker.provider, take_pictures, clock, identity, rules, telemetry

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import uuid4
 
+from vidintel.application.appearance import Appearances
 from vidintel.application.failing import PERMANENT, fail_job, passing_failure
 from vidintel.application.holding import Hold, Leaving, WorkerIdentity, insist, run_held
 from vidintel.application.ports import (
     SILENT,
+    AppearanceGauge,
     ChangeGauge,
     Clock,
     ColourMeter,
@@ -147,6 +149,7 @@ class RunSegment:
         detectors: Detectors,
         meter: ColourMeter,
         gauge: ChangeGauge,
+        appearance: AppearanceGauge,
         clock: Clock,
         worker: WorkerIdentity,
         rules: WorkRules,
@@ -158,6 +161,7 @@ class RunSegment:
         self._detectors = detectors
         self._meter = meter
         self._gauge = gauge
+        self._appearance = appearance
         self._clock = clock
         self._worker = worker
         self._rules = rules
@@ -218,19 +222,20 @@ class RunSegment:
         warnings: list[MediaWarning] = []
         shots = ShotChangesFold()
         similar = SimilarFrames(self._gauge)
+        appearances = Appearances(self._appearance)
         with self._storage.open(_content_of(video).key) as stream:
             frames = self._decoder.frames(
                 stream, segment.span, sample_fps=job.spec.sample_fps, warn=warnings.append, going_on=hold.going_on
             )
             metered = self._metered(frames, shots)
             analysed = detector.detect(
-                similar.distinct(metered) if job.spec.reuse_similar else metered,
+                appearances.kept(similar.distinct(metered) if job.spec.reuse_similar else metered),
                 # The tracker wants faint ones as well; answers leave out what the client did not ask for.
                 min_confidence=min(FAINTEST, job.spec.min_confidence),
                 iou_threshold=job.spec.iou_threshold,
                 labels=job.spec.labels,
             )
-            for frame in similar.restored(analysed):
+            for frame in similar.restored(appearances.measured(analysed)):
                 hold.going_on()
                 hold.frames_done += 1
                 self._telemetry.frame_analysed()

@@ -39,11 +39,15 @@ class BoundingBox:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """One object that a model saw in one frame, with its confidence (0..1)."""
+    """One object that a model saw in one frame, with its confidence (0..1).
+
+    ``appearance`` is what the object looks like, as an `AppearanceGauge` measured it for the tracker; empty where not.
+    """
 
     label: str
     confidence: float
     box: BoundingBox
+    appearance: bytes = b""
 
     def __post_init__(self) -> None:
         if not self.label:

@@ -15,7 +15,8 @@ import numpy as np
 
 from vidintel.domain.detection import FrameDetections
 from vidintel.domain.tracking import TrackedFrame
-from vidintel.infrastructure.tracklets import Association, Floats, Motion, Sighting, TrackingSettings, Tracklet
+from vidintel.infrastructure.reidentification import log_odds
+from vidintel.infrastructure.tracklets import Association, Sighting, TrackingSettings, Tracklet
 
 VEHICLES = ("car", "truck", "bus", "van", "train")
 CYCLES = ("bicycle", "motorcycle")
@@ -24,8 +25,6 @@ KINDS: Mapping[str, str] = {label: group[0] for group in (VEHICLES, CYCLES, ANIM
 """Labels that a model takes for one another are followed as one kind; any other label is a kind of its own."""
 
 _MIN_SIGHTINGS = 2
-_KNOWN_SPEED_S = 0.3
-_MAX_SIZE_RATIO = 4.0
 
 
 class MotionTracker:
@@ -55,7 +54,8 @@ class MotionTracker:
             if one.confidence >= self._settings.doubtful_confidence and box.area > 0:
                 corners = np.array((box.x1, box.y1, box.x2, box.y2))
                 name = KINDS.get(one.label, one.label)
-                sightings.setdefault(name, []).append(Sighting(corners, one.confidence, place))
+                look = np.frombuffer(one.appearance, np.uint8).astype(np.float64) if one.appearance else None
+                sightings.setdefault(name, []).append(Sighting(corners, one.confidence, place, look))
         seen = _Seen(frame, sightings, [None] * len(frame.detections))
         if frame.time_s - self._last_step_s < self._settings.step_s:
             self._skipped.append(seen)
@@ -81,14 +81,14 @@ class MotionTracker:
 
     def _settled(self) -> list[TrackedFrame]:
         settled = []
-        while self._waiting and all(link is None or link.is_decided for link in self._waiting[0].links):
+        while self._waiting and all(link is None or link.is_settled for link in self._waiting[0].links):
             seen = self._waiting.popleft()
             ids = tuple(None if link is None else self._id(link) for link in seen.links)
             settled.append(TrackedFrame(seen.frame, ids))
         return settled
 
     def _id(self, link: "_Link") -> int | None:
-        if link.tracklet.count < _MIN_SIGHTINGS:
+        if not link.is_confirmed:
             return None
         if link.track_id is None:
             link.track_id = self._id(link.before) if link.before else next(self._ids)
@@ -96,13 +96,28 @@ class MotionTracker:
 
 
 class _Link:
-    """A tracklet and, once that is decided, the earlier one it continues."""
+    """A tracklet and, once that is decided, the earlier one it continues.
+
+    ``is_continued`` when a later one continues it, ``is_final`` when none ever will.
+    """
 
     def __init__(self, tracklet: Tracklet) -> None:
         self.tracklet = tracklet
         self.before: _Link | None = None
         self.is_decided = False
+        self.is_continued = False
+        self.is_final = False
         self.track_id: int | None = None
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether it was seen often enough, alone or with those that it belongs to."""
+        return self.tracklet.count >= _MIN_SIGHTINGS or self.before is not None or self.is_continued
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything is known that its track's id depends on."""
+        return self.is_decided and (self.is_confirmed or self.is_final)
 
 
 class _Seen(NamedTuple):
@@ -146,13 +161,13 @@ class _Kind:
     def finish(self) -> None:
         self._end_all_but([])
         self._decide(np.inf)
+        for link in self._ended:
+            link.is_final = True
 
     def _end_all_but(self, tracklets: Sequence[Tracklet]) -> None:
         alive = {id(tracklet) for tracklet in tracklets}
         for key in [key for key in self._live if key not in alive]:
-            link = self._live.pop(key)
-            if link.tracklet.count >= _MIN_SIGHTINGS:
-                self._ended.append(link)
+            self._ended.append(self._live.pop(key))
 
     def _decide(self, time_s: float) -> None:
         """Find for each tracklet that was observed long enough which one it continues, if any."""
@@ -166,56 +181,32 @@ class _Kind:
             self._link(due)
             self._undecided = [link for link in self._undecided if not link.is_decided]
         earliest = min((link.tracklet.first_s for link in self._undecided), default=time_s) - self._settings.max_gap_s
-        self._ended = [link for link in self._ended if link.tracklet.last_s >= earliest]
+        for link in self._ended:
+            link.is_final = link.tracklet.last_s < earliest
+        self._ended = [link for link in self._ended if not link.is_final]
 
     def _link(self, due: Sequence[_Link]) -> None:
         # those not due yet take part, so that they are not robbed of what fits them better
-        costs = sorted(
-            (cost, after, before)
+        pairs = sorted(
+            (-odds, after, before)
             for after, later in enumerate(self._undecided)
-            if later.tracklet.count >= _MIN_SIGHTINGS
             for before, earlier in enumerate(self._ended)
-            if later is not earlier and (cost := self._cost(earlier.tracklet, later.tracklet)) is not None
+            if later is not earlier and (odds := self._log_odds(earlier.tracklet, later.tracklet)) is not None
         )
         taken_after, taken_before = set(), set()
-        for _, after, before in costs:
+        for _, after, before in pairs:
             if after not in taken_after and before not in taken_before:
                 taken_after.add(after)
                 taken_before.add(before)
                 if self._undecided[after] in due:
                     self._undecided[after].before = self._ended[before]
-        continued = {id(link.before) for link in due}
-        self._ended = [link for link in self._ended if id(link) not in continued]
+                    self._ended[before].is_continued = True
+        self._ended = [link for link in self._ended if not link.is_continued]
         for link in due:
             link.is_decided = True
 
-    def _cost(self, earlier: Tracklet, later: Tracklet) -> float | None:
-        """How badly the two fit as one object, ``None`` when they cannot be one."""
-        settings = self._settings
-        gap_s = later.first_s - earlier.last_s
-        if not 0 < gap_s <= settings.max_gap_s:
+    def _log_odds(self, earlier: Tracklet, later: Tracklet) -> float | None:
+        if later.first_s - earlier.last_s > self._settings.max_gap_s:
             return None
-        end, start = earlier.last_motion(), later.first_motion()
-        if np.prod(np.maximum(end.size, start.size) / np.minimum(end.size, start.size)) > _MAX_SIZE_RATIO:
-            return None
-        size = (end.size + start.size) / 2
-        before, after = _speeds(end, start)
-        if before is None or after is None:
-            if gap_s > 2 * _KNOWN_SPEED_S:
-                return None
-            before = after = np.zeros(2)
-        change = float(np.hypot(*((after - before) / size)))
-        speed = max(float(np.hypot(*(before / size))), float(np.hypot(*(after / size))))
-        if change > settings.speed_change + settings.speed_change_share * speed:
-            return None
-        # the mean of both speeds is exact for any even change of speed
-        away = float(np.hypot(*((start.centre - end.centre - (before + after) / 2 * gap_s) / size)))
-        reach = settings.gap_reach + settings.gap_reach_per_s * gap_s
-        return away / reach + 0.15 * change + 0.1 * gap_s if away < reach else None
-
-
-def _speeds(end: Motion, start: Motion) -> tuple[Floats | None, Floats | None]:
-    """Velocity before and after a gap; where one was seen too briefly, the other's stands for both."""
-    before = end.velocity if end.span_s >= _KNOWN_SPEED_S else None
-    after = start.velocity if start.span_s >= _KNOWN_SPEED_S else None
-    return (after if before is None else before), (before if after is None else after)
+        odds = log_odds(earlier, later)
+        return odds if odds is not None and odds > self._settings.least_log_odds else None

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 Floats = NDArray[np.float64]
+LOOK_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,10 @@ class TrackingSettings:
     valley_confidence: float = 0.3
     """A tracklet that got less sure than this ends where it would become sure again: from where one object is being
     covered another may come out. How both moved decides whether they are the same."""
-    duplicate_cover: float = 0.6
+    other_look: float = 1e9
+    """A tracklet ends where it would suddenly look more different than this: as above, how both moved and look decides
+    (see `difference`)."""
+    duplicate_cover: float = 0.8
     """A detection of which this share lies in a surer one is the same object."""
     sure_similarity: float = 0.3
     doubtful_similarity: float = 0.4
@@ -51,24 +55,61 @@ class TrackingSettings:
     """A tracklet with less than this share of its predicted box in the picture has left."""
     confirm_s: float = 1.0
     """A tracklet is observed this long before it is decided which earlier one it continues."""
-    max_gap_s: float = 6.0
+    max_gap_s: float = 8.0
     """The longest time an object may be hidden and still be the same."""
-    gap_reach: float = 1.1
-    """How far from where it is expected an object may reappear."""
-    gap_reach_per_s: float = 0.25
-    """The same, for each second that it was hidden."""
-    speed_change: float = 0.4
-    """By how much (sizes a second) its speed may have changed meanwhile."""
-    speed_change_share: float = 0.35
-    """The same, as a share of its speed."""
+    least_log_odds: float = 0.0
+    """How likely it must be that a tracklet continues another (see `reidentification.log_odds`)."""
 
 
 class Sighting(NamedTuple):
-    """A detection of one frame: its box (4,), confidence, and place in the frame."""
+    """A detection of one frame: its box (4,), confidence, place in the frame, and appearance (n,) where measured."""
 
     box: Floats
     confidence: float
     place: int
+    appearance: Floats | None = None
+
+
+class Point(NamedTuple):
+    """A sighting of a tracklet in time."""
+
+    time_s: float
+    box: Floats
+
+
+class Look:
+    """What a tracklet looks like: its mean appearance, in which sure sightings weigh more and older ones less."""
+
+    def __init__(self, fading_s: float) -> None:
+        self._fading_s = fading_s
+        self._sum: Floats | None = None
+        self._weight = 0.0
+        self._time_s = 0.0
+
+    def add(self, time_s: float, sighting: Sighting) -> None:
+        if sighting.appearance is None:
+            return
+        kept = float(np.exp((self._time_s - time_s) / self._fading_s)) if self._sum is not None else 0.0
+        weight = sighting.confidence**6
+        before = self._sum * kept if self._sum is not None else 0.0
+        self._sum = before + weight * sighting.appearance
+        self._weight = self._weight * kept + weight
+        self._time_s = time_s
+
+    @property
+    def appearance(self) -> Floats | None:
+        """Shape (n,); ``None`` where it was not measured."""
+        return None if self._sum is None else self._sum / self._weight
+
+
+def difference(appearance: Floats, other: Floats) -> float:
+    """How different two objects look, 0 for alike. Appearances are those of a `ColourGridGauge`, shape (n,).
+
+    They are logarithms, so that shade and sun, which change all of them alike, change this little.
+    """
+    apart = appearance - other
+    brighter = apart.mean()
+    return float(np.sqrt(np.mean((apart - brighter) ** 2) + 0.1 * brighter**2))
 
 
 class Motion(NamedTuple):
@@ -87,40 +128,47 @@ class Tracklet:
     ``faintest`` is the lowest confidence since it was last sure.
     """
 
-    def __init__(self, time_s: float, box: Floats, horizon_s: float) -> None:
+    def __init__(self, time_s: float, sighting: Sighting, horizon_s: float) -> None:
         self.first_s = self.last_s = time_s
         self.count = 0
         self.faintest = 1.0
         self._horizon_s = horizon_s
-        self._head: list[tuple[float, Floats]] = []
-        self._tail: deque[tuple[float, Floats]] = deque()
-        self.add(time_s, box)
+        self._head: list[Point] = []
+        self._tail: deque[Point] = deque()
+        self.first_look = Look(LOOK_S)
+        self.last_look = Look(LOOK_S)
+        self.add(time_s, sighting)
 
-    def add(self, time_s: float, box: Floats) -> None:
+    def add(self, time_s: float, sighting: Sighting) -> None:
         self.last_s = time_s
         self.count += 1
+        point = Point(time_s, sighting.box)
         if time_s - self.first_s <= self._horizon_s:
-            self._head.append((time_s, box))
-        self._tail.append((time_s, box))
-        while len(self._tail) > 3 and self._tail[0][0] < time_s - self._horizon_s:
+            self._head.append(point)
+        if time_s - self.first_s <= LOOK_S:
+            self.first_look.add(time_s, sighting)
+        self.last_look.add(time_s, sighting)
+        self._tail.append(point)
+        while len(self._tail) > 3 and self._tail[0].time_s < time_s - self._horizon_s:
             self._tail.popleft()
 
     def predict(self, time_s: float, window_s: float) -> Floats:
         """The box expected at ``time_s``, which may reach out of the picture."""
-        recent = [point for point in self._tail if point[0] >= self.last_s - window_s - 1e-6]
+        recent = [point for point in self._tail if point.time_s >= self.last_s - window_s - 1e-6]
         if len(recent) < 3:
             recent = list(self._tail)[-3:]
         position, velocity = _fit(recent, self.last_s)
         # half way between the fit and the last sighting: smooth, yet quick to follow a change of speed
-        return (position + recent[-1][1]) / 2 + velocity * (time_s - self.last_s)
+        return (position + recent[-1].box) / 2 + velocity * (time_s - self.last_s)
 
     def around(self, time_s: float, window_s: float) -> Floats:
         """The box at ``time_s``: between the last two sightings, or expected after them."""
         if time_s >= self.last_s:
             return self.predict(time_s, window_s)
-        (before_s, before), (after_s, after) = self._tail[-2 if len(self._tail) > 1 else -1], self._tail[-1]
-        share = np.clip((time_s - before_s) / (after_s - before_s), 0.0, 1.0) if after_s > before_s else 1.0
-        return before + (after - before) * share
+        before, after = self._tail[-2 if len(self._tail) > 1 else -1], self._tail[-1]
+        apart_s = after.time_s - before.time_s
+        share = np.clip((time_s - before.time_s) / apart_s, 0.0, 1.0) if apart_s > 0 else 1.0
+        return before.box + (after.box - before.box) * share
 
     def first_motion(self) -> Motion:
         return _motion(self._head, self.first_s)
@@ -162,15 +210,15 @@ class Association:
         kept = []
         for sighting, tracklet in (*matched, *again):
             is_sure = sighting.confidence >= settings.start_confidence
-            if is_sure and tracklet.faintest < settings.valley_confidence:
+            if is_sure and (tracklet.faintest < settings.valley_confidence or self._looks_other(tracklet, sighting)):
                 self.live.remove(tracklet)
                 known.discard(sighting.place)
                 continue
-            tracklet.add(time_s, sighting.box)
+            tracklet.add(time_s, sighting)
             tracklet.faintest = 1.0 if is_sure else min(tracklet.faintest, sighting.confidence)
             kept.append((sighting, tracklet))
         started = [
-            (sighting, Tracklet(time_s, sighting.box, self._window_s))
+            (sighting, Tracklet(time_s, sighting, self._window_s))
             for sighting in sure
             if sighting.place not in known and sighting.confidence >= settings.start_confidence
         ]
@@ -183,6 +231,10 @@ class Association:
         """Match the detections of a skipped frame, of which the tracklets learn nothing."""
         distinct = _without_duplicates(sightings, self._settings.duplicate_cover)
         return self._match(time_s, tracklets, distinct, self._settings.sure_similarity)
+
+    def _looks_other(self, tracklet: Tracklet, sighting: Sighting) -> bool:
+        known, seen = tracklet.last_look.appearance, sighting.appearance
+        return known is not None and seen is not None and difference(known, seen) > self._settings.other_look
 
     def _match(
         self, time_s: float, tracklets: Sequence[Tracklet], sightings: Sequence[Sighting], least: float
@@ -255,15 +307,16 @@ def _fit(points: Sequence[tuple[float, Floats]], time_s: float) -> tuple[Floats,
     return values.mean(axis=0) + slope * (time_s - times.mean()), slope
 
 
-def _motion(points: Sequence[tuple[float, Floats]], time_s: float) -> Motion:
-    boxes = np.array([box for _, box in points])
+def _motion(points: Sequence[Point], time_s: float) -> Motion:
+    boxes = np.array([point.box for point in points])
     sizes = boxes[:, 2:] - boxes[:, :2]
     # boxes cut by an edge or a cover have their centre in the wrong place
     whole = (sizes >= 0.8 * np.median(sizes, axis=0)).all(axis=1)
     if whole.sum() < 3:
         whole[:] = True
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-    times = [time for time, _ in points]
+    times = [point.time_s for point in points]
     fitted = [(time, centre) for time, centre, is_whole in zip(times, centres, whole, strict=True) if is_whole]
     centre, velocity = _fit(fitted, time_s)
-    return Motion(time_s, centre, velocity, np.maximum(np.median(sizes[whole], axis=0), 1e-3), times[-1] - times[0])
+    size = np.maximum(np.median(sizes[whole], axis=0), 1e-3)
+    return Motion(time_s, centre, velocity, size, times[-1] - times[0])

@@ -5,6 +5,7 @@ from vidintel.application.ports.identity import TokenVerifier
 from vidintel.application.ports.inference import Detector, Detectors, ModelInfo, ModelRegistry, Tracker, TrackerFactory
 from vidintel.application.ports.live import Live
 from vidintel.application.ports.media import (
+    AppearanceGauge,
     ChangeGauge,
     ColourMeter,
     EvidenceCamera,
@@ -55,6 +56,7 @@ from vidintel.application.ports.work import Clock, Doorbell, DueWork, WorkBell
 
 __all__ = [
     "SILENT",
+    "AppearanceGauge",
     "CacheStatistics",
     "Cause",
     "ChangeGauge",

@@ -104,6 +104,15 @@ class ChangeGauge(Protocol):
         ...
 
 
+class AppearanceGauge(Protocol):
+    def appearances(self, image: Image, boxes: Sequence[BoundingBox]) -> Sequence[bytes]:
+        """What the objects in ``boxes`` look like: for each as many bytes, every one a number that may be compared.
+
+        Blocking, well below a millisecond.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class PictureOrder:
     """A picture to be made: of what is shown at ``times_s``, side by side when these are several.

@@ -28,10 +28,12 @@ _COPIED = (
     *("job_id", "segment_id", "tenant_id", "video_id", "frame", "time_s", "position", "label", "confidence"),
     *_BOX,
     "reused",
+    "appearance",
 )
 _READ = tuple(
     detections.c[name] for name in ("frame", "position", "time_s", "label", "confidence", *_BOX, "track_id", "reused")
 )
+_WHOLE = (*_READ, detections.c.appearance)
 
 
 class SqlDetectionRepository:
@@ -57,7 +59,7 @@ class SqlDetectionRepository:
         return [_to_detection_row(row) for row in shown], more
 
     async def frames(self, job_id: JobId, *, after: int, limit: int) -> Sequence[FrameDetections]:
-        query = select(*_READ).where(detections.c.job_id == job_id, detections.c.frame > after)
+        query = select(*_WHOLE).where(detections.c.job_id == job_id, detections.c.frame > after)
         # With ties, so that no frame is torn apart.
         query = query.order_by(detections.c.frame).fetch(limit, with_ties=True)
         rows = sorted(await self._session.execute(query), key=lambda row: (row.frame, row.position))
@@ -75,7 +77,7 @@ class SqlDetectionRepository:
         near = union_all(before, after).subquery()
         distance = func.abs(near.c.time_s - literal(time_s))
         nearest = select(near.c.frame).order_by(distance, near.c.time_s).limit(1).scalar_subquery()
-        query = select(*_READ).where(shown, detections.c.frame == nearest)
+        query = select(*_WHOLE).where(shown, detections.c.frame == nearest)
         rows = (await self._session.execute(query.order_by(detections.c.position))).all()
         return TrackedFrame(_to_frame(rows), tuple(row.track_id for row in rows)) if rows else None
 
@@ -119,7 +121,8 @@ def _to_records(segment: Segment, video_id: VideoId, frames: Iterable[FrameDetec
     for frame in frames:
         for position, seen in enumerate(frame.detections):
             box = (seen.box.x1, seen.box.y1, seen.box.x2, seen.box.y2)
-            yield (*owner, frame.frame, frame.time_s, position, seen.label, seen.confidence, *box, frame.reused)
+            what = (seen.label, seen.confidence, *box, frame.reused, seen.appearance)
+            yield (*owner, frame.frame, frame.time_s, position, *what)
 
 
 def _to_box(row: Row[Any]) -> BoundingBox:
@@ -132,5 +135,5 @@ def _to_detection_row(row: Row[Any]) -> DetectionRow:
 
 
 def _to_frame(rows: Sequence[Row[Any]]) -> FrameDetections:
-    seen = tuple(Detection(row.label, row.confidence, _to_box(row)) for row in rows)
+    seen = tuple(Detection(row.label, row.confidence, _to_box(row), row.appearance) for row in rows)
     return FrameDetections(rows[0].frame, rows[0].time_s, seen, rows[0].reused)

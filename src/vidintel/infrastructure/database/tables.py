@@ -12,6 +12,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     SmallInteger,
@@ -182,6 +183,7 @@ detections = Table(
     Column("y2", REAL, nullable=False),
     Column("track_id", Integer),
     Column("reused", Boolean, nullable=False, server_default=text("false")),
+    Column("appearance", LargeBinary, nullable=False, server_default=text("''")),
     PrimaryKeyConstraint("job_id", "frame", "position"),
 )
 
