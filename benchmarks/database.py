@@ -88,4 +88,5 @@ def _values(segment: Segment, video_id: VideoId, frames: Sequence[FrameDetection
                 "y1": seen.box.y1,
                 "x2": seen.box.x2,
                 "y2": seen.box.y2,
+                "appearance": seen.appearance,
             }

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from openvino import properties
 from openvino.properties import hint
 
+from vidintel.application.appearance import Appearances
 from vidintel.application.ports import Detector, Frame, Image, MediaLimits
 from vidintel.application.similar import SimilarFrames
 from vidintel.domain.detection import FrameDetections
@@ -24,6 +25,7 @@ from vidintel.domain.shots import FrameColours, ShotChangesFold
 from vidintel.infrastructure.inference.openvino import DEFAULT_PRECISION, OpenVinoDetector, Precision
 from vidintel.infrastructure.inference.registry import DirectoryModelRegistry
 from vidintel.infrastructure.inference.yolov8 import Letterbox
+from vidintel.infrastructure.media.appearance import ColourGridGauge
 from vidintel.infrastructure.media.changes import BlockChangeGauge
 from vidintel.infrastructure.media.colours import HsvColourMeter
 from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
@@ -73,11 +75,13 @@ def _segments(
     def run(span: SegmentSpan) -> list[FrameDetections]:
         with clip.open("rb") as content:
             frames = _metered(decoder.frames(content, span, sample_fps=sample_fps))
-            similar = SimilarFrames(gauge)
+            similar, appearances = SimilarFrames(gauge), Appearances(ColourGridGauge())
             analysed = detector.detect(
-                similar.distinct(frames) if reuse_similar else frames, min_confidence=MIN_CONFIDENCE, iou_threshold=IOU
+                appearances.kept(similar.distinct(frames) if reuse_similar else frames),
+                min_confidence=MIN_CONFIDENCE,
+                iou_threshold=IOU,
             )
-            return list(similar.restored(analysed))
+            return list(similar.restored(appearances.measured(analysed)))
 
     with ThreadPoolExecutor(concurrency) as threads:
         running: deque[Future[list[FrameDetections]]] = deque()

@@ -10,9 +10,9 @@ when each object that must be counted has one track with its label and no other 
 Crossings are compared object by object, line by line, with label and direction. Those of its true boxes in the analysed
 frames, from the first to the last in which it is recognisable, must be counted when its centre is at least a quarter of
 its size beside the line before and after; those of all its true boxes in all frames may be. So one that stands on the
-line when the clip begins or ends, or while it comes into the picture, is counted rightly either way. The lines are
-three gates across the scene's main direction of travel, which end a little before the picture's edge, where an object
-is cut off on one side of the line or the other.
+line when the clip begins or ends, or while it comes into the picture, is counted rightly either way; and so is one that
+passes by an end of the line. The lines are three gates across the scene's main direction of travel, which end a little
+before the picture's edge, where an object is cut off on one side of the line or the other.
 """
 
 import argparse
@@ -45,6 +45,8 @@ GATES = (0.35, 0.5, 0.65)
 EDGE = 0.08
 CERTAIN_MARGIN, POSSIBLE_MARGIN = 0.5, 0.0
 """Half box extents beside a line; see `CrossingsFold`."""
+END_MARGIN = 0.02
+"""Whoever passes within this share of the picture of a line's end is counted rightly either way."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +98,10 @@ def is_labelled(one: TruthObject) -> bool:
     return one.inside >= MIN_INSIDE and one.visible >= MIN_UNCOVERED * one.inside
 
 
-def evaluate(scene: Scene, frames: list[FrameDetections], rate: int) -> Outcome:
+def evaluate(scene: Scene, frames: list[FrameDetections], rate: int, track_confidence: float) -> Outcome:
     """Track every n-th frame, so that `rate` are analysed a second, and compare with the truth."""
     step = scene.parameters.fps // rate
-    tracks, points = follow(frames[::step], 1 / rate)
+    tracks, points = follow(frames[::step], 1 / rate, track_confidence)
     labels = {one.track_id: one.label for objects in scene.truth for one in objects}
     seconds = Counter(one.track_id for objects in scene.truth for one in objects if is_recognisable(one))
     must = {track_id for track_id in labels if seconds[track_id] >= MUST_S * scene.parameters.fps}
@@ -117,10 +119,11 @@ def evaluate(scene: Scene, frames: list[FrameDetections], rate: int) -> Outcome:
     analysed = range(0, len(scene.truth), step)
     certain = {track_id: true_points(scene, track_id, analysed) for track_id in must}
     lines = gates(certain)
+    short, long = [lengthened(line, -END_MARGIN) for line in lines], [lengthened(line, END_MARGIN) for line in lines]
     off = total = 0
     for track_id in must | {0}:
-        required = crossings(lines, {track_id: certain.get(track_id, [])}, CERTAIN_MARGIN)
-        possible = crossings(lines, {track_id: all_points(scene, track_id)}, POSSIBLE_MARGIN)
+        required = crossings(short, {track_id: certain.get(track_id, [])}, CERTAIN_MARGIN)
+        possible = crossings(long, {track_id: all_points(scene, track_id)}, POSSIBLE_MARGIN)
         seen = crossings(
             lines, {track.track_id: points[track.track_id] for track in compared if lies_on[track.track_id] == track_id}
         )
@@ -131,9 +134,11 @@ def evaluate(scene: Scene, frames: list[FrameDetections], rate: int) -> Outcome:
     return Outcome(len(must), +errors, off == 0, off, total, *identity(scene, compared, points, step, must))
 
 
-def follow(frames: list[FrameDetections], interval_s: float) -> tuple[list[Track], dict[int, list[TrackPoint]]]:
+def follow(
+    frames: list[FrameDetections], interval_s: float, track_confidence: float
+) -> tuple[list[Track], dict[int, list[TrackPoint]]]:
     """Tracks, and the points of each."""
-    tracker = MotionTracker(interval_s)
+    tracker = MotionTracker(interval_s, track_confidence)
     live = LiveTracks(tracker.memory_s)
     tracks: list[Track] = []
     points: dict[int, list[TrackPoint]] = defaultdict(list)
@@ -195,6 +200,14 @@ def gates(truth: dict[int, list[TrackPoint]]) -> list[Line]:
         start, end = centre - across * reaches[0], centre + across * reaches[1]
         found.append(Line(f"gate at {place:.0%}", Point(start.real, start.imag), Point(end.real, end.imag)))
     return found
+
+
+def lengthened(line: Line, by: float) -> Line:
+    """The same line, longer ``by`` a share of the picture at both ends; shorter when negative."""
+    start, end = complex(line.start.x, line.start.y), complex(line.end.x, line.end.y)
+    step = by * (end - start) / abs(end - start)
+    start, end = start - step, end + step
+    return Line(line.name, Point(start.real, start.imag), Point(end.real, end.imag))
 
 
 def _place(point: TrackPoint) -> complex:
@@ -296,7 +309,7 @@ def main() -> None:
         scene = generate_scene(seed, density=density)
         frames = near_truth(scene) if given.near_truth else detect(scene, detector)
         for rate in RATES:
-            outcome = evaluate(scene, frames, rate)
+            outcome = evaluate(scene, frames, rate, detector.info.track_confidence)
             outcomes[density, rate].append(outcome)
             print(density, seed, rate, outcome.objects, dict(outcome.errors), outcome.crossings_off, flush=True)
     report = [{"density": key[0], "frames_per_s": key[1], **summarise(found)} for key, found in outcomes.items()]

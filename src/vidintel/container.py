@@ -202,10 +202,10 @@ def _appearance() -> AppearanceGauge:
     return ColourGridGauge()
 
 
-def _tracker(frame_interval_s: float) -> Tracker:
+def _tracker(frame_interval_s: float, track_confidence: float) -> Tracker:
     from vidintel.infrastructure.tracking import MotionTracker
 
-    return MotionTracker(frame_interval_s)
+    return MotionTracker(frame_interval_s, track_confidence)
 
 
 class Container(containers.DeclarativeContainer):

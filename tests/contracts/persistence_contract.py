@@ -241,7 +241,7 @@ class JobContract:
         [
             AnalysisSpec(model="m", sample_fps=None),
             AnalysisSpec(model="m", sample_fps=29.97, labels=("car", "lkw"), min_confidence=0.1, iou_threshold=1.0),
-            AnalysisSpec(model="m", reuse_similar=True),
+            AnalysisSpec(model="m", reuse_similar=True, track_confidence=0.8),
             AnalysisSpec(
                 model="m",
                 lines=(

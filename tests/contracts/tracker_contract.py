@@ -2,12 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from vidintel.application.ports import TrackerFactory
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
 from vidintel.domain.tracking import TrackedFrame, points_of
+
+TRACK_CONFIDENCE = 0.6
 
 Mover = tuple[str, float, float, float, float]
 """Label, x and y of the centre at 0 s, and speed along x and y, pictures a second; seen while in the picture."""
@@ -36,7 +39,7 @@ class TrackerContract:
         raise NotImplementedError
 
     def follow(self, new_tracker: TrackerFactory, frames: Sequence[FrameDetections], fps: float) -> list[TrackedFrame]:
-        tracker = new_tracker(1 / fps)
+        tracker = new_tracker(1 / fps, TRACK_CONFIDENCE)
         tracked = [decided for frame in frames for decided in tracker.update(frame)]
         return [*tracked, *tracker.finish()]
 
@@ -71,7 +74,7 @@ class TrackerContract:
         assert all(len(one.track_ids) == len(one.frame.detections) for one in tracked)
 
     def test_decisions_lag_behind_by_a_bounded_time(self, new_tracker: TrackerFactory) -> None:
-        tracker = new_tracker(1 / 5)
+        tracker = new_tracker(1 / 5, TRACK_CONFIDENCE)
         decided = 0
         for count, frame in enumerate(scene([("car", 0.1, 0.5, 0.02, 0.0)], 5, seconds=30), start=1):
             decided += len(tracker.update(frame))
@@ -92,6 +95,52 @@ class TrackerContract:
 
         assert set(tracks) == {1}
         assert {time_s for time_s, _ in tracks[1]} == {frame.time_s for frame in frames}
+
+    def test_what_was_never_seen_surely_is_no_track(self, new_tracker: TrackerFactory) -> None:
+        frames = [
+            FrameDetections(
+                frame.frame, frame.time_s, tuple(replace(seen, confidence=0.55) for seen in frame.detections)
+            )
+            for frame in scene([("car", 0.1, 0.5, 0.12, 0.0)], 5)
+        ]
+
+        for track_confidence, found in ((0.5, {1}), (0.6, set())):
+            tracker = new_tracker(1 / 5, track_confidence)
+            tracked = [decided for frame in frames for decided in tracker.update(frame)]
+            assert set(self.tracks([*tracked, *tracker.finish()])) == found
+
+    def test_one_seen_once_before_it_was_hidden_is_the_same_afterwards(self, new_tracker: TrackerFactory) -> None:
+        frames = [frame for frame in scene([("car", 0.1, 0.5, 0.12, 0.0)], 5) if not 0 < frame.time_s < 1.2]
+
+        tracks = self.tracks(self.follow(new_tracker, frames, 5))
+
+        assert {track_id: len(points) for track_id, points in tracks.items()} == {1: len(frames)}
+
+    def test_one_that_was_seen_only_once_is_no_track(self, new_tracker: TrackerFactory) -> None:
+        frames = scene([("car", 0.1, 0.5, 0.12, 0.0)], 5)[:1]
+
+        assert self.tracks(self.follow(new_tracker, frames, 5)) == {}
+
+    @pytest.mark.parametrize(
+        ("appearance", "found"), [(bytes([90, 20, 150] * 9), {1}), (bytes([20, 150, 90] * 9), {1, 2})]
+    )
+    def test_one_that_comes_out_of_hiding_is_the_same_only_if_it_looks_so(
+        self, new_tracker: TrackerFactory, appearance: bytes, found: set[int]
+    ) -> None:
+        frames = [
+            FrameDetections(
+                frame.frame,
+                frame.time_s,
+                tuple(
+                    replace(seen, appearance=bytes([90, 20, 150] * 9) if frame.time_s < 2 else appearance)
+                    for seen in frame.detections
+                ),
+            )
+            for frame in scene([("car", 0.1, 0.5, 0.1, 0.0)], 5, seconds=8)
+            if not 2 <= frame.time_s < 5
+        ]
+
+        assert set(self.tracks(self.follow(new_tracker, frames, 5))) == found
 
     @pytest.mark.parametrize("fps", [5, 25])
     def test_dropped_frames_break_no_track(self, new_tracker: TrackerFactory, fps: float) -> None:
@@ -153,4 +202,4 @@ class TrackerContract:
         assert not self.tracks(self.follow(new_tracker, frames, 5))
 
     def test_a_video_without_frames_has_no_tracks(self, new_tracker: TrackerFactory) -> None:
-        assert not new_tracker(0.2).finish()
+        assert not new_tracker(0.2, TRACK_CONFIDENCE).finish()

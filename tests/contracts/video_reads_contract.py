@@ -41,6 +41,7 @@ class VideoReadsContract:
             sample_fps=1 / 3,
             labels=("car", "lkw"),
             reuse_similar=True,
+            track_confidence=0.35,
             lines=(Line("Süd", Point(0.1, 1 / 3), Point(0.9, 1.0)),),
             zones=(Zone("kerb", (Point(0.1, 0.1), Point(0.2, 0.1), Point(1 / 7, 0.2))),),
         )

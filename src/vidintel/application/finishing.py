@@ -54,7 +54,9 @@ class FinishJob:
 
     async def _finish(self, video: Video, claimed: AnalysisJob, token: int, hold: Hold) -> None:
         interval_s = claimed.spec.frame_interval_s(video.media.frame_rate if video.media is not None else 0.0)
-        following = VideoFollowing(claimed.spec, self._new_tracker(interval_s), interval_s)
+        following = VideoFollowing(
+            claimed.spec, self._new_tracker(interval_s, claimed.spec.track_confidence), interval_s
+        )
         with FindingsSpool() as spool:
             await self._follow(claimed, following, spool, hold)
             async with self._uow() as uow:

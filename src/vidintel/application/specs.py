@@ -18,6 +18,7 @@ class SpecRequest:
     labels: tuple[str, ...] | None = None
     min_confidence: float | None = None
     iou_threshold: float | None = None
+    track_confidence: float | None = None
     lines: tuple[Line, ...] = ()
     zones: tuple[Zone, ...] = ()
     reuse_similar: bool = False
@@ -44,6 +45,7 @@ class SpecResolver:
             labels=labels,
             min_confidence=_or(request.min_confidence, defaults.min_confidence),
             iou_threshold=_or(request.iou_threshold, model.iou_threshold),
+            track_confidence=_or(request.track_confidence, model.track_confidence),
             lines=request.lines,
             zones=request.zones,
             reuse_similar=request.reuse_similar,

@@ -26,7 +26,8 @@ class AnalysisSpec:
 
     ``sample_fps`` is frames analysed per second of video, ``None`` meaning every frame (``native`` on the wire).
     ``labels`` limits what is reported; ``None`` means all that the model knows. ``min_confidence`` and
-    ``iou_threshold`` (of the non-maximum suppression) lie in 0..1. Objects are counted at ``lines`` and in ``zones``.
+    ``iou_threshold`` (of the non-maximum suppression) lie in 0..1, as does ``track_confidence``: a track must hold a
+    detection that sure. Objects are counted at ``lines`` and in ``zones``.
     With ``reuse_similar`` a frame that looks like the last analysed one gets its detections.
     """
 
@@ -35,6 +36,7 @@ class AnalysisSpec:
     labels: tuple[str, ...] | None = None
     min_confidence: float = 0.25
     iou_threshold: float = 0.7
+    track_confidence: float = 0.6
     lines: tuple[Line, ...] = ()
     zones: tuple[Zone, ...] = ()
     reuse_similar: bool = False
@@ -48,7 +50,7 @@ class AnalysisSpec:
             raise ValidationError(
                 f"sample_fps is a number above 0 and at most {MAX_SAMPLE_FPS:g}, or 'native'.", field="spec.sample_fps"
             )
-        for name in ("min_confidence", "iou_threshold"):
+        for name in ("min_confidence", "iou_threshold", "track_confidence"):
             value: float = getattr(self, name)
             if not (math.isfinite(value) and 0.0 <= value <= 1.0):
                 raise ValidationError(f"{name} lies in 0..1; got {value}.", field=f"spec.{name}")

@@ -2,13 +2,12 @@
 
 import numpy as np
 
-from vidintel.infrastructure.tracklets import Floats, Motion, Tracklet, difference
+from vidintel.infrastructure.tracklets import USUAL_DIFFERENCE, Floats, Motion, Tracklet, difference
 
 KNOWN_SPEED_S = 0.3
 """A tracklet must be seen for this long for its own speed to be known."""
 _MAX_SIZE_RATIO = 4.0
 _FARTHEST = 4.0
-_USUAL_DIFFERENCE = 10.0
 
 
 def log_odds(earlier: Tracklet, later: Tracklet) -> float | None:
@@ -33,14 +32,14 @@ def log_odds(earlier: Tracklet, later: Tracklet) -> float | None:
     if away > _FARTHEST * reach:
         return None
     looks = earlier.last_look.appearance, later.first_look.appearance
-    unlike = _USUAL_DIFFERENCE if looks[0] is None or looks[1] is None else difference(looks[0], looks[1])
+    unlike = USUAL_DIFFERENCE if looks[0] is None or looks[1] is None else difference(looks[0], looks[1])
     return float(
-        5.6
-        - 0.9 * min(away / reach, 3.0) ** 2
-        - 0.15 * unlike
-        - 2.0 * change / (0.4 + 0.35 * speed)
-        - 1.75 * np.log(gap_s + 0.1)
-        - 1.0 * (span_s == 0)
+        5.4
+        - 0.75 * min(away / reach, 3.0) ** 2
+        - 0.12 * unlike
+        - 2.3 * change / (0.4 + 0.35 * speed)
+        - 2.0 * np.log(gap_s + 0.1)
+        - 1.9 * (span_s == 0)
     )
 
 

@@ -30,10 +30,14 @@ _MIN_SIGHTINGS = 2
 class MotionTracker:
     """Implements `Tracker`. One per video; the same frames always give the same tracks.
 
-    ``frame_interval_s`` is the usual time between analysed frames, seconds.
+    ``frame_interval_s`` is the usual time between analysed frames, seconds; a track must hold a detection of
+    ``track_confidence`` (0..1).
     """
 
-    def __init__(self, frame_interval_s: float, settings: TrackingSettings | None = None) -> None:
+    def __init__(
+        self, frame_interval_s: float, track_confidence: float = 0.6, settings: TrackingSettings | None = None
+    ) -> None:
+        self._track_confidence = track_confidence
         self._settings = settings or TrackingSettings()
         self._interval_s = max(frame_interval_s, self._settings.step_s)
         self._kinds: dict[str, _Kind] = {}
@@ -71,7 +75,7 @@ class MotionTracker:
     def _step(self, seen: "_Seen") -> list[TrackedFrame]:
         """Join the frame, and those that were skipped before it."""
         for name in seen.sightings.keys() - self._kinds.keys():
-            self._kinds[name] = _Kind(self._settings, self._interval_s)
+            self._kinds[name] = _Kind(self._settings, self._interval_s, self._track_confidence)
         for name, kind in self._kinds.items():
             kind.add(name, seen, self._skipped)
         self._last_step_s = seen.frame.time_s
@@ -79,45 +83,75 @@ class MotionTracker:
         self._skipped.clear()
         return self._settled()
 
+    def _is_confirmed(self, track: "_Track") -> bool:
+        """Whether the object was seen often and surely enough to be one."""
+        return track.sightings >= _MIN_SIGHTINGS and track.surest >= self._track_confidence
+
+    def _is_settled(self, link: "_Link") -> bool:
+        """Whether everything is known that the id of its track depends on."""
+        return link.is_decided and (link.track.is_final or self._is_confirmed(link.track))
+
     def _settled(self) -> list[TrackedFrame]:
         settled = []
-        while self._waiting and all(link is None or link.is_settled for link in self._waiting[0].links):
+        while self._waiting and all(link is None or self._is_settled(link) for link in self._waiting[0].links):
             seen = self._waiting.popleft()
             ids = tuple(None if link is None else self._id(link) for link in seen.links)
             settled.append(TrackedFrame(seen.frame, ids))
         return settled
 
     def _id(self, link: "_Link") -> int | None:
-        if not link.is_confirmed:
+        track = link.track
+        if not self._is_confirmed(track):
             return None
-        if link.track_id is None:
-            link.track_id = self._id(link.before) if link.before else next(self._ids)
-        return link.track_id
+        if track.track_id is None:
+            track.track_id = next(self._ids)
+        return track.track_id
+
+
+class _Track:
+    """What is known of one object: how often and how surely it was seen, and whether it may still come back."""
+
+    def __init__(self) -> None:
+        self.track_id: int | None = None
+        self.is_final = False
+        self.sightings = 0
+        self.surest = 0.0
+        self.part_of: _Track | None = None
+        """The track that this one turned out to continue."""
+
+    @property
+    def whole(self) -> "_Track":
+        """The track that this one became part of, or itself."""
+        while self.part_of is not None and self.part_of.part_of is not None:
+            self.part_of = self.part_of.part_of
+        return self.part_of or self
+
+    def add(self, confidence: float) -> None:
+        self.sightings += 1
+        self.surest = max(self.surest, confidence)
+
+    def become_part_of(self, earlier: "_Track") -> None:
+        earlier.sightings += self.sightings
+        earlier.surest = max(earlier.surest, self.surest)
+        earlier.is_final = self.is_final
+        self.part_of = earlier
 
 
 class _Link:
-    """A tracklet and, once that is decided, the earlier one it continues.
+    """A tracklet and the track that it belongs to, which is decided after a while.
 
-    ``is_continued`` when a later one continues it, ``is_final`` when none ever will.
+    ``is_continued`` when a later tracklet continues it.
     """
 
-    def __init__(self, tracklet: Tracklet) -> None:
+    def __init__(self, tracklet: Tracklet, track: _Track) -> None:
         self.tracklet = tracklet
-        self.before: _Link | None = None
         self.is_decided = False
         self.is_continued = False
-        self.is_final = False
-        self.track_id: int | None = None
+        self._track = track
 
     @property
-    def is_confirmed(self) -> bool:
-        """Whether it was seen often enough, alone or with those that it belongs to."""
-        return self.tracklet.count >= _MIN_SIGHTINGS or self.before is not None or self.is_continued
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether everything is known that its track's id depends on."""
-        return self.is_decided and (self.is_confirmed or self.is_final)
+    def track(self) -> _Track:
+        return self._track.whole
 
 
 class _Seen(NamedTuple):
@@ -131,9 +165,10 @@ class _Seen(NamedTuple):
 class _Kind:
     """All objects that may be taken for one another."""
 
-    def __init__(self, settings: TrackingSettings, frame_interval_s: float) -> None:
+    def __init__(self, settings: TrackingSettings, frame_interval_s: float, track_confidence: float) -> None:
         self._settings = settings
-        self._association = Association(settings, frame_interval_s)
+        self._track_confidence = track_confidence
+        self._association = Association(settings, frame_interval_s, track_confidence)
         self._confirm_s = max(settings.confirm_s, self._association.coast_s + frame_interval_s)
         self._live: dict[int, _Link] = {}
         self._undecided: list[_Link] = []
@@ -148,8 +183,9 @@ class _Kind:
         for sighting, tracklet in self._association.add(time_s, seen.sightings.get(name, ())):
             link = self._live.get(id(tracklet))
             if link is None:
-                link = self._live[id(tracklet)] = _Link(tracklet)
+                link = self._live[id(tracklet)] = _Link(tracklet, _Track())
                 self._undecided.append(link)
+            link.track.add(sighting.confidence)
             seen.links[sighting.place] = link
         links |= self._live
         candidates = [link.tracklet for link in links.values()]
@@ -161,8 +197,7 @@ class _Kind:
     def finish(self) -> None:
         self._end_all_but([])
         self._decide(np.inf)
-        for link in self._ended:
-            link.is_final = True
+        self._forget(self._ended)
 
     def _end_all_but(self, tracklets: Sequence[Tracklet]) -> None:
         alive = {id(tracklet) for tracklet in tracklets}
@@ -181,9 +216,14 @@ class _Kind:
             self._link(due)
             self._undecided = [link for link in self._undecided if not link.is_decided]
         earliest = min((link.tracklet.first_s for link in self._undecided), default=time_s) - self._settings.max_gap_s
-        for link in self._ended:
-            link.is_final = link.tracklet.last_s < earliest
-        self._ended = [link for link in self._ended if not link.is_final]
+        self._forget([link for link in self._ended if link.tracklet.last_s < earliest])
+
+    def _forget(self, links: Sequence[_Link]) -> None:
+        """These ended too long ago to be continued."""
+        forgotten = set(links)
+        for link in forgotten:
+            link.track.is_final = True
+        self._ended = [link for link in self._ended if link not in forgotten]
 
     def _link(self, due: Sequence[_Link]) -> None:
         # those not due yet take part, so that they are not robbed of what fits them better
@@ -199,8 +239,10 @@ class _Kind:
                 taken_after.add(after)
                 taken_before.add(before)
                 if self._undecided[after] in due:
-                    self._undecided[after].before = self._ended[before]
-                    self._ended[before].is_continued = True
+                    later, earlier = self._undecided[after], self._ended[before]
+                    later.track.become_part_of(earlier.track)
+                    later.tracklet.follow(earlier.tracklet)
+                    earlier.is_continued = True
         self._ended = [link for link in self._ended if not link.is_continued]
         for link in due:
             link.is_decided = True

@@ -16,6 +16,12 @@ from scipy.optimize import linear_sum_assignment
 
 Floats = NDArray[np.float64]
 LOOK_S = 3.0
+"""Appearance is a mean over about this time."""
+USUAL_DIFFERENCE = 10.0
+"""The `difference` that tells nothing: between those of one object and those of two."""
+_MOST_DIFFERENT = 30.0
+_MORE_MATCHES = 5.0
+"""More than similarity and difference can make up for: as many are matched as can be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +31,11 @@ class TrackingSettings:
     Settings in seconds are stretched where frames lie further apart than they allow for.
     """
 
-    step_s: float = 0.15
+    step_s: float = 0.18
     """Frames closer to one another are skipped at first, and what is seen in them given to the tracklets on both sides:
     small steps tell little of how an object moves, and lead astray where it is being covered."""
-    start_confidence: float = 0.6
-    """A detection this sure may begin a track."""
+    start_confidence: float = 0.45
+    """A detection this sure may begin a tracklet."""
     sure_confidence: float = 0.5
     """A detection this sure is matched first."""
     doubtful_confidence: float = 0.1
@@ -37,9 +43,8 @@ class TrackingSettings:
     valley_confidence: float = 0.3
     """A tracklet that got less sure than this ends where it would become sure again: from where one object is being
     covered another may come out. How both moved decides whether they are the same."""
-    other_look: float = 1e9
-    """A tracklet ends where it would suddenly look more different than this: as above, how both moved and look decides
-    (see `difference`)."""
+    look_weight: float = 0.03
+    """By how much a unit of `difference` outweighs similarity when several tracklets could be continued."""
     duplicate_cover: float = 0.8
     """A detection of which this share lies in a surer one is the same object."""
     sure_similarity: float = 0.3
@@ -55,9 +60,9 @@ class TrackingSettings:
     """A tracklet with less than this share of its predicted box in the picture has left."""
     confirm_s: float = 1.0
     """A tracklet is observed this long before it is decided which earlier one it continues."""
-    max_gap_s: float = 8.0
+    max_gap_s: float = 12.0
     """The longest time an object may be hidden and still be the same."""
-    least_log_odds: float = 0.0
+    least_log_odds: float = -1.1
     """How likely it must be that a tracklet continues another (see `reidentification.log_odds`)."""
 
 
@@ -80,26 +85,40 @@ class Point(NamedTuple):
 class Look:
     """What a tracklet looks like: its mean appearance, in which sure sightings weigh more and older ones less."""
 
-    def __init__(self, fading_s: float) -> None:
-        self._fading_s = fading_s
-        self._sum: Floats | None = None
-        self._weight = 0.0
-        self._time_s = 0.0
+    def __init__(self) -> None:
+        self.total: Floats | None = None
+        self.weight = 0.0
+        self.time_s = 0.0
 
     def add(self, time_s: float, sighting: Sighting) -> None:
-        if sighting.appearance is None:
+        if sighting.appearance is not None:
+            weight = sighting.confidence**6
+            self._fade(time_s)
+            self._include(weight * sighting.appearance, weight)
+
+    def add_earlier(self, earlier: "Look") -> None:
+        """Add all of an earlier look, faded."""
+        if earlier.total is None:
             return
-        kept = float(np.exp((self._time_s - time_s) / self._fading_s)) if self._sum is not None else 0.0
-        weight = sighting.confidence**6
-        before = self._sum * kept if self._sum is not None else 0.0
-        self._sum = before + weight * sighting.appearance
-        self._weight = self._weight * kept + weight
-        self._time_s = time_s
+        if self.total is None:
+            self.time_s = earlier.time_s
+        kept = float(np.exp((earlier.time_s - self.time_s) / LOOK_S))
+        self._include(kept * earlier.total, kept * earlier.weight)
 
     @property
     def appearance(self) -> Floats | None:
         """Shape (n,); ``None`` where it was not measured."""
-        return None if self._sum is None else self._sum / self._weight
+        return None if self.total is None else self.total / self.weight
+
+    def _fade(self, time_s: float) -> None:
+        if self.total is not None:
+            kept = float(np.exp((self.time_s - time_s) / LOOK_S))
+            self.total, self.weight = kept * self.total, kept * self.weight
+        self.time_s = time_s
+
+    def _include(self, total: Floats, weight: float) -> None:
+        self.total = total if self.total is None else self.total + total
+        self.weight += weight
 
 
 def difference(appearance: Floats, other: Floats) -> float:
@@ -135,8 +154,9 @@ class Tracklet:
         self._horizon_s = horizon_s
         self._head: list[Point] = []
         self._tail: deque[Point] = deque()
-        self.first_look = Look(LOOK_S)
-        self.last_look = Look(LOOK_S)
+        self._before: Motion | None = None
+        self.first_look = Look()
+        self.last_look = Look()
         self.add(time_s, sighting)
 
     def add(self, time_s: float, sighting: Sighting) -> None:
@@ -174,14 +194,25 @@ class Tracklet:
         return _motion(self._head, self.first_s)
 
     def last_motion(self) -> Motion:
-        return _motion(list(self._tail), self.last_s)
+        """Of one seen too briefly, the speed is that since the tracklet that it continues."""
+        motion = _motion(list(self._tail), self.last_s)
+        if self._before is None or motion.span_s >= self._horizon_s / 2:
+            return motion
+        elapsed_s = motion.time_s - self._before.time_s
+        return motion._replace(velocity=(motion.centre - self._before.centre) / elapsed_s, span_s=elapsed_s)
+
+    def follow(self, earlier: "Tracklet") -> None:
+        """Take what is known of the object from the tracklet that this one continues."""
+        self._before = earlier.last_motion()
+        self.last_look.add_earlier(earlier.last_look)
 
 
 class Association:
     """Extends tracklets by the detections of one frame after another."""
 
-    def __init__(self, settings: TrackingSettings, frame_interval_s: float) -> None:
+    def __init__(self, settings: TrackingSettings, frame_interval_s: float, track_confidence: float) -> None:
         self._settings = settings
+        self._track_confidence = track_confidence
         self._interval_s = frame_interval_s
         self._window_s = max(settings.motion_window_s, 3 * frame_interval_s)
         self.coast_s = max(settings.coast_s, 1.5 * frame_interval_s)
@@ -206,11 +237,11 @@ class Association:
         taken = {id(tracklet) for _, tracklet in matched}
         unseen = [tracklet for tracklet in self.live if id(tracklet) not in taken]
         again = self._match(time_s, unseen, doubtful, settings.doubtful_similarity)
-        known = {sighting.place for sighting, _ in matched}
+        known = {sighting.place for sighting, _ in (*matched, *again)}
         kept = []
         for sighting, tracklet in (*matched, *again):
-            is_sure = sighting.confidence >= settings.start_confidence
-            if is_sure and (tracklet.faintest < settings.valley_confidence or self._looks_other(tracklet, sighting)):
+            is_sure = sighting.confidence >= self._track_confidence
+            if is_sure and tracklet.faintest < settings.valley_confidence:
                 self.live.remove(tracklet)
                 known.discard(sighting.place)
                 continue
@@ -219,7 +250,7 @@ class Association:
             kept.append((sighting, tracklet))
         started = [
             (sighting, Tracklet(time_s, sighting, self._window_s))
-            for sighting in sure
+            for sighting in distinct
             if sighting.place not in known and sighting.confidence >= settings.start_confidence
         ]
         self.live += [tracklet for _, tracklet in started]
@@ -232,10 +263,6 @@ class Association:
         distinct = _without_duplicates(sightings, self._settings.duplicate_cover)
         return self._match(time_s, tracklets, distinct, self._settings.sure_similarity)
 
-    def _looks_other(self, tracklet: Tracklet, sighting: Sighting) -> bool:
-        known, seen = tracklet.last_look.appearance, sighting.appearance
-        return known is not None and seen is not None and difference(known, seen) > self._settings.other_look
-
     def _match(
         self, time_s: float, tracklets: Sequence[Tracklet], sightings: Sequence[Sighting], least: float
     ) -> list[tuple[Sighting, Tracklet]]:
@@ -244,7 +271,8 @@ class Association:
         expected = np.array([self._expected(tracklet, time_s) for tracklet in tracklets])
         buffers = np.array([self._buffer(tracklet, time_s) for tracklet in tracklets])
         similarity = buffered_iou(expected, np.array([sighting.box for sighting in sightings]), buffers)
-        rows, columns = linear_sum_assignment(similarity, maximize=True)
+        scores = _MORE_MATCHES + similarity - self._settings.look_weight * _differences(tracklets, sightings)
+        rows, columns = linear_sum_assignment(np.where(similarity >= least, scores, 0.0), maximize=True)
         return [
             (sightings[column], tracklets[row])
             for row, column in zip(rows, columns, strict=True)
@@ -268,6 +296,17 @@ def buffered_iou(boxes: Floats, others: Floats, buffers: Floats) -> Floats:
     common = np.clip(high - low, 0.0, None).prod(axis=2)
     areas = (size.prod(axis=2) + other_size.prod(axis=2)) * (1 + 2 * buffers[:, None]) ** 2
     return np.asarray(common / np.maximum(areas - common, 1e-12), np.float64)
+
+
+def _differences(tracklets: Sequence[Tracklet], sightings: Sequence[Sighting]) -> Floats:
+    """How different each tracklet looks from each sighting: (tracklets, sightings), no more than `_MOST_DIFFERENT`."""
+    found = np.full((len(tracklets), len(sightings)), USUAL_DIFFERENCE)
+    for row, tracklet in enumerate(tracklets):
+        known = tracklet.last_look.appearance
+        for column, sighting in enumerate(sightings):
+            if known is not None and sighting.appearance is not None:
+                found[row, column] = min(difference(known, sighting.appearance), _MOST_DIFFERENT)
+    return found
 
 
 def _without_duplicates(sightings: Sequence[Sighting], cover: float) -> list[Sighting]:

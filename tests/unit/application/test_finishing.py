@@ -252,7 +252,7 @@ async def test_a_holder_that_lost_the_stage_publishes_nothing() -> None:
     class Thief:
         """Takes the stage over while the objects are being followed."""
 
-        def __init__(self, _: float) -> None:
+        def __init__(self, *_: float) -> None:
             stored = world.database.jobs[job.id]
             stored._work = stored.work.freed(world.clock.now())
             stored.claim(stored.stage, "thief", world.clock.now(), world.rules.lease)

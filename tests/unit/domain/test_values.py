@@ -43,6 +43,7 @@ ZONE = Zone("kerb", (Point(0.1, 0.1), Point(0.2, 0.1), Point(0.2, 0.3)))
         lambda: AnalysisSpec(model="m", sample_fps=math.inf),
         lambda: AnalysisSpec(model="m", min_confidence=1.1),
         lambda: AnalysisSpec(model="m", iou_threshold=-0.1),
+        lambda: AnalysisSpec(model="m", track_confidence=1.1),
         lambda: AnalysisSpec(model="m", labels=()),
         lambda: AnalysisSpec(model="m", lines=(LINE, LINE)),
         lambda: AnalysisSpec(model="m", zones=(ZONE, replace(ZONE, name="same place"))),

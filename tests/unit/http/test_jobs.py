@@ -36,6 +36,7 @@ async def test_a_job_shows_what_it_runs_and_how_far_it_is(edge: Edge) -> None:
             "labels": None,
             "min_confidence": 0.25,
             "iou_threshold": 0.7,
+            "track_confidence": 0.6,
             "lines": [],
             "zones": [],
             "reuse_similar": False,

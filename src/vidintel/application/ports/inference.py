@@ -14,7 +14,8 @@ from vidintel.domain.tracking import TrackedFrame
 class ModelInfo:
     """A model that can be run. ``input_size`` is (height, width) in pixels.
 
-    ``iou_threshold`` (0..1, of the non-maximum suppression) is what suits it when a client names none.
+    ``iou_threshold`` (of the non-maximum suppression) and ``track_confidence`` (of the surest detection of a track),
+    0..1, are what suits it when a client names none.
     """
 
     name: str
@@ -26,6 +27,7 @@ class ModelInfo:
     sha256: str
     description: str
     iou_threshold: float = 0.7
+    track_confidence: float = 0.6
 
     @property
     def ref(self) -> ModelRef:
@@ -94,6 +96,9 @@ class Tracker(Protocol):
 
 
 class TrackerFactory(Protocol):
-    def __call__(self, frame_interval_s: float) -> Tracker:
-        """A tracker for one video, whose analysed frames usually lie ``frame_interval_s`` seconds apart."""
+    def __call__(self, frame_interval_s: float, track_confidence: float) -> Tracker:
+        """A tracker for one video, whose analysed frames usually lie ``frame_interval_s`` seconds apart.
+
+        A track must hold a detection of ``track_confidence`` (0..1).
+        """
         ...

@@ -118,6 +118,7 @@ def _to_row(job: AnalysisJob) -> dict[str, object]:
         "spec_labels": None if job.spec.labels is None else list(job.spec.labels),
         "spec_min_confidence": job.spec.min_confidence,
         "spec_iou_threshold": job.spec.iou_threshold,
+        "spec_track_confidence": job.spec.track_confidence,
         "spec_lines": [asdict(line) for line in job.spec.lines],
         "spec_zones": [asdict(zone) for zone in job.spec.zones],
         "spec_reuse_similar": job.spec.reuse_similar,
@@ -147,6 +148,7 @@ def job_of_row(row: Row[Any]) -> AnalysisJob:
             labels=None if row.spec_labels is None else tuple(row.spec_labels),
             min_confidence=row.spec_min_confidence,
             iou_threshold=row.spec_iou_threshold,
+            track_confidence=row.spec_track_confidence,
             lines=tuple(Line(each["name"], Point(**each["start"]), Point(**each["end"])) for each in row.spec_lines),
             zones=tuple(
                 Zone(each["name"], tuple(Point(**point) for point in each["points"])) for each in row.spec_zones

@@ -110,6 +110,7 @@ jobs = Table(
     Column("spec_labels", ARRAY(Text)),
     Column("spec_min_confidence", Double, nullable=False),
     Column("spec_iou_threshold", Double, nullable=False),
+    Column("spec_track_confidence", Double, nullable=False, server_default=text("0.6")),
     Column("spec_lines", JSONB, nullable=False),
     Column("spec_zones", JSONB, nullable=False),
     Column("spec_reuse_similar", Boolean, nullable=False, server_default=text("false")),

@@ -52,6 +52,7 @@ class _Descriptor(BaseModel):
     licence: str = Field(min_length=1)
     description: str = ""
     iou_threshold: float = Field(0.7, ge=0, le=1)
+    track_confidence: float = Field(0.6, ge=0, le=1)
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
 
     @model_validator(mode="after")
@@ -218,6 +219,7 @@ def _load(path: Path, last: _Reading | None) -> _Reading:
         sha256=sha256,
         description=descriptor.description,
         iou_threshold=descriptor.iou_threshold,
+        track_confidence=descriptor.track_confidence,
     )
     return _Reading(StoredModel(info, network), weights, states, is_settled)
 

@@ -32,6 +32,7 @@ JOB_EXAMPLE: dict[str, Any] = {
         "labels": None,
         "min_confidence": 0.25,
         "iou_threshold": 0.7,
+        "track_confidence": 0.6,
         "lines": [{"name": "stop line", "start": {"x": 0.1, "y": 0.6}, "end": {"x": 0.9, "y": 0.6}}],
         "zones": [],
         "reuse_similar": False,
@@ -85,6 +86,10 @@ class SpecBody(Body):
     )
     min_confidence: StrictNumber | None = Field(None, description="0..1")
     iou_threshold: StrictNumber | None = Field(None, description="Of the non-maximum suppression, 0..1")
+    track_confidence: StrictNumber | None = Field(
+        None,
+        description="0..1: an object counts only when it was seen at least this surely once; the model's usual one.",
+    )
     lines: list[LineBody] = Field([], max_length=100, description="Count what crosses them, by direction; at most 16.")
     zones: list[ZoneBody] = Field([], max_length=100, description="Count what is in them, and how long; at most 16.")
     reuse_similar: StrictBool = Field(
@@ -101,6 +106,7 @@ class SpecBody(Body):
             labels=None if self.labels is None else tuple(self.labels),
             min_confidence=self.min_confidence,
             iou_threshold=self.iou_threshold,
+            track_confidence=self.track_confidence,
             lines=tuple(each.line(f"spec.lines.{place}") for place, each in enumerate(self.lines)),
             zones=tuple(each.zone(f"spec.zones.{place}") for place, each in enumerate(self.zones)),
             reuse_similar=self.reuse_similar,
@@ -115,6 +121,7 @@ class SpecAnswer(Body):
     labels: list[str] | None
     min_confidence: Unit
     iou_threshold: Unit
+    track_confidence: Unit
     lines: list[LineBody]
     zones: list[ZoneBody]
     reuse_similar: bool
@@ -127,6 +134,7 @@ class SpecAnswer(Body):
             labels=None if spec.labels is None else list(spec.labels),
             min_confidence=spec.min_confidence,
             iou_threshold=spec.iou_threshold,
+            track_confidence=spec.track_confidence,
             lines=[LineBody.of(line) for line in spec.lines],
             zones=[ZoneBody.of(zone) for zone in spec.zones],
             reuse_similar=spec.reuse_similar,
