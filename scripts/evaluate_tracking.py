@@ -18,7 +18,7 @@ before the picture's edge, where an object is cut off on one side of the line or
 import argparse
 import json
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -76,6 +76,7 @@ def near_truth(scene: Scene) -> list[FrameDetections]:
     """What a very good detector would see: the true boxes of what the model was taught to see, off by 2 % of their
     size, one in fifty missing. Shows what the tracker alone gets wrong."""
     rng = np.random.default_rng(scene.parameters.seed)
+    gauge = ColourGridGauge()
     frames = []
     for index, objects in enumerate(scene.truth):
         seen = []
@@ -86,6 +87,8 @@ def near_truth(scene: Scene) -> list[FrameDetections]:
             noise = rng.normal(0, 0.02, 4) * (x2 - x1, y2 - y1, x2 - x1, y2 - y1)
             box = BoundingBox(*(float(edge) for edge in np.clip(np.array(one.box) + noise, 0, 1)))
             seen.append(Detection(one.label, 0.9, box))
+        looks = gauge.appearances(scene.frame(index), [one.box for one in seen])
+        seen = [replace(one, appearance=look) for one, look in zip(seen, looks, strict=True)]
         frames.append(FrameDetections(index, index / scene.parameters.fps, tuple(seen)))
     return frames
 

@@ -1,9 +1,9 @@
 """`MotionTracker`: follows objects by how they move, through gaps in which they are hidden.
 
 Works in two steps. Tracklets join detections of neighbouring frames; a tracklet that was observed for a moment is then
-taken for the continuation of an ended one when the way and the speed of both fit. Decisions therefore lag behind by
-about a second, or two frames, and need memory for that long only. Of many frames a second, some are skipped in both
-steps, and joined afterwards.
+taken for the continuation of an ended one when way, speed and looks of both fit. Decisions therefore lag behind by
+about a second, or two frames, and by the longest gap where something was seen only once; memory is needed for that
+long only. Of many frames a second, some are skipped in both steps, and joined afterwards.
 """
 
 from collections import deque
@@ -15,8 +15,9 @@ import numpy as np
 
 from vidintel.domain.detection import FrameDetections
 from vidintel.domain.tracking import TrackedFrame
+from vidintel.infrastructure.association import Association
 from vidintel.infrastructure.reidentification import log_odds
-from vidintel.infrastructure.tracklets import Association, Sighting, TrackingSettings, Tracklet
+from vidintel.infrastructure.tracklets import Sighting, TrackingSettings, Tracklet
 
 VEHICLES = ("car", "truck", "bus", "van", "train")
 CYCLES = ("bicycle", "motorcycle")
