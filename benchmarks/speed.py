@@ -82,7 +82,7 @@ def parts(bench: Bench) -> Iterator[Row | Skipped]:
     yield _row("inference-alone", f"every frame of {small.name}, 640: against inference alone", found, "small",
                "small alone", 0.85, by_cpu=True)  # fmt: skip
     yield _row("inference-alone-1080p", "the same at 1080p", found, "large", "large alone", 0.85, by_cpu=True)
-    yield _row("decode-alone", "5 of 25 frames/s of 1080p, shipped model (384): against decoding alone", found,
+    yield _row("decode-alone", "5 of 25 frames/s of 1080p, shipped model (512): against decoding alone", found,
                "sampled, shipped", "decode", 0.7, by_cpu=True)  # fmt: skip
     yield _row("decode-alone-640", "the same at 640", found, "sampled", "decode", 0.7, by_cpu=True)
 
