@@ -118,11 +118,12 @@ def buffered_iou(boxes: Floats, others: Floats, buffers: Floats) -> Floats:
 def _differences(tracklets: Sequence[Tracklet], sightings: Sequence[Sighting]) -> Floats:
     """How different each tracklet looks from each sighting: (tracklets, sightings), no more than `_MOST_DIFFERENT`."""
     found = np.full((len(tracklets), len(sightings)), USUAL_DIFFERENCE)
-    for row, tracklet in enumerate(tracklets):
-        known = tracklet.last_look.appearance
-        for column, sighting in enumerate(sightings):
-            if known is not None and sighting.appearance is not None:
-                found[row, column] = min(difference(known, sighting.appearance), _MOST_DIFFERENT)
+    looks = [tracklet.last_look.appearance for tracklet in tracklets]
+    known = {row: look for row, look in enumerate(looks) if look is not None}
+    seen = {column: one.appearance for column, one in enumerate(sightings) if one.appearance is not None}
+    if known and seen:
+        apart = difference(np.array(list(known.values()))[:, None], np.array(list(seen.values()))[None])
+        found[np.ix_(list(known), list(seen))] = np.minimum(apart, _MOST_DIFFERENT)
     return found
 
 

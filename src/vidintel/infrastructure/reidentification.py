@@ -32,7 +32,7 @@ def log_odds(earlier: Tracklet, later: Tracklet) -> float | None:
     if away > _FARTHEST * reach:
         return None
     looks = earlier.last_look.appearance, later.first_look.appearance
-    unlike = USUAL_DIFFERENCE if looks[0] is None or looks[1] is None else difference(looks[0], looks[1])
+    unlike = USUAL_DIFFERENCE if looks[0] is None or looks[1] is None else float(difference(looks[0], looks[1]))
     return float(
         5.4
         - 0.75 * min(away / reach, 3.0) ** 2

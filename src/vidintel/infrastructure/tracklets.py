@@ -116,14 +116,14 @@ class Look:
         self.weight += weight
 
 
-def difference(appearance: Floats, other: Floats) -> float:
-    """How different two objects look, 0 for alike. Appearances are those of a `ColourGridGauge`, shape (n,).
+def difference(appearance: Floats, other: Floats) -> Floats:
+    """How different objects look, 0 for alike. Appearances are those of a `ColourGridGauge`, shape (…, n); returns (…).
 
     They are logarithms, so that shade and sun, which change all of them alike, change this little.
     """
     apart = appearance - other
-    brighter = apart.mean()
-    return float(np.sqrt(np.mean((apart - brighter) ** 2) + 0.1 * brighter**2))
+    brighter = apart.mean(axis=-1)
+    return np.asarray(np.sqrt(np.square(apart - brighter[..., None]).mean(axis=-1) + 0.1 * brighter**2), np.float64)
 
 
 class Motion(NamedTuple):
@@ -150,6 +150,8 @@ class Tracklet:
         self._head: list[Point] = []
         self._tail: deque[Point] = deque()
         self._before: Motion | None = None
+        self._first_motion: Motion | None = None
+        self._last_motion: Motion | None = None
         self.first_look = Look()
         self.last_look = Look()
         self.add(time_s, sighting)
@@ -160,12 +162,20 @@ class Tracklet:
         point = Point(time_s, sighting.box)
         if time_s - self.first_s <= self._horizon_s:
             self._head.append(point)
+            self._first_motion = None
         if time_s - self.first_s <= LOOK_S:
             self.first_look.add(time_s, sighting)
         self.last_look.add(time_s, sighting)
         self._tail.append(point)
+        self._last_motion = None
         while len(self._tail) > 3 and self._tail[0].time_s < time_s - self._horizon_s:
             self._tail.popleft()
+
+    def _motion_since(self, motion: Motion) -> Motion:
+        if self._before is None or motion.span_s >= self._horizon_s / 2:
+            return motion
+        elapsed_s = motion.time_s - self._before.time_s
+        return motion._replace(velocity=(motion.centre - self._before.centre) / elapsed_s, span_s=elapsed_s)
 
     def predict(self, time_s: float, window_s: float) -> Floats:
         """The box expected at ``time_s``, which may reach out of the picture."""
@@ -186,19 +196,20 @@ class Tracklet:
         return before.box + (after.box - before.box) * share
 
     def first_motion(self) -> Motion:
-        return _motion(self._head, self.first_s)
+        if self._first_motion is None:
+            self._first_motion = _motion(self._head, self.first_s)
+        return self._first_motion
 
     def last_motion(self) -> Motion:
         """Of one seen too briefly, the speed is that since the tracklet that it continues."""
-        motion = _motion(list(self._tail), self.last_s)
-        if self._before is None or motion.span_s >= self._horizon_s / 2:
-            return motion
-        elapsed_s = motion.time_s - self._before.time_s
-        return motion._replace(velocity=(motion.centre - self._before.centre) / elapsed_s, span_s=elapsed_s)
+        if self._last_motion is None:
+            self._last_motion = self._motion_since(_motion(list(self._tail), self.last_s))
+        return self._last_motion
 
     def follow(self, earlier: "Tracklet") -> None:
         """Take what is known of the object from the tracklet that this one continues."""
         self._before = earlier.last_motion()
+        self._last_motion = None
         self.last_look.add_earlier(earlier.last_look)
 
 
