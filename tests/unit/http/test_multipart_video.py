@@ -151,6 +151,7 @@ FAULTS: dict[str, tuple[bytes, str]] = {
     "a spec with an unknown field": (form(FILE, field("spec", '{"fps": 5}')), "spec.fps"),
     "a spec with a number as text": (form(FILE, field("spec", '{"min_confidence": "0.5"}')), "spec.min_confidence"),
     "a spec that is not finite": (form(FILE, field("spec", '{"iou_threshold": Infinity}')), "spec.iou_threshold"),
+    "a track confidence in words": (form(FILE, field("spec", '{"track_confidence": "sure"}')), "spec.track_confidence"),
     "a spec with a label that is none": (form(FILE, field("spec", '{"labels": [null]}')), "spec.labels.0"),
     "captured_at that is no time": (form(field("captured_at", "yesterday"), FILE), "captured_at"),
     "captured_at after the file": (form(FILE, field("captured_at", "2026-13-01T00:00:00Z")), "captured_at"),
