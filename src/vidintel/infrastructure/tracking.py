@@ -26,6 +26,8 @@ KINDS: Mapping[str, str] = {label: group[0] for group in (VEHICLES, CYCLES, ANIM
 """Labels that a model takes for one another are followed as one kind; any other label is a kind of its own."""
 
 _MIN_SIGHTINGS = 2
+_MOST_LONE = 30
+"""Of what was seen only once, so many are remembered of each kind: where there are more, they are noise."""
 
 
 class MotionTracker:
@@ -204,6 +206,9 @@ class _Kind:
         alive = {id(tracklet) for tracklet in tracklets}
         for key in [key for key in self._live if key not in alive]:
             self._ended.append(self._live.pop(key))
+        lone = [link for link in self._ended if link.tracklet.count == 1]
+        if len(lone) > _MOST_LONE:
+            self._forget(lone[:-_MOST_LONE])
 
     def _decide(self, time_s: float) -> None:
         """Find for each tracklet that was observed long enough which one it continues, if any."""
@@ -234,12 +239,12 @@ class _Kind:
             for before, earlier in enumerate(self._ended)
             if later is not earlier and (odds := self._log_odds(earlier.tracklet, later.tracklet)) is not None
         )
-        taken_after, taken_before = set(), set()
+        decided, taken_after, taken_before = set(due), set(), set()
         for _, after, before in pairs:
             if after not in taken_after and before not in taken_before:
                 taken_after.add(after)
                 taken_before.add(before)
-                if self._undecided[after] in due:
+                if self._undecided[after] in decided:
                     later, earlier = self._undecided[after], self._ended[before]
                     later.track.become_part_of(earlier.track)
                     later.tracklet.follow(earlier.tracklet)
@@ -249,7 +254,10 @@ class _Kind:
             link.is_decided = True
 
     def _log_odds(self, earlier: Tracklet, later: Tracklet) -> float | None:
-        if later.first_s - earlier.last_s > self._settings.max_gap_s:
+        # of two that were seen once each, neither's speed is known
+        is_blind = earlier.count == later.count == 1
+        longest_s = 2 * self._association.coast_s if is_blind else self._settings.max_gap_s
+        if not 0 < later.first_s - earlier.last_s <= longest_s:
             return None
         odds = log_odds(earlier, later)
         return odds if odds is not None and odds > self._settings.least_log_odds else None

@@ -1,10 +1,12 @@
 """`MotionTracker` keeps the contract, and what is its own beyond it."""
 
+import random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.contracts.tracker_contract import Mover, TrackerContract, scene
+from tests.contracts.tracker_contract import TRACK_CONFIDENCE, Mover, TrackerContract, scene
 from vidintel.application.ports import TrackerFactory
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
 from vidintel.infrastructure.tracking import MotionTracker
@@ -102,3 +104,14 @@ def test_whatever_is_seen_each_frame_comes_back_and_no_track_is_twice_in_one(
         assert len(set(ids)) == len(ids)
         first_seen.update(dict.fromkeys(ids))
     assert list(first_seen) == list(range(1, len(first_seen) + 1))
+
+
+def test_noise_does_not_pile_up() -> None:
+    """What was seen only once could be continued later; where there is much of it, it is given up at once."""
+    tracker, places = MotionTracker(1 / 5, TRACK_CONFIDENCE), random.Random(7)
+    decided = 0
+    for index in range(40):
+        corners = [(places.random() * 0.9, places.random() * 0.9) for _ in range(40)]
+        seen = tuple(Detection("person", 0.9, BoundingBox(x, y, x + 0.004, y + 0.004)) for x, y in corners)
+        decided += len(tracker.update(FrameDetections(index, index / 5, seen)))
+        assert index + 1 - decided <= 2 * 5
