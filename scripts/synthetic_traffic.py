@@ -31,7 +31,11 @@ _HEIGHTS = {"car": 5.0, "truck": 10.0, "person": 6.0}
 
 @dataclass(frozen=True)
 class SceneParameters:
-    """What a scene is made from; `density` scales the number of road users (1 is lively, 0.5 half of that)."""
+    """What a scene is made from.
+
+    `density` scales the number of road users (1 is lively, 0.5 half of that). With `even_loads` the rarer kinds of
+    trucks are as frequent as the usual one.
+    """
 
     seed: int
     seconds: float = 20.0
@@ -39,6 +43,7 @@ class SceneParameters:
     width: int = 640
     height: int = 360
     density: float = 1.0
+    even_loads: bool = False
 
     @property
     def frame_count(self) -> int:
@@ -170,16 +175,22 @@ class Scene:
 
 
 def generate_scene(
-    seed: int, seconds: float = 20.0, fps: int = 25, width: int = 640, height: int = 360, density: float = 1.0
+    seed: int,
+    seconds: float = 20.0,
+    fps: int = 25,
+    width: int = 640,
+    height: int = 360,
+    density: float = 1.0,
+    even_loads: bool = False,
 ) -> Scene:
     """Lay out a scene; see `SceneParameters` for the arguments. Road users keep their size at any picture size."""
-    parameters = SceneParameters(seed, seconds, fps, width, height, density)
+    parameters = SceneParameters(seed, seconds, fps, width, height, density, even_loads)
     rng = np.random.default_rng(seed)
     size = (width, height)
     roads = _lay_out_roads(rng, size)
     movers: list[Mover] = []
     for road in roads:
-        movers += vehicles_on(rng, road, size, seconds, density)
+        movers += vehicles_on(rng, road, size, seconds, density, even_loads)
     people = rng.uniform(4, 9) * (1 + seconds / 16) * (width * height) / (640 * 360)
     movers += walkers(rng, roads, movers, size, seconds, round(people * density * (1 if roads else 1.6)))
     return Scene(parameters, draw_scenery(rng, size, roads), movers)
@@ -260,7 +271,7 @@ def write_truth(path: Path, scene: Scene) -> None:
     path.write_text(json.dumps(document, separators=(",", ":")) + "\n")
 
 
-def write_dataset(out: Path, split: str, seeds: range, per_scene: int = 2) -> int:
+def write_dataset(out: Path, split: str, seeds: range, per_scene: int = 2, *, even_loads: bool = False) -> int:
     """Write `images/split` and `labels/split` (YOLO: class, centre and size, 0..1); returns the number of images.
 
     An object is labelled when enough of it lies inside the picture and enough of that is not covered.
@@ -271,7 +282,7 @@ def write_dataset(out: Path, split: str, seeds: range, per_scene: int = 2) -> in
     written = 0
     for seed in seeds:
         rng = np.random.default_rng((seed, 1))
-        scene = generate_scene(seed, seconds=6.0, fps=10, density=float(rng.uniform(0.5, 1.6)))
+        scene = generate_scene(seed, seconds=6.0, fps=10, density=float(rng.uniform(0.5, 1.6)), even_loads=even_loads)
         count = scene.parameters.frame_count
         for part in range(per_scene):
             index = int((part + rng.random()) * count / per_scene)

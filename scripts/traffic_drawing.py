@@ -200,8 +200,12 @@ def car_sprite(rng: np.random.Generator, length: float, width: float) -> Sprite:
     return pen.sprite()
 
 
-def truck_sprite(rng: np.random.Generator, length: float, width: float) -> Sprite:
-    """A truck of the given size: a cab in front of a long box, a tank or a flat bed with crates."""
+def truck_sprite(rng: np.random.Generator, length: float, width: float, *, even_loads: bool = False) -> Sprite:
+    """A truck of the given size: a cab in front of a long box, a tank or a flat bed with crates.
+
+    Most have a box, unless `even_loads`: then each load is as frequent as the others.
+    """
+    tanks, beds = (1 / 3, 1 / 3) if even_loads else (0.18, 0.16)
     cab_colour, load_colour = pick(rng, CAR_COLOURS), pick(rng, BOX_COLOURS)
     pen = Pen(length, width, load_colour)
     half, side = length / 2, width / 2
@@ -214,7 +218,7 @@ def truck_sprite(rng: np.random.Generator, length: float, width: float) -> Sprit
     pen.box(half - 8, -side * 0.76, half - 3, side * 0.76, _GLASS, 2.0)
     pen.box(cab_rear + 2.5, -side * 0.5, half - 12, side * 0.5, shade(cab_colour, 1.12), 2.0)
     kind = rng.random()
-    if kind < 0.18:
+    if kind < tanks:
         pen.box(-half, -side * 0.9, load_front, side * 0.9, shade(load_colour, 0.72), width * 0.4)
         pen.box(-half + 3, -side * 0.55, load_front - 3, side * 0.55, load_colour, width * 0.25)
         pen.box(-half + 6, -side * 0.16, load_front - 6, side * 0.16, shade(load_colour, 1.15), 2.0)
@@ -222,7 +226,7 @@ def truck_sprite(rng: np.random.Generator, length: float, width: float) -> Sprit
             pen.ellipse(float(hatch), 0.0, 3.4, 3.4, _DARK)
         return pen.sprite()
     pen.box(-half, -side, load_front, side, shade(load_colour, 0.75), 1.5)
-    if kind < 0.34:
+    if kind < tanks + beds:
         pen.box(-half + 2, -side + 2, load_front - 2, side - 2, (70, 95, 120), 0.5)
         edge = -half + 5
         while edge + 14 < load_front:

@@ -6,6 +6,7 @@ so that a scene moves alike at every frame rate.
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -191,9 +192,10 @@ def drive_lane(
 
 
 def vehicles_on(
-    rng: np.random.Generator, road: Road, size: tuple[int, int], seconds: float, density: float
+    rng: np.random.Generator, road: Road, size: tuple[int, int], seconds: float, density: float, even_loads: bool
 ) -> list[Mover]:
     """Everything that drives on a road, lane by lane; traffic keeps to the right."""
+    draw_truck = partial(truck_sprite, even_loads=even_loads)
     movers = []
     road_speed = rng.uniform(70, 190)
     trucks = rng.uniform(0.15, 0.45)
@@ -211,7 +213,7 @@ def vehicles_on(
                 x, y, heading = across.at(distance)
                 slack = max(0.0, (road.lane_width - vehicle.width) / 2 - 3)
                 drift = rng.uniform(-0.6, 0.6) * slack + 0.4 * slack * np.sin(distance / 110 + rng.uniform(0, 6.3))
-                draw = truck_sprite if vehicle.label == "truck" else car_sprite
+                draw = draw_truck if vehicle.label == "truck" else car_sprite
                 movers.append(
                     Mover(
                         vehicle.label,

@@ -30,6 +30,7 @@ class Stage:
     """One training run on scenes of its own; `settings` go to ultralytics on top of `TRAINING`.
 
     `bf16` computes the network in bfloat16 (about twice as fast where the processor has it), the loss in FP32.
+    With `even_loads` the rarer kinds of trucks are as frequent as the usual one.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Stage:
     image_size: int
     settings: dict[str, Any]
     bf16: bool = False
+    even_loads: bool = False
 
 
 HELD_OUT_SEEDS = range(900_000, 900_080)
@@ -71,6 +73,7 @@ STAGES = (
     Stage("whole", range(100_550, 101_100), 16, 320, WHOLE),
     Stage("large", range(101_100, 103_600), 14, 448, WHOLE, bf16=True),
     Stage("larger", range(103_600, 106_600), 7, 512, WHOLE | {"lr0": 0.001}, bf16=True),
+    Stage("loads", range(110_000, 113_000), 7, 512, WHOLE | {"lr0": 0.0006}, bf16=True, even_loads=True),
 )
 MODEL_NAME = "traffic-yolov8n"
 DESCRIPTION = "YOLOv8n for cars, trucks and people seen from above, trained from scratch on synthetic scenes"
@@ -81,7 +84,7 @@ def prepare_environment(work: Path) -> None:
     os.environ.update(YOLO_AUTOINSTALL="false", YOLO_OFFLINE="true", YOLO_CONFIG_DIR=str(work))
 
 
-def draw_images(root: Path, split: str, seeds: range) -> Path:
+def draw_images(root: Path, split: str, seeds: range, *, even_loads: bool = False) -> Path:
     """Draw the images and labels of a split below `root`, in parallel; returns the path of its description.
 
     The description names the split as training data and `val` as held-out data.
@@ -90,7 +93,9 @@ def draw_images(root: Path, split: str, seeds: range) -> Path:
         shutil.rmtree(root / kind / split, ignore_errors=True)
     with ProcessPoolExecutor() as pool:
         parts = [range(start, min(start + 10, seeds.stop)) for start in range(seeds.start, seeds.stop, 10)]
-        jobs = [pool.submit(write_dataset, root, split, part, IMAGES_PER_SCENE) for part in parts]
+        jobs = [
+            pool.submit(write_dataset, root, split, part, IMAGES_PER_SCENE, even_loads=even_loads) for part in parts
+        ]
         images = sum(job.result() for job in jobs)
     print(f"{split}: {images} images")
     content = {"path": str(root), "train": f"images/{split}", "val": "images/val", "names": dict(enumerate(LABELS))}
@@ -109,7 +114,7 @@ def train(stage: Stage, start: Path | None, work: Path) -> Path:
     weights = work / f"{stage.name}.pt"
     if weights.exists():
         return weights
-    data = draw_images(work / "data", stage.name, stage.seeds)
+    data = draw_images(work / "data", stage.name, stage.seeds, even_loads=stage.even_loads)
     model = YOLO(start or "yolov8n.yaml")
     if stage.bf16:
         model.add_callback("on_train_start", compute_in_bf16)

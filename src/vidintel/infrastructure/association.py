@@ -58,7 +58,8 @@ class Association:
         kept = []
         for sighting, tracklet in (*matched, *again):
             is_sure = sighting.confidence >= self._track_confidence
-            if is_sure and tracklet.faintest < settings.valley_confidence:
+            is_over_valley = is_sure and tracklet.faintest < settings.valley_confidence
+            if is_over_valley or tracklet.turns_back(sighting.box):
                 self.live.remove(tracklet)
                 known.discard(sighting.place)
                 continue
@@ -89,11 +90,12 @@ class Association:
         buffers = np.array([self._buffer(tracklet, time_s) for tracklet in tracklets])
         similarity = buffered_iou(expected, np.array([sighting.box for sighting in sightings]), buffers)
         scores = _MORE_MATCHES + similarity - self._settings.look_weight * _differences(tracklets, sightings)
-        rows, columns = linear_sum_assignment(np.where(similarity >= least, scores, 0.0), maximize=True)
+        required = least + self._settings.disagreement_similarity * _disagreements(tracklets, sightings)
+        rows, columns = linear_sum_assignment(np.where(similarity >= required, scores, 0.0), maximize=True)
         return [
             (sightings[column], tracklets[row])
             for row, column in zip(rows, columns, strict=True)
-            if similarity[row, column] >= least
+            if similarity[row, column] >= required[row, column]
         ]
 
     def _expected(self, tracklet: Tracklet, time_s: float) -> Floats:
@@ -125,6 +127,12 @@ def _differences(tracklets: Sequence[Tracklet], sightings: Sequence[Sighting]) -
         apart = difference(np.array(list(known.values()))[:, None], np.array(list(seen.values()))[None])
         found[np.ix_(list(known), list(seen))] = np.minimum(apart, _MOST_DIFFERENT)
     return found
+
+
+def _disagreements(tracklets: Sequence[Tracklet], sightings: Sequence[Sighting]) -> Floats:
+    """How surely each sighting is labelled unlike each tracklet: (tracklets, sightings), 0..1."""
+    labels = [tracklet.labels() for tracklet in tracklets]
+    return np.array([[one.confidence * (1.0 - own.get(one.label, 0.0)) for one in sightings] for own in labels])
 
 
 def _without_duplicates(sightings: Sequence[Sighting], cover: float) -> list[Sighting]:

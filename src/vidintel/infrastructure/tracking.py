@@ -62,7 +62,7 @@ class MotionTracker:
                 corners = np.array((box.x1, box.y1, box.x2, box.y2))
                 name = KINDS.get(one.label, one.label)
                 look = np.frombuffer(one.appearance, np.uint8).astype(np.float64) if one.appearance else None
-                sightings.setdefault(name, []).append(Sighting(corners, one.confidence, place, look))
+                sightings.setdefault(name, []).append(Sighting(place, corners, one.label, one.confidence, look))
         seen = _Seen(frame, sightings, [None] * len(frame.detections))
         if frame.time_s - self._last_step_s < self._settings.step_s:
             self._skipped.append(seen)
@@ -98,9 +98,18 @@ class MotionTracker:
         settled = []
         while self._waiting and all(link is None or self._is_settled(link) for link in self._waiting[0].links):
             seen = self._waiting.popleft()
-            ids = tuple(None if link is None else self._id(link) for link in seen.links)
-            settled.append(TrackedFrame(seen.frame, ids))
+            settled.append(TrackedFrame(seen.frame, self._ids_of(seen)))
         return settled
+
+    def _ids_of(self, seen: "_Seen") -> tuple[int | None, ...]:
+        """One for each detection; where the faint end of a tracklet lies beside what continues it, the surer has it."""
+        surest: dict[int | None, int] = {}
+        ids = [None if link is None else self._id(link) for link in seen.links]
+        for place, track_id in enumerate(ids):
+            rival = surest.setdefault(track_id, place)
+            if seen.frame.detections[place].confidence > seen.frame.detections[rival].confidence:
+                surest[track_id] = place
+        return tuple(track_id if surest[track_id] == place else None for place, track_id in enumerate(ids))
 
     def _id(self, link: "_Link") -> int | None:
         track = link.track
@@ -257,7 +266,7 @@ class _Kind:
         # of two that were seen once each, neither's speed is known
         is_blind = earlier.count == later.count == 1
         longest_s = 2 * self._association.coast_s if is_blind else self._settings.max_gap_s
-        if not 0 < later.first_s - earlier.last_s <= longest_s:
+        if not 0 < later.first_s - earlier.seen_s <= longest_s:
             return None
         odds = log_odds(earlier, later)
         return odds if odds is not None and odds > self._settings.least_log_odds else None

@@ -5,7 +5,7 @@ Everything is in seconds and in shares of the box, so that the same settings ser
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,6 +17,15 @@ LOOK_S = 3.0
 """Appearance is a mean over about this time."""
 USUAL_DIFFERENCE = 10.0
 """The `difference` that tells nothing: between those of one object and those of two."""
+LEAVING_SPEED = 0.15
+"""What moves towards an edge of the picture faster than this, in box sizes a second, is leaving by it."""
+_TOUCHING = 0.005
+"""A box that comes this near to an edge of the picture, a share of it, touches it."""
+_CLEAR = 0.1
+"""A box further from an edge than it takes to touch it, by this share of its size, is clear of it."""
+_FAINT = 0.3
+"""At a tracklet's end, sightings less sure than this show as much of what covers the object as of it."""
+_NO_EDGE = np.zeros(4, np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +47,8 @@ class TrackingSettings:
     valley_confidence: float = 0.3
     """A tracklet that got less sure than this ends where it would become sure again: from where one object is being
     covered another may come out. How both moved decides whether they are the same."""
+    disagreement_similarity: float = 0.3
+    """How much more similar a sure detection must be whose label disagrees with all that a tracklet was taken for."""
     look_weight: float = 0.03
     """By how much a unit of `difference` outweighs similarity when several tracklets could be continued."""
     duplicate_cover: float = 0.8
@@ -62,11 +73,12 @@ class TrackingSettings:
 
 
 class Sighting(NamedTuple):
-    """A detection of one frame: its box (4,), confidence, place in the frame, and appearance (n,) where measured."""
+    """A detection of one frame: its place there, box (4,), label, confidence, and appearance (n,) where measured."""
 
-    box: Floats
-    confidence: float
     place: int
+    box: Floats
+    label: str
+    confidence: float
     appearance: Floats | None = None
 
 
@@ -75,6 +87,7 @@ class Point(NamedTuple):
 
     time_s: float
     box: Floats
+    confidence: float
 
 
 class Look:
@@ -135,11 +148,18 @@ class Motion(NamedTuple):
     size: Floats
     span_s: float
 
+    @property
+    def outward(self) -> Floats:
+        """Velocity towards each edge of the picture, box sizes a second: (4,), in the order of a box."""
+        speed = self.velocity / self.size
+        return np.concatenate((-speed, speed))
+
 
 class Tracklet:
     """An unbroken run of sightings, remembered at its two ends only.
 
-    ``faintest`` is the lowest confidence since it was last sure.
+    ``faintest`` is the lowest confidence since it was last sure. ``leaves_by`` are the edges of the picture that it
+    moved towards when it touched them: (4,), in the order of a box.
     """
 
     def __init__(self, time_s: float, sighting: Sighting, horizon_s: float) -> None:
@@ -154,12 +174,22 @@ class Tracklet:
         self._last_motion: Motion | None = None
         self.first_look = Look()
         self.last_look = Look()
+        self.leaves_by = _NO_EDGE
+        self._touched = _NO_EDGE
+        self._votes: dict[str, float] = {}
         self.add(time_s, sighting)
 
+    @property
+    def seen_s(self) -> float:
+        """When it was last seen clearly, as far as is remembered."""
+        return self._clear_tail()[-1].time_s
+
     def add(self, time_s: float, sighting: Sighting) -> None:
+        self._note_edges(sighting.box)
         self.last_s = time_s
         self.count += 1
-        point = Point(time_s, sighting.box)
+        self._votes[sighting.label] = self._votes.get(sighting.label, 0.0) + sighting.confidence
+        point = Point(time_s, sighting.box, sighting.confidence)
         if time_s - self.first_s <= self._horizon_s:
             self._head.append(point)
             self._first_motion = None
@@ -170,6 +200,30 @@ class Tracklet:
         self._last_motion = None
         while len(self._tail) > 3 and self._tail[0].time_s < time_s - self._horizon_s:
             self._tail.popleft()
+
+    def labels(self) -> Mapping[str, float]:
+        """What it was seen as: the share of each label, by confidence."""
+        total = sum(self._votes.values())
+        return {label: votes / total for label, votes in self._votes.items()}
+
+    def turns_back(self, box: Floats) -> bool:
+        """Whether ``box`` is clear of an edge of the picture by which the tracklet was leaving."""
+        if not self.leaves_by.any():
+            return False
+        size = np.tile(box[2:] - box[:2], 2)
+        return bool((self.leaves_by & (_to_edges(box) > _TOUCHING + _CLEAR * size)).any())
+
+    def _note_edges(self, box: Floats) -> None:
+        touched = _to_edges(box) <= _TOUCHING
+        if self.count > 1 and (touched & ~self._touched).any():
+            self.leaves_by = self.leaves_by | (touched & (self.last_motion().outward > LEAVING_SPEED))
+        self._touched = touched
+
+    def _clear_tail(self) -> list[Point]:
+        tail = list(self._tail)
+        while len(tail) > 1 and tail[-1].confidence < _FAINT:
+            tail.pop()
+        return tail
 
     def _motion_since(self, motion: Motion) -> Motion:
         if self._before is None or motion.span_s >= self._horizon_s / 2:
@@ -182,7 +236,8 @@ class Tracklet:
         recent = [point for point in self._tail if point.time_s >= self.last_s - window_s - 1e-6]
         if len(recent) < 3:
             recent = list(self._tail)[-3:]
-        position, velocity = _fit(recent, self.last_s)
+        times, boxes = np.array([point.time_s for point in recent]), np.array([point.box for point in recent])
+        position, velocity = _fit(times, boxes, self.last_s)
         # half way between the fit and the last sighting: smooth, yet quick to follow a change of speed
         return (position + recent[-1].box) / 2 + velocity * (time_s - self.last_s)
 
@@ -203,7 +258,8 @@ class Tracklet:
     def last_motion(self) -> Motion:
         """Of one seen too briefly, the speed is that since the tracklet that it continues."""
         if self._last_motion is None:
-            self._last_motion = self._motion_since(_motion(list(self._tail), self.last_s))
+            tail = self._clear_tail()
+            self._last_motion = self._motion_since(_motion(tail, tail[-1].time_s))
         return self._last_motion
 
     def follow(self, earlier: "Tracklet") -> None:
@@ -213,10 +269,13 @@ class Tracklet:
         self.last_look.add_earlier(earlier.last_look)
 
 
-def _fit(points: Sequence[tuple[float, Floats]], time_s: float) -> tuple[Floats, Floats]:
-    """Least-squares line through ``points``: value at ``time_s`` and change a second."""
-    times = np.array([time for time, _ in points])
-    values = np.array([value for _, value in points])
+def _to_edges(box: Floats) -> Floats:
+    """How far a box is from each edge of the picture: (4,), in the order of a box."""
+    return np.concatenate((box[:2], 1.0 - box[2:]))
+
+
+def _fit(times: Floats, values: Floats, time_s: float) -> tuple[Floats, Floats]:
+    """Least-squares line through ``values`` (n, …) at ``times`` (n,): value at ``time_s`` and change a second."""
     apart = times - times.mean()
     spread = float(apart @ apart)
     slope = apart @ values / spread if spread > 0 else np.zeros(values.shape[1])
@@ -231,8 +290,7 @@ def _motion(points: Sequence[Point], time_s: float) -> Motion:
     if whole.sum() < 3:
         whole[:] = True
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-    times = [point.time_s for point in points]
-    fitted = [(time, centre) for time, centre, is_whole in zip(times, centres, whole, strict=True) if is_whole]
-    centre, velocity = _fit(fitted, time_s)
+    times = np.array([point.time_s for point in points])
+    centre, velocity = _fit(times[whole], centres[whole], time_s)
     size = np.maximum(np.median(sizes[whole], axis=0), 1e-3)
-    return Motion(time_s, centre, velocity, size, times[-1] - times[0])
+    return Motion(time_s, centre, velocity, size, float(times[-1] - times[0]))

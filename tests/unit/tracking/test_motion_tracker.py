@@ -1,12 +1,14 @@
 """`MotionTracker` keeps the contract, and what is its own beyond it."""
 
+import math
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.contracts.tracker_contract import TRACK_CONFIDENCE, Mover, TrackerContract, scene
+from tests.contracts.tracker_contract import TRACK_CONFIDENCE, Mover, TrackerContract, detection, scene
 from vidintel.application.ports import TrackerFactory
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
 from vidintel.infrastructure.tracking import MotionTracker
@@ -70,6 +72,58 @@ class TestMotionTracker(TrackerContract):
             for places in (ours, theirs)
         ]
         assert found == [{1}, {2}]
+
+    @pytest.mark.parametrize("fps", [5, 25])
+    def test_one_that_comes_in_where_another_left_is_another(self, new_tracker: TrackerFactory, fps: float) -> None:
+        frames = scene([("person", 0.5, 0.3, 0.0, -0.1), ("person", 0.53, -0.35, 0.0, 0.1)], fps)
+
+        assert set(self.tracks(self.follow(new_tracker, frames, fps))) == {1, 2}
+
+    @pytest.mark.parametrize("fps", [5, 25])
+    def test_one_that_drives_along_the_edge_of_the_picture_is_one(
+        self, new_tracker: TrackerFactory, fps: float
+    ) -> None:
+        frames = []
+        for index in range(round(6 * fps)):
+            time_s = index / fps
+            seen = detection("car", 0.1 + 0.12 * time_s, 0.95 + 0.02 * math.sin(3 * time_s))
+            assert seen
+            frames.append(FrameDetections(index, time_s, (seen,)))
+
+        assert set(self.tracks(self.follow(new_tracker, frames, fps))) == {1}
+
+    def test_what_covers_an_object_does_not_keep_it_from_coming_out(self, new_tracker: TrackerFactory) -> None:
+        """For a moment both are seen: faintly where the object went in, and clearly where it comes out."""
+        frames = []
+        for frame in scene([("person", 0.2, 0.5, 0.1, 0.0)], 5):
+            (seen,) = frame.detections
+            behind = detection("person", 0.4, 0.5, confidence=0.2, size=0.08)
+            ahead = detection("person", 0.47, 0.5, confidence=0.6, size=0.06)
+            later = detection("person", 0.26 + 0.1 * frame.time_s, 0.5)
+            assert behind
+            assert ahead
+            assert later
+            covered = {10: (behind,), 11: (behind, ahead)}
+            frames.append(replace(frame, detections=covered.get(frame.frame, (seen if frame.frame < 10 else later,))))
+
+        tracked = self.follow(new_tracker, frames, 5)
+
+        assert [one.track_ids for one in tracked if one.frame.frame not in {10, 11}] == [(1,)] * 28
+        assert tracked[11].track_ids == (None, 1)
+
+    def test_a_truck_that_comes_out_where_a_car_is_being_covered_is_another(self, new_tracker: TrackerFactory) -> None:
+        frames = []
+        for index in range(30):
+            time_s = index / 5
+            car = detection("car", 0.8 - 0.1 * time_s, 0.45, size=0.14)
+            truck = detection("truck", 0.2 + 0.1 * time_s, 0.5, confidence=0.8, size=0.2)
+            assert car
+            assert truck
+            frames.append(FrameDetections(index, time_s, (car,) if time_s < 2.6 else (truck,)))
+
+        tracks = self.tracks(self.follow(new_tracker, frames, 5))
+
+        assert [{label for _, label in seen} for seen in tracks.values()] == [{"car"}, {"truck"}]
 
 
 @settings(max_examples=30, deadline=None)
