@@ -10,6 +10,7 @@ from vidintel.application.ports import DetectionFilter, DetectionRow, ModelInfo,
 from vidintel.application.queries import DetectionPage, VideoResults
 from vidintel.domain.detection import BoundingBox
 from vidintel.domain.identity import PERMISSIONS, Principal, Role, TenantId, UserId
+from vidintel.presentation.http.schemas.results import ResultsBody
 
 VIDEO = f"/api/v1/videos/{VIDEO_ID}"
 ROW = DetectionRow(12, 0.48, "car", 0.91, BoundingBox(0.1, 0.2, 0.3, 0.4), None)
@@ -73,8 +74,8 @@ async def test_detections_are_filtered(
 
 
 async def test_results_come_by_kind_with_the_job_and_model_that_made_them(edge: Edge) -> None:
-    summary: dict[str, object] = {"frames": 3, "labels": {"car": {"peak": {"count": 2, "time_s": 0.5}}}}
-    edge.answers["get_results"] = VideoResults(job(), {"summary": summary})
+    (example,) = ResultsBody.model_json_schema()["examples"]
+    edge.answers["get_results"] = VideoResults(job(), example["results"])
 
     async with edge.client() as client:
         response = await client.get(f"{VIDEO}/results?job_id={JOB_ID}")
@@ -84,7 +85,7 @@ async def test_results_come_by_kind_with_the_job_and_model_that_made_them(edge: 
         "video_id": str(VIDEO_ID),
         "job_id": str(JOB_ID),
         "model": {"name": "traffic", "version": "1", "sha256": SHA256},
-        "results": {"summary": summary},
+        "results": example["results"],
     }
 
 

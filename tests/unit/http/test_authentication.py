@@ -1,5 +1,7 @@
 """Who gets in: a bearer token in the header, and nothing else."""
 
+import re
+
 import pytest
 import structlog
 
@@ -49,6 +51,21 @@ async def test_every_route_of_the_api_wants_a_token(edge: Edge, method: str, pat
 
     assert_problem(response, 401, "authentication_required")
     assert response.headers["www-authenticate"] == 'Bearer realm="vidintel"'
+    assert edge.calls == []
+
+
+async def test_every_documented_route_wants_a_token(edge: Edge) -> None:
+    async with edge.client(headers={}) as client:
+        paths = (await client.get("/openapi.json")).json()["paths"]
+        statuses = {
+            (method, path): (await client.request(method, re.sub(r"\{\w+\}", str(VIDEO_ID), path))).status_code
+            for path, operations in paths.items()
+            for method in operations
+            if path.startswith("/api/")
+        }
+
+    assert len(statuses) >= 20
+    assert set(statuses.values()) == {401}, statuses
     assert edge.calls == []
 
 

@@ -61,6 +61,22 @@ async def test_without_a_range_the_whole_is_sent(edge: Edge) -> None:
     assert response.headers["cache-control"] == "private, no-cache"
 
 
+@pytest.mark.parametrize("content", [Content(), Linked(), Down()])
+async def test_a_head_tells_of_the_whole_without_the_storage(edge: Edge, content: Content) -> None:
+    edge.answers["open_content"] = content
+
+    async with edge.client() as client:
+        response = await client.head(URL, headers={"Range": "bytes=0-9"})
+        again = await client.head(URL, headers={"If-None-Match": ETAG})
+
+    assert (response.status_code, response.content) == (200, b"")
+    assert response.headers["content-length"] == "100"
+    assert response.headers["accept-ranges"] == "bytes"
+    assert response.headers["etag"] == ETAG
+    assert response.headers["content-type"] == "video/mp4"
+    assert again.status_code == 304
+
+
 async def test_content_that_has_a_link_is_redirected_to_and_the_link_is_not_kept(edge: Edge) -> None:
     edge.answers["open_content"] = Linked()
 

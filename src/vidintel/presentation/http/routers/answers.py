@@ -27,8 +27,9 @@ from vidintel.presentation.http.dependencies import (
 from vidintel.presentation.http.errors import FieldError, RequestInvalid
 from vidintel.presentation.http.openapi import problems
 from vidintel.presentation.http.responses import json_response
-from vidintel.presentation.http.schemas.answers import DetectionList, ResultsBody
+from vidintel.presentation.http.schemas.answers import DetectionList
 from vidintel.presentation.http.schemas.common import JOB_ID, VIDEO_ID
+from vidintel.presentation.http.schemas.results import ResultsBody
 from vidintel.presentation.http.schemas.tracks import TimelineBody, TrackList
 
 _NO_VIDEO = VideoNotFound(VIDEO_ID)

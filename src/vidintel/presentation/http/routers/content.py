@@ -57,15 +57,9 @@ async def get_content(
 ) -> Response:
     """The bytes of the video as they were sent. One range can be asked for; several are answered with the whole."""
     content = value_of(await services.open_content(caller, video_id))
-    etag = f'"{content.sha256}"'
     media_type, name = _named(video_id, content.media)
-    headers = {
-        "ETag": etag,
-        "Accept-Ranges": "bytes",
-        # Players ask for many ranges: they may keep them, and ask again whether they are still true.
-        "Cache-Control": "private, no-cache",
-        "Content-Disposition": f'inline; filename="{name}"',
-    }
+    headers = _headers(content.sha256, name)
+    etag = headers["ETag"]
     if has_it(if_none_match, etag):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     link = await content.link(media_type=media_type, file_name=name)
@@ -86,6 +80,37 @@ async def get_content(
     # Whether the storage has the bytes shows with the first of them: until then, the answer can still be an error.
     first = await anext(chunks, b"")
     return StreamingResponse(resumed(first, chunks), status_code=status, headers=headers, media_type=media_type)
+
+
+@router.head(
+    "/{video_id}/content",
+    response_class=Response,
+    responses={
+        200: {"description": "What `GET` would say of the whole file."},
+        304: {"description": "What `If-None-Match` names is what is here."},
+        **problems(VideoNotFound(VIDEO_ID)),
+    },
+)
+async def head_content(
+    caller: Caller, services: Services, video_id: VideoIdPath, if_none_match: IfNoneMatch = None
+) -> Response:
+    """Size, media type and hash of the bytes, from what is known of the video; the storage is not asked."""
+    content = value_of(await services.open_content(caller, video_id))
+    media_type, name = _named(video_id, content.media)
+    headers = _headers(content.sha256, name)
+    if has_it(if_none_match, headers["ETag"]):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    return Response(headers=headers | {"Content-Length": str(content.size_bytes)}, media_type=media_type)
+
+
+def _headers(sha256: str, name: str) -> dict[str, str]:
+    return {
+        "ETag": f'"{sha256}"',
+        "Accept-Ranges": "bytes",
+        # Players ask for many ranges: they may keep them, and ask again whether they are still true.
+        "Cache-Control": "private, no-cache",
+        "Content-Disposition": f'inline; filename="{name}"',
+    }
 
 
 def _range(header: str | None, size: int) -> range | None:

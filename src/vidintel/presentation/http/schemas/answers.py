@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Literal
-from uuid import UUID
 
-from pydantic import ConfigDict, Field, JsonValue
+from pydantic import ConfigDict, Field
 
 from vidintel.application import queries
 from vidintel.application.ports import CircuitState, DetectionRow, ModelInfo
-from vidintel.application.queries import DetectionPage, VideoResults
+from vidintel.application.queries import DetectionPage
 from vidintel.domain.detection import BoundingBox
 from vidintel.domain.identity import Permission, Principal, Role
-from vidintel.presentation.http.schemas.common import Body, ModelRefBody, Timestamp, Unit
+from vidintel.presentation.http.schemas.common import Body, Timestamp, Unit
 
 
 class BoxBody(Body):
@@ -77,30 +76,6 @@ class DetectionList(Body):
     @classmethod
     def of(cls, page: DetectionPage) -> "DetectionList":
         return cls(items=[DetectionBody.of(row, page.captured_at) for row in page.items], next_cursor=page.next_cursor)
-
-
-class ResultsBody(Body):
-    """What a job found, by kind: ``summary`` says per label how many, when first and last, and how many at once.
-
-    Its ``warnings`` say what was wrong with the video: each with a ``code``, a ``detail``, how often, and where first.
-    """
-
-    video_id: UUID
-    job_id: UUID
-    model: ModelRefBody
-    results: dict[str, dict[str, JsonValue]]
-
-    @classmethod
-    def of(cls, results: VideoResults) -> "ResultsBody":
-        job = results.job
-        return cls.model_validate(
-            {
-                "video_id": job.video_id,
-                "job_id": job.id,
-                "model": ModelRefBody.of(job.model),
-                "results": results.results,
-            }
-        )
 
 
 class InputSize(Body):

@@ -1,0 +1,190 @@
+"""``/videos/{id}/results``: what a job found, by kind. Counts mean what `vidintel.domain.analytics` says.
+
+Times are seconds on the timeline that a player shows.
+"""
+
+from uuid import UUID
+
+from pydantic import ConfigDict, Field
+
+from vidintel.application.queries import VideoResults
+from vidintel.presentation.http.schemas.common import JOB_ID, SHA256, VIDEO_ID, Body, ModelRefBody
+from vidintel.presentation.http.schemas.tracks import SpanBody
+
+
+class PeakBody(Body):
+    """The most at once in one frame, and the first frame in which there were so many."""
+
+    count: int
+    time_s: float
+    frame: int
+
+
+class LabelSummaryBody(Body):
+    """What was seen of one label."""
+
+    unique_tracks: int = Field(description="Objects: tracks that are at least as long as `minimum_track`.")
+    detections: int = Field(description="Boxes that were reported.")
+    frames: int = Field(description="Analysed frames in which it was seen.")
+    peak_concurrent: PeakBody
+    first_seen_s: float
+    last_seen_s: float
+
+
+class LineCountBody(Body):
+    """How often objects of a label crossed a line of the spec; forward is from its left to its right."""
+
+    line: str
+    label: str
+    forward: int
+    backward: int
+
+
+class ZoneUseBody(Body):
+    """What happened in a zone of the spec, for one label. A track's dwell is the time of all its visits together."""
+
+    zone: str
+    label: str
+    tracks: int = Field(description="Objects that were inside at some time.")
+    peak: int = Field(description="The most that were inside at once.")
+    peak_at_s: float
+    occupied: list[SpanBody] = Field(description="When at least one was inside.")
+    dwell_total_s: float
+    dwell_mean_s: float
+    dwell_max_s: float
+
+
+class MinimumTrackBody(Body):
+    """How long a track must be to count: seconds from first to last sight, and seen in that many frames."""
+
+    seconds: float
+    points: int
+
+
+class WarningBody(Body):
+    """What is wrong with a video that could be read nevertheless; all of one code together."""
+
+    code: str
+    detail: str = Field(description="That of the first.")
+    count: int
+    first_at_s: float | None
+
+
+class SummaryBody(Body):
+    """Counts over the whole video."""
+
+    frames_analysed: int
+    frames_reused: int = Field(
+        description="Of these, how many got the detections of the frame before (`reuse_similar`)."
+    )
+    detections: int
+    unique_tracks: int
+    busiest: PeakBody | None = Field(description="Of all labels together; null when nothing was seen.")
+    labels: dict[str, LabelSummaryBody]
+    line_crossings: list[LineCountBody]
+    zones: list[ZoneUseBody]
+    minimum_track: MinimumTrackBody
+    metrics: list[str] = Field(description="Names of the counts made here.")
+    warnings: list[WarningBody]
+
+
+class TimelineResult(Body):
+    """Per label, when it was in sight, gaps up to `join_gap_s` seconds joined; and where shots begin."""
+
+    join_gap_s: float
+    labels: dict[str, list[SpanBody]]
+    shot_changes: list[float]
+    shot_change_method: str
+
+
+class EvidenceBody(Body):
+    """Of what there are pictures."""
+
+    poster_s: float | None = Field(description="The moment of `/poster.jpg`; null when there is none.")
+    preview_s: list[float] = Field(description="The moments of `/preview.jpg`.")
+    shots: list[int] = Field(description="The tracks that have a best shot.")
+
+
+class ResultsByKind(Body):
+    summary: SummaryBody
+    timeline: TimelineResult
+    evidence: EvidenceBody
+
+
+class ResultsBody(Body):
+    """What a job found, by kind, and the model that found it."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "video_id": VIDEO_ID,
+                    "job_id": JOB_ID,
+                    "model": {"name": "traffic-yolov8n", "version": "3.0.0", "sha256": SHA256},
+                    "results": {
+                        "summary": {
+                            "frames_analysed": 100,
+                            "frames_reused": 0,
+                            "detections": 143,
+                            "unique_tracks": 3,
+                            "busiest": {"count": 2, "time_s": 4.2, "frame": 105},
+                            "labels": {
+                                "car": {
+                                    "unique_tracks": 3,
+                                    "detections": 143,
+                                    "frames": 96,
+                                    "peak_concurrent": {"count": 2, "time_s": 4.2, "frame": 105},
+                                    "first_seen_s": 0.0,
+                                    "last_seen_s": 19.8,
+                                }
+                            },
+                            "line_crossings": [{"line": "gate", "label": "car", "forward": 2, "backward": 1}],
+                            "zones": [
+                                {
+                                    "zone": "kerb",
+                                    "label": "car",
+                                    "tracks": 1,
+                                    "peak": 1,
+                                    "peak_at_s": 7.4,
+                                    "occupied": [{"start_s": 7.4, "end_s": 9.0}],
+                                    "dwell_total_s": 1.6,
+                                    "dwell_mean_s": 1.6,
+                                    "dwell_max_s": 1.6,
+                                }
+                            ],
+                            "minimum_track": {"seconds": 0.5, "points": 2},
+                            "metrics": ["detections", "unique_tracks"],
+                            "warnings": [
+                                {"code": "truncated", "detail": "The file ends early.", "count": 1, "first_at_s": 19.8}
+                            ],
+                        },
+                        "timeline": {
+                            "join_gap_s": 1.0,
+                            "labels": {"car": [{"start_s": 0.0, "end_s": 19.8}]},
+                            "shot_changes": [],
+                            "shot_change_method": "hsv_histogram",
+                        },
+                        "evidence": {"poster_s": 4.2, "preview_s": [1.0, 3.0, 5.0], "shots": [1, 2, 3]},
+                    },
+                }
+            ]
+        },
+    )
+
+    video_id: UUID
+    job_id: UUID
+    model: ModelRefBody
+    results: ResultsByKind
+
+    @classmethod
+    def of(cls, results: VideoResults) -> "ResultsBody":
+        job = results.job
+        return cls.model_validate(
+            {
+                "video_id": job.video_id,
+                "job_id": job.id,
+                "model": ModelRefBody.of(job.model),
+                "results": results.results,
+            }
+        )
