@@ -2,10 +2,10 @@
 
     python -m scripts.train_model --work DIR --out models/traffic-yolov8n
 
-Four stages: mosaics first, then whole pictures of fresh scenes, then many more of them, larger. Seeds of
-training and held-out scenes never meet. The last weights are kept (no choice by held-out results), exported to OpenVINO
-with FP16 weights and a dynamic input, and measured on the held-out scenes. What it needs is in
-scripts/requirements-train.txt.
+Five stages: mosaics first, then whole pictures of fresh scenes, then many more of them, larger, the last with more of
+the rarer kinds of trucks. Seeds of training and held-out scenes never meet. The last weights are kept (no choice by
+held-out results), exported to OpenVINO with FP16 weights and a dynamic input, and measured on the held-out scenes. What
+it needs is in scripts/requirements-train.txt.
 """
 
 import argparse
@@ -178,7 +178,7 @@ def write_descriptor(out: Path) -> None:
     """Write `model.json`, by which the project knows the model."""
     descriptor = {
         "name": MODEL_NAME,
-        "version": "3.0.0",
+        "version": "3.1.0",
         "runtime": "openvino",
         "task": "detect",
         "weights": "model.xml",

@@ -44,7 +44,7 @@ class TrackingSettings:
     """A detection this sure is matched first."""
     doubtful_confidence: float = 0.1
     """A detection less sure than this is left out; one above may only prolong a track."""
-    valley_confidence: float = 0.3
+    valley_confidence: float = 0.4
     """A tracklet that got less sure than this ends where it would become sure again: from where one object is being
     covered another may come out. How both moved decides whether they are the same."""
     disagreement_similarity: float = 0.3
@@ -62,7 +62,7 @@ class TrackingSettings:
     """Motion is estimated over this time."""
     coast_s: float = 0.5
     """A tracklet not seen for longer has ended."""
-    min_visible: float = 0.25
+    min_visible: float = 0.15
     """A tracklet with less than this share of its predicted box in the picture has left."""
     confirm_s: float = 1.0
     """A tracklet is observed this long before it is decided which earlier one it continues."""
@@ -265,6 +265,7 @@ class Tracklet:
     def follow(self, earlier: "Tracklet") -> None:
         """Take what is known of the object from the tracklet that this one continues."""
         self._before = earlier.last_motion()
+        self.leaves_by = self.leaves_by | (earlier.leaves_by & self._touched)
         self._last_motion = None
         self.last_look.add_earlier(earlier.last_look)
 

@@ -121,7 +121,7 @@ class ResultsBody(Body):
                 {
                     "video_id": VIDEO_ID,
                     "job_id": JOB_ID,
-                    "model": {"name": "traffic-yolov8n", "version": "3.0.0", "sha256": SHA256},
+                    "model": {"name": "traffic-yolov8n", "version": "3.1.0", "sha256": SHA256},
                     "results": {
                         "summary": {
                             "frames_analysed": 100,
