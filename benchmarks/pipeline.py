@@ -29,6 +29,7 @@ from vidintel.infrastructure.media.appearance import ColourGridGauge
 from vidintel.infrastructure.media.changes import BlockChangeGauge
 from vidintel.infrastructure.media.colours import HsvColourMeter
 from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
+from vidintel.presentation.memory import return_free_memory
 from vidintel.settings import AnalysisSettings, WorkSettings
 
 MIN_CONFIDENCE, IOU = 0.25, 0.7
@@ -62,7 +63,7 @@ def analyse(
 def analyse_and_forget(clip: Path, detector: Detector, sample_fps: float | None) -> None:
     """The same, keeping no more than what is in work, since a worker has stored what came before."""
     for _ in _segments(clip, detector, sample_fps, False):
-        pass
+        return_free_memory()
 
 
 def _segments(

@@ -71,7 +71,7 @@ from vidintel.infrastructure.tasks.in_process import InProcessTaskEngine
 from vidintel.infrastructure.tasks.redis import RedisTaskEngine
 from vidintel.presentation.failure import CannotRun
 from vidintel.presentation.http.dependencies import HttpServices
-from vidintel.presentation.memory import resident_bytes
+from vidintel.presentation.memory import resident_bytes, return_free_memory
 from vidintel.presentation.worker import WorkerServices
 from vidintel.settings import (
     AuthSettings,
@@ -395,4 +395,5 @@ class Container(containers.DeclarativeContainer):
         contexts=providers.Singleton(SqlWorkContexts, engine),
         die=providers.Object(_die),
         memory=providers.Object(resident_bytes),
+        return_memory=providers.Object(return_free_memory),
     )

@@ -1,6 +1,7 @@
 """The worker process, without its task engine."""
 
 import asyncio
+import platform
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -8,6 +9,8 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
+import numpy as np
+import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
@@ -21,7 +24,7 @@ from vidintel.domain.errors import ServiceUnavailable
 from vidintel.domain.retention import RetentionRules
 from vidintel.infrastructure.metrics.telemetry import PrometheusTelemetry
 from vidintel.infrastructure.tasks.in_process import InProcessTaskEngine
-from vidintel.presentation.memory import resident_bytes
+from vidintel.presentation.memory import resident_bytes, return_free_memory
 from vidintel.presentation.worker import WorkerProcess, WorkerServices
 from vidintel.settings import WorkSettings
 
@@ -66,6 +69,7 @@ def services_of(world: World, settings: WorkSettings) -> WorkerServices:
         contexts=NoContexts(),
         die=lambda: None,
         memory=lambda: None,
+        return_memory=lambda: None,
     )
 
 
@@ -196,6 +200,42 @@ async def test_objects_are_removed_also_while_videos_cannot_be() -> None:
 def test_a_process_knows_what_it_takes() -> None:
     taken = resident_bytes()
     assert taken is None or taken > 10 * 1024**2
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries cannot be asked")
+def test_what_was_freed_goes_back_to_the_system() -> None:
+    block, last = 64 * 1024, []
+    blocks = [np.ones(block, np.uint8) for _ in range(2000)]
+    last.append(np.ones(block, np.uint8))  # what lies behind it keeps the heap from shrinking by itself
+    held = resident_bytes()
+    blocks.clear()
+
+    return_free_memory()
+
+    taken = resident_bytes()
+    assert held is not None
+    assert taken is not None
+    assert held - taken > 1000 * block
+
+
+async def test_free_memory_is_given_back_before_a_process_is_found_too_large() -> None:
+    world = World()
+    await world.planned()
+    segment = (await world.segments())[0]
+    taken, engine = [2000], Declared()
+    services = replace(
+        services_of(world, WorkSettings(recycle_bytes=1000)),
+        engine=engine,
+        memory=lambda: taken[-1],
+        return_memory=lambda: taken.append(500),
+    )
+    WorkerProcess(services)
+
+    with structlog.testing.capture_logs() as lines:
+        await asyncio.to_thread(engine.actors["run_segment"], str(segment.id))
+
+    assert taken == [2000, 500]
+    assert "worker.outgrown" not in {line["event"] for line in lines}
 
 
 async def test_a_worker_that_is_told_to_end_while_it_is_being_woken_ends() -> None:

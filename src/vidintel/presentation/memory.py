@@ -1,10 +1,13 @@
 """What a worker may take of the machine's memory: a hostile file ends its own work, and nothing else."""
 
+import ctypes
 import resource
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 _FIRST_TO_GO = "500"
+_TRIM: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
 
 
 def bound_memory(limit_bytes: int) -> None:
@@ -18,6 +21,16 @@ def bound_memory(limit_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_GO)
+
+
+def return_free_memory() -> None:
+    """Give the system back what was freed, where the C library can be asked to (glibc).
+
+    It keeps what was freed for the next pictures, scattered over an arena for each thread: a long video makes it keep
+    more and more.
+    """
+    if _TRIM is not None:
+        _TRIM(0)
 
 
 def resident_bytes() -> int | None:

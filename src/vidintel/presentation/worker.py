@@ -46,7 +46,10 @@ class TaskEngine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WorkerServices:
-    """All that a worker process needs. ``die`` ends the process without ado; ``memory`` is what it takes, in bytes."""
+    """All that a worker process needs. ``die`` ends the process without ado; ``memory`` is what it takes, in bytes.
+
+    ``return_memory`` gives the system back what is free, and may take a moment.
+    """
 
     identity: WorkerIdentity
     engine: TaskEngine
@@ -64,6 +67,7 @@ class WorkerServices:
     contexts: WorkContexts
     die: Callable[[], None]
     memory: Callable[[], int | None]
+    return_memory: Callable[[], None]
 
 
 class WorkerProcess:
@@ -194,13 +198,15 @@ class WorkerProcess:
             started = time.perf_counter()
             outcome = await self._outcome(use_case, started)
             self._services.telemetry.task_ended(task, outcome, time.perf_counter() - started)
-        self._look_at_memory()
         if outcome == "stalled":
             # Its thread hangs in native code and would keep a place, and the process, for ever.
             self._services.die()
+        else:
+            await self._look_at_memory()
 
-    def _look_at_memory(self) -> None:
+    async def _look_at_memory(self) -> None:
         """After a piece of work, so that each process does at least one."""
+        await asyncio.to_thread(self._services.return_memory)
         limit, taken = self._services.settings.recycle_bytes, self._services.memory()
         if limit is not None and taken is not None and taken > limit and not self._outgrown.is_set():
             _log.warning("worker.outgrown", owner=self._services.identity.owner, bytes=taken, limit=limit)
