@@ -16,8 +16,8 @@ def log_odds(earlier: Tracklet, later: Tracklet) -> float | None:
     """How likely it is that both are the same object, above 0 for more likely than not; ``None`` for impossible.
 
     A logistic regression, fitted to pairs of tracklets from 120 synthetic scenes at 5 and at 25 frames a second; see
-    ADR 0023. What labels and turns at an edge of the picture weigh was chosen by counts. Where
-    appearance was not measured, it counts as neither alike nor different.
+    ADR 0023. What labels and turns at an edge of the picture weigh was chosen by counts. Where appearance was not
+    measured, it counts as neither alike nor different.
     """
     gap_s = later.first_s - earlier.seen_s
     if gap_s <= 0:
