@@ -50,7 +50,7 @@ class TrackerContract:
                 found[track_id].append((point.time_s, point.label))
         return found
 
-    @pytest.mark.parametrize("fps", [2, 5, 12.5, 25, 60])
+    @pytest.mark.parametrize("fps", [2, 5, 6, 8, 10, 12.5, 25, 60])
     def test_each_object_has_one_track_at_every_frame_rate(self, new_tracker: TrackerFactory, fps: float) -> None:
         movers: list[Mover] = [
             ("car", 0.2, 0.2, 0.12, 0.0),

@@ -5,7 +5,7 @@ similarity is the buffered IoU of C-BIoU (Yang et al. 2023). Where several track
 as well.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -19,6 +19,8 @@ from vidintel.infrastructure.tracklets import (
     difference,
 )
 
+_SETTLED = 3
+"""What was seen as often has a speed and a label that can be relied on."""
 _MOST_DIFFERENT = 30.0
 _MORE_MATCHES = 5.0
 """More than similarity and difference can make up for: as many are matched as can be."""
@@ -59,7 +61,10 @@ class Association:
         for sighting, tracklet in (*matched, *again):
             is_sure = sighting.confidence >= self._track_confidence
             is_over_valley = is_sure and tracklet.faintest < settings.valley_confidence
-            if is_over_valley or tracklet.turns_back(sighting.box):
+            turns_back = tracklet.turns_back(sighting.box)
+            if turns_back and sighting.confidence < settings.start_confidence:
+                continue
+            if is_over_valley or turns_back:
                 self.live.remove(tracklet)
                 known.discard(sighting.place)
                 continue
@@ -102,7 +107,7 @@ class Association:
         return np.clip(tracklet.around(time_s, self._window_s), 0.0, 1.0)
 
     def _buffer(self, tracklet: Tracklet, time_s: float) -> float:
-        base = self._settings.young_buffer if tracklet.count < 3 else self._settings.settled_buffer
+        base = self._settings.young_buffer if tracklet.count < _SETTLED else self._settings.settled_buffer
         return base + 0.2 * max(0.0, time_s - tracklet.last_s - self._interval_s)
 
 
@@ -130,9 +135,18 @@ def _differences(tracklets: Sequence[Tracklet], sightings: Sequence[Sighting]) -
 
 
 def _disagreements(tracklets: Sequence[Tracklet], sightings: Sequence[Sighting]) -> Floats:
-    """How surely each sighting is labelled unlike each tracklet: (tracklets, sightings), 0..1."""
-    labels = [tracklet.labels() for tracklet in tracklets]
-    return np.array([[one.confidence * (1.0 - own.get(one.label, 0.0)) for one in sightings] for own in labels])
+    """How surely each sighting is labelled unlike each tracklet: (tracklets, sightings), 0..1.
+
+    A tracklet that was taken for either half of the time agrees with both, and so does one hardly seen yet.
+    """
+    nothing: Mapping[str, float] = {}
+    labels = [tracklet.labels() if tracklet.count >= _SETTLED else nothing for tracklet in tracklets]
+    return np.array(
+        [
+            [one.confidence * max(0.0, 1.0 - 2.0 * own.get(one.label, 0.0)) if own else 0.0 for one in sightings]
+            for own in labels
+        ]
+    )
 
 
 def _without_duplicates(sightings: Sequence[Sighting], cover: float) -> list[Sighting]:

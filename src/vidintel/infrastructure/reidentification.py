@@ -16,13 +16,13 @@ def log_odds(earlier: Tracklet, later: Tracklet) -> float | None:
     """How likely it is that both are the same object, above 0 for more likely than not; ``None`` for impossible.
 
     A logistic regression, fitted to pairs of tracklets from 120 synthetic scenes at 5 and at 25 frames a second; see
-    ADR 0023. What labels and turns at an edge of the picture weigh was chosen by counts. Where appearance was not
-    measured, it counts as neither alike nor different.
+    ADR 0023. What labels and turns at an edge of the picture weigh was chosen by counts (ADR 0024). Where appearance
+    was not measured, it counts as neither alike nor different.
     """
-    gap_s = later.first_s - earlier.seen_s
+    end, start = earlier.last_motion(), later.first_motion()
+    gap_s = later.first_s - end.time_s
     if gap_s <= 0:
         return None
-    end, start = earlier.last_motion(), later.first_motion()
     if np.prod(np.maximum(end.size, start.size) / np.minimum(end.size, start.size)) > _MAX_SIZE_RATIO:
         return None
     size = (end.size + start.size) / 2

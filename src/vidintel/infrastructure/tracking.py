@@ -103,13 +103,15 @@ class MotionTracker:
 
     def _ids_of(self, seen: "_Seen") -> tuple[int | None, ...]:
         """One for each detection; where the faint end of a tracklet lies beside what continues it, the surer has it."""
-        surest: dict[int | None, int] = {}
+        surest: dict[int, int] = {}
         ids = [None if link is None else self._id(link) for link in seen.links]
         for place, track_id in enumerate(ids):
-            rival = surest.setdefault(track_id, place)
-            if seen.frame.detections[place].confidence > seen.frame.detections[rival].confidence:
-                surest[track_id] = place
-        return tuple(track_id if surest[track_id] == place else None for place, track_id in enumerate(ids))
+            if track_id is not None:
+                rival = surest.setdefault(track_id, place)
+                if seen.frame.detections[place].confidence > seen.frame.detections[rival].confidence:
+                    surest[track_id] = place
+        kept = set(surest.values())
+        return tuple(track_id if place in kept else None for place, track_id in enumerate(ids))
 
     def _id(self, link: "_Link") -> int | None:
         track = link.track
@@ -266,7 +268,7 @@ class _Kind:
         # of two that were seen once each, neither's speed is known
         is_blind = earlier.count == later.count == 1
         longest_s = 2 * self._association.coast_s if is_blind else self._settings.max_gap_s
-        if not 0 < later.first_s - earlier.seen_s <= longest_s:
+        if not 0 < later.first_s - earlier.last_motion().time_s <= longest_s:
             return None
         odds = log_odds(earlier, later)
         return odds if odds is not None and odds > self._settings.least_log_odds else None

@@ -48,7 +48,8 @@ class TrackingSettings:
     """A tracklet that got less sure than this ends where it would become sure again: from where one object is being
     covered another may come out. How both moved decides whether they are the same."""
     disagreement_similarity: float = 0.3
-    """How much more similar a sure detection must be whose label disagrees with all that a tracklet was taken for."""
+    """How much more similar a detection must be that is surely labelled unlike all that a tracklet was taken for; less
+    so where the tracklet's own label flickers."""
     look_weight: float = 0.03
     """By how much a unit of `difference` outweighs similarity when several tracklets could be continued."""
     duplicate_cover: float = 0.8
@@ -177,17 +178,14 @@ class Tracklet:
         self.leaves_by = _NO_EDGE
         self._touched = _NO_EDGE
         self._votes: dict[str, float] = {}
+        self._labels: Mapping[str, float] | None = None
         self.add(time_s, sighting)
-
-    @property
-    def seen_s(self) -> float:
-        """When it was last seen clearly, as far as is remembered."""
-        return self._clear_tail()[-1].time_s
 
     def add(self, time_s: float, sighting: Sighting) -> None:
         self._note_edges(sighting.box)
         self.last_s = time_s
         self.count += 1
+        self._labels = None
         self._votes[sighting.label] = self._votes.get(sighting.label, 0.0) + sighting.confidence
         point = Point(time_s, sighting.box, sighting.confidence)
         if time_s - self.first_s <= self._horizon_s:
@@ -203,8 +201,10 @@ class Tracklet:
 
     def labels(self) -> Mapping[str, float]:
         """What it was seen as: the share of each label, by confidence."""
-        total = sum(self._votes.values())
-        return {label: votes / total for label, votes in self._votes.items()}
+        if self._labels is None:
+            total = sum(self._votes.values())
+            self._labels = {label: votes / total for label, votes in self._votes.items()}
+        return self._labels
 
     def turns_back(self, box: Floats) -> bool:
         """Whether ``box`` is clear of an edge of the picture by which the tracklet was leaving."""
@@ -256,7 +256,7 @@ class Tracklet:
         return self._first_motion
 
     def last_motion(self) -> Motion:
-        """Of one seen too briefly, the speed is that since the tracklet that it continues."""
+        """At its last clear sighting. Of one seen too briefly, the speed is that since the tracklet it continues."""
         if self._last_motion is None:
             tail = self._clear_tail()
             self._last_motion = self._motion_since(_motion(tail, tail[-1].time_s))

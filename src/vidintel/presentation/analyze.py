@@ -11,6 +11,7 @@ from rich.table import Table
 from vidintel.application.ports import Detectors, MediaLimits, VideoDecoder
 from vidintel.application.specs import SpecRequest, SpecResolver
 from vidintel.domain.analytics import Summary, SummaryFold
+from vidintel.presentation.memory import return_free_memory
 
 
 def analyze_file(
@@ -43,6 +44,7 @@ def analyze_file(
                     fold.add(seen)
                     frames_done += 1
                     progress.advance(task)
+            return_free_memory()
     return fold.result(frames_done)
 
 

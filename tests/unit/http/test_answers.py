@@ -1,14 +1,18 @@
 """Detections, results, pictures, models, and who asks."""
 
+import json
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 import pytest
 
+from tests.unit.application.test_finishing import ScriptedVideo, registered, seen_at
+from tests.unit.application.world import World, principal, value_of
 from tests.unit.http.edge import EDITOR, Edge, authorised
 from tests.unit.http.samples import JOB_ID, SHA256, VIDEO_ID, job
 from vidintel.application.ports import DetectionFilter, DetectionRow, ModelInfo, Page
-from vidintel.application.queries import DetectionPage, VideoResults
-from vidintel.domain.detection import BoundingBox
+from vidintel.application.queries import DetectionPage, GetResults, VideoResults
+from vidintel.domain.detection import BoundingBox, Detection
 from vidintel.domain.identity import PERMISSIONS, Principal, Role, TenantId, UserId
 from vidintel.presentation.http.schemas.results import ResultsBody
 
@@ -87,6 +91,41 @@ async def test_results_come_by_kind_with_the_job_and_model_that_made_them(edge: 
         "model": {"name": "traffic", "version": "1", "sha256": SHA256},
         "results": example["results"],
     }
+
+
+@pytest.mark.parametrize("look", [seen_at, lambda _time_s: []], ids=["much", "nothing"])
+async def test_what_a_job_finds_is_answered_whole(look: Callable[[float], Iterable[Detection]]) -> None:
+    world = World(media=ScriptedVideo(look), segment_s=3.0)
+    job = await registered(world)
+    await world.work_off(rounds=50)
+    found = value_of(await GetResults(world.database.unit_of_work)(principal(), job.video_id, None))
+
+    answered = ResultsBody.of(found).model_dump(mode="json")
+
+    assert set(found.results) == {"summary", "timeline", "evidence"}
+    assert answered["results"] == json.loads(json.dumps(found.results))
+
+
+async def test_results_that_an_earlier_version_left_are_answered(edge: Edge) -> None:
+    peak = {"count": 1, "time_s": 0.5, "frame": 12}
+    seen = {"detections": 3, "frames": 3, "peak_concurrent": peak, "first_seen_s": 0.0, "last_seen_s": 1.0}
+    summary: dict[str, object] = {
+        "frames_analysed": 3,
+        "detections": 3,
+        "busiest": None,
+        "labels": {"car": seen},
+        "was_counted": 1,
+    }
+    edge.answers["get_results"] = VideoResults(job(), {"summary": summary})
+
+    async with edge.client() as client:
+        response = await client.get(f"{VIDEO}/results")
+
+    results = response.json()["results"]
+    assert (results["timeline"], results["evidence"]) == (None, None)
+    assert results["summary"]["labels"]["car"] == seen | {"unique_tracks": None}
+    assert (results["summary"]["frames_reused"], results["summary"]["warnings"]) == (0, [])
+    assert "was_counted" not in results["summary"]
 
 
 @pytest.mark.parametrize(

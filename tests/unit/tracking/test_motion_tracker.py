@@ -111,6 +111,16 @@ class TestMotionTracker(TrackerContract):
         assert [one.track_ids for one in tracked if one.frame.frame not in {10, 11}] == [(1,)] * 28
         assert tracked[11].track_ids == (None, 1)
 
+    @pytest.mark.parametrize("fps", [5, 25])
+    def test_a_fast_one_whose_label_flickers_is_one(self, new_tracker: TrackerFactory, fps: float) -> None:
+        frames = []
+        for index in range(round(3 * fps)):
+            seen = detection(("car", "truck")[index % 2], 0.1 + 0.25 * index / fps, 0.5, size=0.08)
+            assert seen
+            frames.append(FrameDetections(index, index / fps, (seen,)))
+
+        assert set(self.tracks(self.follow(new_tracker, frames, fps))) == {1}
+
     def test_a_truck_that_comes_out_where_a_car_is_being_covered_is_another(self, new_tracker: TrackerFactory) -> None:
         frames = []
         for index in range(30):

@@ -51,9 +51,9 @@ def pipeline(
         "cors": Middleware(
             CrossOrigin,
             allow_origins=http.cors_origins,
-            allow_methods=["GET", "POST", "PATCH", "DELETE"],
+            allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "Range", "If-Range", "If-None-Match", "X-Request-ID"],
-            expose_headers=["X-Request-ID", "Location", "Content-Range", "ETag", "Retry-After"],
+            expose_headers=["X-Request-ID", "Location", "Accept-Ranges", "Content-Range", "ETag", "Retry-After"],
             max_age=600,
         ),
         "body_limit": Middleware(BodyLimit, limits=limits),

@@ -12,7 +12,14 @@ from vidintel.presentation.http.schemas.common import JOB_ID, SHA256, VIDEO_ID, 
 from vidintel.presentation.http.schemas.tracks import SpanBody
 
 
-class PeakBody(Body):
+class Stored(Body):
+    """Part of a result as a job stored it, maybe an earlier version of this program: what that did not count yet is
+    empty or null, and what is no longer known is left out."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class PeakBody(Stored):
     """The most at once in one frame, and the first frame in which there were so many."""
 
     count: int
@@ -20,10 +27,10 @@ class PeakBody(Body):
     frame: int
 
 
-class LabelSummaryBody(Body):
+class LabelSummaryBody(Stored):
     """What was seen of one label."""
 
-    unique_tracks: int = Field(description="Objects: tracks that are at least as long as `minimum_track`.")
+    unique_tracks: int | None = Field(None, description="Objects: tracks that are at least as long as `minimum_track`.")
     detections: int = Field(description="Boxes that were reported.")
     frames: int = Field(description="Analysed frames in which it was seen.")
     peak_concurrent: PeakBody
@@ -31,7 +38,7 @@ class LabelSummaryBody(Body):
     last_seen_s: float
 
 
-class LineCountBody(Body):
+class LineCountBody(Stored):
     """How often objects of a label crossed a line of the spec; forward is from its left to its right."""
 
     line: str
@@ -40,7 +47,7 @@ class LineCountBody(Body):
     backward: int
 
 
-class ZoneUseBody(Body):
+class ZoneUseBody(Stored):
     """What happened in a zone of the spec, for one label. A track's dwell is the time of all its visits together."""
 
     zone: str
@@ -54,14 +61,14 @@ class ZoneUseBody(Body):
     dwell_max_s: float
 
 
-class MinimumTrackBody(Body):
+class MinimumTrackBody(Stored):
     """How long a track must be to count: seconds from first to last sight, and seen in that many frames."""
 
     seconds: float
     points: int
 
 
-class WarningBody(Body):
+class WarningBody(Stored):
     """What is wrong with a video that could be read nevertheless; all of one code together."""
 
     code: str
@@ -70,25 +77,25 @@ class WarningBody(Body):
     first_at_s: float | None
 
 
-class SummaryBody(Body):
+class SummaryBody(Stored):
     """Counts over the whole video."""
 
     frames_analysed: int
     frames_reused: int = Field(
-        description="Of these, how many got the detections of the frame before (`reuse_similar`)."
+        0, description="Of these, how many got the detections of the frame before (`reuse_similar`)."
     )
     detections: int
-    unique_tracks: int
+    unique_tracks: int | None = None
     busiest: PeakBody | None = Field(description="Of all labels together; null when nothing was seen.")
     labels: dict[str, LabelSummaryBody]
-    line_crossings: list[LineCountBody]
-    zones: list[ZoneUseBody]
-    minimum_track: MinimumTrackBody
-    metrics: list[str] = Field(description="Names of the counts made here.")
-    warnings: list[WarningBody]
+    line_crossings: list[LineCountBody] = Field(default_factory=list)
+    zones: list[ZoneUseBody] = Field(default_factory=list)
+    minimum_track: MinimumTrackBody | None = None
+    metrics: list[str] = Field(default_factory=list, description="Names of the counts made here.")
+    warnings: list[WarningBody] = Field(default_factory=list)
 
 
-class TimelineResult(Body):
+class TimelineResult(Stored):
     """Per label, when it was in sight, gaps up to `join_gap_s` seconds joined; and where shots begin."""
 
     join_gap_s: float
@@ -97,7 +104,7 @@ class TimelineResult(Body):
     shot_change_method: str
 
 
-class EvidenceBody(Body):
+class EvidenceBody(Stored):
     """Of what there are pictures."""
 
     poster_s: float | None = Field(description="The moment of `/poster.jpg`; null when there is none.")
@@ -105,10 +112,10 @@ class EvidenceBody(Body):
     shots: list[int] = Field(description="The tracks that have a best shot.")
 
 
-class ResultsByKind(Body):
+class ResultsByKind(Stored):
     summary: SummaryBody
-    timeline: TimelineResult
-    evidence: EvidenceBody
+    timeline: TimelineResult | None = None
+    evidence: EvidenceBody | None = None
 
 
 class ResultsBody(Body):
