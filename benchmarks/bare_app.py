@@ -20,8 +20,8 @@ ITEM: dict[str, Any] = json.loads(os.environ.get("BENCH_ITEM", "{}"))
 
 
 async def raw_upload(request: Request) -> Response:
-    """Hash and write what comes, then wait for the disk."""
-    digest, target = hashlib.sha256(), FOLDER / "raw"
+    """Hash and write what comes to a file of its own, as ours is, then wait for the disk."""
+    digest, target = hashlib.sha256(), FOLDER / f"raw-{uuid4().hex}"
     with target.open("wb") as file:
         async for chunk in request.stream():
             digest.update(chunk)
@@ -52,8 +52,8 @@ app.router.routes.append(Route("/small", small_upload, methods=["POST"]))
 
 @app.post("/uploadfile")
 def upload_file(file: UploadFile) -> dict[str, str]:
-    """FastAPI's own way, then a copy; the same promises: hashed, and on the disk."""
-    target = FOLDER / "copied"
+    """FastAPI's own way, then a copy to a file of its own; the same promises: hashed, and on the disk."""
+    target = FOLDER / f"copied-{uuid4().hex}"
     with target.open("wb") as copy:
         shutil.copyfileobj(file.file, copy, 1024**2)
         copy.flush()

@@ -34,13 +34,9 @@ def long_video(bench: Bench) -> Iterator[Row]:
     later = max(held for at_s, held in samples if at_s > settled_s)
     detail = {"video_s": seconds, "ran_s": samples[-1][0], "samples_s_mb": samples[:: max(1, len(samples) // 200)]}
     peak = max(held for _, held in samples)
-    yield _limit("memory", "resident at most", peak, _LIMIT_MB, peak / _LIMIT_MB, 1.0, **detail)
+    yield Row.of_limit("memory", "resident at most", "MB", peak, _LIMIT_MB, 1.0, detail)
     what = f"later than {settled_s:.0f} s against before"
-    yield _limit("memory-growth", what, later, settled, later / settled, _GROWTH)
-
-
-def _limit(key: str, what: str, ours: float, other: float, ratio: float, target: float, **detail: object) -> Row:
-    return Row(key, what, "MB", ours, other, ratio, ratio, ratio, target, is_limit=True, detail=detail)
+    yield Row.of_limit("memory-growth", what, "MB", later, settled, _GROWTH)
 
 
 def _resident_mb(pid: int) -> float:

@@ -64,6 +64,21 @@ class Row:
         return (self.cpu_ratio if self.by_cpu and self.cpu_ratio is not None else self.ratio) >= self.target
 
     @classmethod
+    def of_limit(
+        cls,
+        key: str,
+        what: str,
+        unit: str,
+        ours: float,
+        other: float,
+        target: float,
+        detail: Mapping[str, object] | None = None,
+    ) -> "Row":
+        """One measurement that is to stay within ``target`` times ``other``."""
+        ratio = ours / other
+        return cls(key, what, unit, ours, other, ratio, ratio, ratio, target, is_limit=True, detail={**(detail or {})})
+
+    @classmethod
     def of_rounds(
         cls,
         key: str,

@@ -16,13 +16,13 @@ from vidintel.infrastructure.storage.disk_write import DiskWrite, create_file, f
 from vidintel.infrastructure.storage.keys import require_key
 
 # Large enough that a hop to a thread costs nothing beside hashing and writing the block.
-_BLOCK_BYTES = 1024**2
+_BLOCK_BYTES = 512 * 1024
 
 
 class LocalDiskObjectStorage:
     """Keeps objects as files below ``root`` named by their keys, and writes in progress in ``root/.tmp``.
 
-    ``min_free_bytes`` stay free on it. All file work happens in threads; a write holds about two blocks of 1 MiB in
+    ``min_free_bytes`` stay free on it. All file work happens in threads; a write holds about two blocks of 512 KiB in
     memory, one being received while the other is hashed and written. ``create`` and ``free`` are how files are made
     and room is measured.
     """
