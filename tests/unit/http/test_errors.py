@@ -1,6 +1,7 @@
 """Every error has a status, and every answer that is an error is a problem document."""
 
 import inspect
+import re
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -236,3 +237,31 @@ async def test_an_id_in_capitals_is_the_same_id(edge: Edge) -> None:
 
     assert response.status_code == 200
     assert edge.called("update_video")[1] == VIDEO_ID
+
+
+async def test_a_misspelt_or_repeated_parameter_is_named_and_nothing_is_asked(edge: Edge) -> None:
+    """It would be left out, and the numbers be those of another question."""
+    async with edge.client() as client:
+        response = await client.get(
+            f"/api/v1/videos/{VIDEO_ID}/detections?min_confidance=0.9&label=car&label=truck&limit=5"
+        )
+
+    assert_problem(response, 422, "request_invalid", "min_confidance", "label")
+    assert edge.calls == []
+
+
+async def test_no_documented_route_takes_a_parameter_it_does_not_know(edge: Edge) -> None:
+    async with edge.client() as client:
+        paths = (await client.get("/openapi.json")).json()["paths"]
+        statuses = {
+            (method, path): (
+                await client.request(method, re.sub(r"\{\w+\}", str(VIDEO_ID), path), params={"no_such": "1"})
+            ).status_code
+            for path, operations in paths.items()
+            for method in operations
+            if path.startswith("/api/")
+        }
+
+    assert len(statuses) >= 20
+    assert set(statuses.values()) == {422}, statuses
+    assert edge.calls == []

@@ -6,9 +6,9 @@ import pytest
 import structlog
 
 from tests.unit.http.edge import Edge, assert_problem, authorised
-from tests.unit.http.samples import NO_PROGRESS, VIDEO_ID, job, video
-from vidintel.application.ports import JobReport, VideoReport
-from vidintel.application.queries import ComponentHealth, Readiness
+from tests.unit.http.samples import NO_PROGRESS, VIDEO_ID, job
+from vidintel.application.ports import JobReport
+from vidintel.application.queries import ComponentHealth, DetectionPage, Readiness
 from vidintel.domain.errors import VideoNotFound
 from vidintel.settings import HttpSettings, LimitSettings
 
@@ -42,11 +42,11 @@ async def test_each_request_gets_an_id_of_its_own_and_only_one(edge: Edge) -> No
 
 
 async def test_a_request_is_one_line_in_the_log(edge: Edge) -> None:
-    edge.answers["get_video"] = VideoReport(video(), None)
+    edge.answers["list_detections"] = DetectionPage(job(), None, [], None)
 
     with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as lines:
         async with edge.client() as client:
-            response = await client.get(f"{VIDEO}?secret=hunter2", headers={"X-Request-ID": "abc"})
+            response = await client.get(f"{VIDEO}/detections?label=hunter2", headers={"X-Request-ID": "abc"})
 
     (line,) = lines
     assert line.pop("duration_ms") >= 0
@@ -54,7 +54,7 @@ async def test_a_request_is_one_line_in_the_log(edge: Edge) -> None:
         "event": "request.completed",
         "log_level": "info",
         "method": "GET",
-        "route": "/api/v1/videos/{video_id}",
+        "route": "/api/v1/videos/{video_id}/detections",
         "status": 200,
         "bytes": len(response.content),
         "tenant": "org_acme",

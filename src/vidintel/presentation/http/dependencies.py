@@ -6,7 +6,9 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 from uuid import UUID
 
 import structlog
-from fastapi import Depends, Query, Request, Security
+from fastapi import Depends, Query, Request, Security, params
+from fastapi.dependencies.utils import get_flat_params
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from vidintel.application.analysis import JobPage
@@ -32,6 +34,7 @@ from vidintel.domain.analysis import JobId
 from vidintel.domain.errors import AuthenticationError, JobNotFound, VideoNotFound
 from vidintel.domain.identity import Principal
 from vidintel.domain.video import Video, VideoId
+from vidintel.presentation.http.errors import FieldError, RequestInvalid
 from vidintel.presentation.http.lifecycle import Lifecycle
 from vidintel.presentation.http.metering import RequestMeter
 from vidintel.settings import HttpSettings, LimitSettings, MetricsSettings
@@ -40,6 +43,7 @@ T = TypeVar("T")
 Answer: TypeAlias = Awaitable[Result[T]]
 
 _SHOWN_ID_LENGTH = 64
+_UNKNOWN_PARAMETER = "There is no such query parameter here; /docs lists those there are."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +121,27 @@ def authenticate(services: HttpServices, state: MutableMapping[str, Any], token:
     return principal
 
 
+async def _require_known_parameters(request: Request) -> None:
+    """A misspelt filter that is ignored, or the first of two, would give numbers of something else than was asked."""
+    given = [name for name, _ in request.query_params.multi_items()]
+    if not given:
+        return
+    known = _query_parameters(request.scope["route"])
+    errors = {
+        name: FieldError(name[:_SHOWN_ID_LENGTH], _UNKNOWN_PARAMETER if name not in known else "Give it once.")
+        for name in given
+        if name not in known or given.count(name) > 1
+    }
+    if errors:
+        raise RequestInvalid(list(errors.values()))
+
+
+def _query_parameters(route: APIRoute) -> frozenset[str]:
+    return frozenset(
+        each.alias for each in get_flat_params(route.dependant) if isinstance(each.field_info, params.Query)
+    )
+
+
 async def _video_id(video_id: str) -> VideoId:
     parsed = _uuid(video_id)
     if parsed is None:
@@ -163,4 +188,4 @@ VideoIdPath: TypeAlias = Annotated[VideoId, Depends(_video_id)]
 JobIdPath: TypeAlias = Annotated[JobId, Depends(_job_id)]
 AnsweringJob: TypeAlias = Annotated[JobId | None, Depends(_answering_job_id)]
 PageOf: TypeAlias = Annotated[Page, Depends(_page)]
-authenticated = Depends(_principal)
+guarded = [Depends(_principal), Depends(_require_known_parameters)]

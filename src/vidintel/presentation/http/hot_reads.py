@@ -83,7 +83,7 @@ class HotReads:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        address = _ADDRESS.fullmatch(scope["path"]) if scope["type"] == "http" and scope["method"] == "GET" else None
+        address = _ADDRESS.fullmatch(scope["path"]) if _is_plain_get(scope) else None
         token = None if address is None else _bearer_token(scope)
         if address is None or token is None:
             await self._app(scope, receive, send)
@@ -109,6 +109,10 @@ class HotReads:
 
 def _route(router: APIRouter, name: str) -> Route:
     return next(route for route in router.routes if isinstance(route, Route) and route.name == name)
+
+
+def _is_plain_get(scope: Scope) -> bool:
+    return scope["type"] == "http" and scope["method"] == "GET" and not scope["query_string"]
 
 
 def _bearer_token(scope: Scope) -> str | None:

@@ -28,7 +28,8 @@ seen, and when.
 * **Lists** are pages: send `next_cursor` back as `cursor` until it is null.
 * **Errors** are problem documents (RFC 9457) with a stable `code`, and a `correlation_id` that is also the
   `X-Request-ID` header. 422 is a request that does not fit its schema (`request_invalid`, each field named in
-  `errors`), or that asks for what cannot be done: an unknown model, a video that cannot be read. 400 is one that fits,
+  `errors`; a query parameter that is unknown or given twice is one), or that asks for what cannot be done: an unknown
+  model, a video that cannot be read. 400 is one that fits,
   with a value that cannot be meant: a line of no length, a cursor that was not made here. 409 is a conflict with what
   is there or with its state. 503 passes: try again after `Retry-After` seconds.
 """

@@ -21,7 +21,7 @@ from vidintel.presentation.http.dependencies import (
     Cursor,
     Services,
     VideoIdPath,
-    authenticated,
+    guarded,
     value_of,
 )
 from vidintel.presentation.http.errors import FieldError, RequestInvalid
@@ -41,7 +41,7 @@ Seconds: TypeAlias = Annotated[float | None, Query(ge=0, allow_inf_nan=False, de
 # A control character names no label, and databases choke on some.
 Label: TypeAlias = Annotated[str | None, Query(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
 
-router = APIRouter(prefix="/api/v1/videos", tags=["answers"], dependencies=[authenticated])
+router = APIRouter(prefix="/api/v1/videos", tags=["answers"], dependencies=guarded)
 
 
 @router.get(

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from vidintel.domain.errors import StorageError, StorageUnavailable, VideoNotFound
 from vidintel.domain.video import MediaInfo, VideoId
-from vidintel.presentation.http.dependencies import Caller, Services, VideoIdPath, authenticated, value_of
+from vidintel.presentation.http.dependencies import Caller, Services, VideoIdPath, guarded, value_of
 from vidintel.presentation.http.etags import IfNoneMatch, has_it
 from vidintel.presentation.http.openapi import problems
 from vidintel.presentation.http.responses import resumed
@@ -32,7 +32,7 @@ _MEDIA_TYPES: Mapping[str, tuple[str, str]] = {
 }
 _WEBM_CODECS = frozenset({"vp8", "vp9", "av1"})
 
-router = APIRouter(prefix="/api/v1/videos", tags=["videos"], dependencies=[authenticated])
+router = APIRouter(prefix="/api/v1/videos", tags=["videos"], dependencies=guarded)
 
 
 @router.get(

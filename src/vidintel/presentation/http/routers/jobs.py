@@ -23,7 +23,7 @@ from vidintel.presentation.http.dependencies import (
     PageOf,
     Services,
     VideoIdPath,
-    authenticated,
+    guarded,
     value_of,
 )
 from vidintel.presentation.http.openapi import problems
@@ -35,8 +35,8 @@ _JOBS = "/api/v1/jobs"
 _NO_JOB = JobNotFound(JOB_ID)
 _NO_VIDEO = VideoNotFound(VIDEO_ID)
 
-router = APIRouter(prefix=_JOBS, tags=["jobs"], dependencies=[authenticated])
-of_video = APIRouter(prefix="/api/v1/videos", tags=["jobs"], dependencies=[authenticated])
+router = APIRouter(prefix=_JOBS, tags=["jobs"], dependencies=guarded)
+of_video = APIRouter(prefix="/api/v1/videos", tags=["jobs"], dependencies=guarded)
 
 
 @router.get("/{job_id}", response_model=JobBody, responses=problems(_NO_JOB))

@@ -3,12 +3,12 @@
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from vidintel.presentation.http.dependencies import Caller
+from vidintel.presentation.http.dependencies import Caller, guarded
 from vidintel.presentation.http.openapi import problems
 from vidintel.presentation.http.responses import json_response
 from vidintel.presentation.http.schemas.answers import Me
 
-router = APIRouter(prefix="/api/v1/me", tags=["identity"])
+router = APIRouter(prefix="/api/v1/me", tags=["identity"], dependencies=guarded)
 
 
 @router.get("", response_model=Me, responses=problems())

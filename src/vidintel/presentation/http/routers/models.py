@@ -3,12 +3,12 @@
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from vidintel.presentation.http.dependencies import Caller, Services, authenticated, value_of
+from vidintel.presentation.http.dependencies import Caller, Services, guarded, value_of
 from vidintel.presentation.http.openapi import problems
 from vidintel.presentation.http.responses import json_response
 from vidintel.presentation.http.schemas.answers import ModelList
 
-router = APIRouter(prefix="/api/v1/models", tags=["models"], dependencies=[authenticated])
+router = APIRouter(prefix="/api/v1/models", tags=["models"], dependencies=guarded)
 
 
 @router.get("", response_model=ModelList, responses=problems())

@@ -14,7 +14,7 @@ from vidintel.presentation.http.dependencies import (
     Caller,
     Services,
     VideoIdPath,
-    authenticated,
+    guarded,
     value_of,
 )
 from vidintel.presentation.http.etags import IfNoneMatch, has_it
@@ -36,7 +36,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     ),
 }
 
-router = APIRouter(prefix="/api/v1/videos", tags=["answers"], dependencies=[authenticated])
+router = APIRouter(prefix="/api/v1/videos", tags=["answers"], dependencies=guarded)
 
 
 @router.get("/{video_id}/poster.jpg", response_class=Response, responses=_RESPONSES)

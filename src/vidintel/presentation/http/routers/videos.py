@@ -23,7 +23,7 @@ from vidintel.domain.errors import (
     VideoNotFound,
 )
 from vidintel.domain.video import VideoStatus
-from vidintel.presentation.http.dependencies import Caller, PageOf, Services, VideoIdPath, authenticated, value_of
+from vidintel.presentation.http.dependencies import Caller, PageOf, Services, VideoIdPath, guarded, value_of
 from vidintel.presentation.http.errors import MalformedForm
 from vidintel.presentation.http.middleware import UPLOAD_PATH
 from vidintel.presentation.http.multipart_upload import MultipartVideo
@@ -61,7 +61,7 @@ _FORM: dict[str, Any] = {
     }
 }
 
-router = APIRouter(prefix=UPLOAD_PATH, tags=["videos"], dependencies=[authenticated])
+router = APIRouter(prefix=UPLOAD_PATH, tags=["videos"], dependencies=guarded)
 
 
 @router.post(
