@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 from uuid import UUID
 
 import structlog
-from fastapi import Depends, Query, Request, Security, params
+from fastapi import Depends, Path, Query, Request, Security, params
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -43,6 +43,8 @@ T = TypeVar("T")
 Answer: TypeAlias = Awaitable[Result[T]]
 
 _SHOWN_ID_LENGTH = 64
+# Documented only: what is no id names no video of anybody's, and is answered like one that is not there.
+_UUID = Path(json_schema_extra={"format": "uuid"})
 _UNKNOWN_PARAMETER = "There is no such query parameter here; /docs lists those there are."
 
 
@@ -142,7 +144,7 @@ def _query_parameters(route: APIRoute) -> frozenset[str]:
     )
 
 
-async def _video_id(video_id: str) -> VideoId:
+async def _video_id(video_id: Annotated[str, _UUID]) -> VideoId:
     parsed = _uuid(video_id)
     if parsed is None:
         raise VideoNotFound(video_id[:_SHOWN_ID_LENGTH])
@@ -150,7 +152,7 @@ async def _video_id(video_id: str) -> VideoId:
     return VideoId(parsed)
 
 
-async def _job_id(job_id: str) -> JobId:
+async def _job_id(job_id: Annotated[str, _UUID]) -> JobId:
     parsed = _uuid(job_id)
     if parsed is None:
         raise JobNotFound(job_id[:_SHOWN_ID_LENGTH])

@@ -35,7 +35,7 @@ from vidintel.presentation.http.schemas.tracks import TimelineBody, TrackList
 _NO_VIDEO = VideoNotFound(VIDEO_ID)
 _NO_JOB = JobNotFound(JOB_ID)
 _NO_RESULT = ResultNotFound("This video was never analysed. Start a job for it.")
-_SECONDS = re.compile(r"\d{1,7}(\.\d{1,9})?")
+_SECONDS = re.compile(r"[0-9]{1,7}(\.[0-9]{1,9})?")
 
 Seconds: TypeAlias = Annotated[float | None, Query(ge=0, allow_inf_nan=False, description="Seconds from the start.")]
 # A control character names no label, and databases choke on some.
@@ -129,7 +129,14 @@ async def get_frame(
     services: Services,
     video_id: VideoIdPath,
     job_id: AnsweringJob,
-    seconds: Annotated[str, Path(description="Seconds from the start, a decimal.", examples=["1.5"])],
+    seconds: Annotated[
+        str,
+        Path(
+            description="Seconds from the start, a decimal.",
+            examples=["1.5"],
+            json_schema_extra={"pattern": f"^{_SECONDS.pattern}$"},
+        ),
+    ],
     boxes: Annotated[bool, Query(description="Draw what was seen at that moment.")] = False,
 ) -> Response:
     """The picture that a player shows at that moment, upright; with `boxes=true`, with what was seen in it."""

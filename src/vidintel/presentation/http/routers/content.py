@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, HTTPException
 from starlette.responses import RedirectResponse, Response, StreamingResponse
@@ -30,6 +30,7 @@ _MEDIA_TYPES: Mapping[str, tuple[str, str]] = {
     "flv": ("video/x-flv", "flv"),
     "asf": ("video/x-ms-asf", "asf"),
 }
+_CONTENT: dict[str, Any] = {media_type: {} for media_type, _ in (*_MEDIA_TYPES.values(), _UNKNOWN)}
 _WEBM_CODECS = frozenset({"vp8", "vp9", "av1"})
 
 router = APIRouter(prefix="/api/v1/videos", tags=["videos"], dependencies=guarded)
@@ -39,8 +40,8 @@ router = APIRouter(prefix="/api/v1/videos", tags=["videos"], dependencies=guarde
     "/{video_id}/content",
     response_class=StreamingResponse,
     responses={
-        200: {"description": "The whole file.", "content": {"video/mp4": {}, "application/octet-stream": {}}},
-        206: {"description": "The range that was asked for.", "content": {"video/mp4": {}}},
+        200: {"description": "The whole file.", "content": _CONTENT},
+        206: {"description": "The range that was asked for.", "content": _CONTENT},
         304: {"description": "What `If-None-Match` names is what is here."},
         307: {"description": "Where the bytes are to be had for a few minutes, without a token: the storage itself."},
         416: {"description": "The range begins after the end of the file; `Content-Range` says its size."},

@@ -4,22 +4,27 @@ from collections.abc import Callable
 from typing import Annotated, TypeAlias, TypeVar
 
 from pydantic import ConfigDict, Field
+from pydantic.config import JsonDict
 
 from vidintel.domain.errors import ValidationError
-from vidintel.domain.geometry import Line, Point, Zone
+from vidintel.domain.geometry import MAX_ZONE_POINTS, NAME_MAX, Line, Point, Zone
 from vidintel.presentation.http.schemas.common import Body
 
 T = TypeVar("T")
 StrictNumber: TypeAlias = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+# The rules are the domain's, which tells in words what breaks one; here they are only documented.
+ShareNumber: TypeAlias = Annotated[StrictNumber, Field(json_schema_extra={"minimum": 0, "maximum": 1})]
+_Name: TypeAlias = Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": NAME_MAX})]
 
-_POINTS = 1000  # what the rule says is for the domain; this only keeps nonsense small
+_POINTS = 1000  # keeps nonsense small
+_CORNERS: JsonDict = {"minItems": 3, "maxItems": MAX_ZONE_POINTS}
 
 
 class PointBody(Body):
     """A place in the displayed picture, 0..1 each; origin top left."""
 
-    x: StrictNumber
-    y: StrictNumber
+    x: ShareNumber
+    y: ShareNumber
 
     @classmethod
     def of(cls, point: Point) -> "PointBody":
@@ -39,7 +44,7 @@ class LineBody(Body):
         },
     )
 
-    name: str
+    name: _Name
     start: PointBody
     end: PointBody
 
@@ -64,8 +69,8 @@ class ZoneBody(Body):
         },
     )
 
-    name: str
-    points: Annotated[list[PointBody], Field(max_length=_POINTS)]
+    name: _Name
+    points: Annotated[list[PointBody], Field(max_length=_POINTS, json_schema_extra=_CORNERS)]
 
     @classmethod
     def of(cls, zone: Zone) -> "ZoneBody":

@@ -1,14 +1,15 @@
 """Jobs: what to run, how far it is, how it ended."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 from uuid import UUID
 
 from pydantic import ConfigDict, Field, StrictBool
 
 from vidintel.application.ports import JobProgress, JobReport
 from vidintel.application.specs import SpecRequest
-from vidintel.domain.analysis import AnalysisJob, AnalysisSpec, JobStage, JobStatus
+from vidintel.domain.analysis import MAX_SAMPLE_FPS, AnalysisJob, AnalysisSpec, JobStage, JobStatus
+from vidintel.domain.geometry import MAX_LINES, MAX_ZONES
 from vidintel.presentation.http.schemas.common import (
     JOB_ID,
     SHA256,
@@ -19,7 +20,10 @@ from vidintel.presentation.http.schemas.common import (
     Timestamp,
     Unit,
 )
-from vidintel.presentation.http.schemas.geometry import LineBody, StrictNumber, ZoneBody
+from vidintel.presentation.http.schemas.geometry import LineBody, ShareNumber, StrictNumber, ZoneBody
+
+_SHAPES = 100  # keeps nonsense small
+_Rate: TypeAlias = Annotated[StrictNumber, Field(json_schema_extra={"exclusiveMinimum": 0, "maximum": MAX_SAMPLE_FPS})]
 
 JOB_EXAMPLE: dict[str, Any] = {
     "id": JOB_ID,
@@ -78,20 +82,30 @@ class SpecBody(Body):
     )
 
     model: Annotated[str, Field(max_length=200)] | None = Field(None, description="One of GET /api/v1/models.")
-    sample_fps: StrictNumber | Literal["native"] | None = Field(
+    sample_fps: _Rate | Literal["native"] | None = Field(
         None, description="Frames to analyse per second of video, above 0 and at most 240; or 'native' for every frame."
     )
     labels: list[Annotated[str, Field(max_length=200)]] | None = Field(
         None, description="Report only these; all that the model knows when left out."
     )
-    min_confidence: StrictNumber | None = Field(None, description="0..1")
-    iou_threshold: StrictNumber | None = Field(None, description="Of the non-maximum suppression, 0..1")
-    track_confidence: StrictNumber | None = Field(
+    min_confidence: ShareNumber | None = Field(None, description="0..1")
+    iou_threshold: ShareNumber | None = Field(None, description="Of the non-maximum suppression, 0..1")
+    track_confidence: ShareNumber | None = Field(
         None,
         description="0..1: an object counts only when it was seen at least this surely once; the model's usual one.",
     )
-    lines: list[LineBody] = Field([], max_length=100, description="Count what crosses them, by direction; at most 16.")
-    zones: list[ZoneBody] = Field([], max_length=100, description="Count what is in them, and how long; at most 16.")
+    lines: list[LineBody] = Field(
+        [],
+        max_length=_SHAPES,
+        json_schema_extra={"maxItems": MAX_LINES},
+        description=f"Count what crosses them, by direction; at most {MAX_LINES}.",
+    )
+    zones: list[ZoneBody] = Field(
+        [],
+        max_length=_SHAPES,
+        json_schema_extra={"maxItems": MAX_ZONES},
+        description=f"Count what is in them, and how long; at most {MAX_ZONES}.",
+    )
     reuse_similar: StrictBool = Field(
         False,
         description="Give frames that look like the last analysed one its detections, marked `reused`. Faster where "

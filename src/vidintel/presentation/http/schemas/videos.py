@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any, TypeAlias
 from uuid import UUID
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from vidintel.application.ports import JobReport
 from vidintel.application.videos import VideoChanges
@@ -60,8 +60,11 @@ class VideoPatch(Body):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"title": "Gate 3, morning"}]})
 
-    title: str | None = None
-    description: str | None = None
+    title: Annotated[
+        str | None,  # the domain says in words that a title cannot be null
+        WithJsonSchema({"type": "string", "minLength": 1, "maxLength": TITLE_MAX}),
+    ] = None
+    description: Annotated[str, Field(json_schema_extra={"maxLength": DESCRIPTION_MAX})] | None = None
     captured_at: CapturedAt | None = None
 
     def changes(self) -> VideoChanges:
