@@ -1,10 +1,13 @@
 """A database that is not there is an outage, whatever the driver calls it."""
 
+import asyncio
 import errno
 
 import pytest
+from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.chaos.proxy import SlowProxy
 from tests.factories import make_video
 from tests.postgres import cut_all_others
 from vidintel.application.ports import UnitOfWorkFactory
@@ -41,6 +44,31 @@ async def test_a_connection_that_is_cut_in_the_middle(engine: AsyncEngine, datab
 
     async with SqlUnitOfWork(create_session_factory(engine)) as uow:
         assert await uow.videos.get(TenantId(video.tenant_id.value), video.id) is None
+
+
+async def test_a_server_that_falls_silent_is_not_waited_for_for_ever(database_url: str) -> None:
+    """Nothing comes back, not even that the connection is closed: its machine is gone, or the network between."""
+    url = make_url(database_url)
+    target = f"{url.query['host']}/.s.PGSQL.{url.query['port']}" if "host" in url.query else url.port or 5432
+    video = make_video()
+    async with SlowProxy("postgres", target) as proxy, asyncio.timeout(60):
+        through = url.set(host="127.0.0.1", port=proxy.port, query={}).render_as_string(hide_password=False)
+        engine = create_engine(through, DatabaseSettings(statement_timeout_s=0.5))
+
+        async def ask(*, silent: bool) -> None:
+            async with SqlUnitOfWork(create_session_factory(engine)) as uow:
+                await uow.videos.get(video.tenant_id, video.id)
+                if silent:
+                    proxy.delay_s = 3600
+                await uow.videos.add(video)
+
+        await ask(silent=False)
+        with pytest.raises(ServiceUnavailable) as gone:
+            await ask(silent=True)
+        assert gone.value.undone
+        proxy.delay_s = 0
+        await ask(silent=False)
+        await engine.dispose()
 
 
 async def test_a_fault_of_the_storage_is_not_taken_for_one_of_the_database(unit_of_work: UnitOfWorkFactory) -> None:

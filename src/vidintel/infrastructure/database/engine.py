@@ -11,6 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from vidintel.domain.errors import DomainError, ServiceUnavailable
 from vidintel.settings import DatabaseSettings
 
+CONNECT_S = 10.0
+_LATE_S = 2.0
+
 
 class Unreachable(Exception):
     """The operating system's word, as the driver passes it on: refused, reset, timed out."""
@@ -36,7 +39,11 @@ def create_engine(
 
     An engine belongs to the event loop that first used it; ``pooled=False`` makes one that keeps no connection.
     """
-    arguments = {"server_settings": server_settings(settings, application_name)}
+    arguments = {
+        "server_settings": server_settings(settings, application_name),
+        "timeout": CONNECT_S,
+        "command_timeout": answer_s(settings),
+    }
     if pooled:
         engine = create_async_engine(
             url,
@@ -52,6 +59,11 @@ def create_engine(
     event.listen(engine.sync_engine, "do_connect", _connect)
     event.listen(engine.sync_engine, "handle_error", _name_outage)
     return engine
+
+
+def answer_s(settings: DatabaseSettings) -> float:
+    """How long to wait for an answer, seconds: a server that answers at all has ended the statement by then."""
+    return settings.statement_timeout_s + _LATE_S
 
 
 def server_settings(settings: DatabaseSettings, application_name: str) -> dict[str, str]:

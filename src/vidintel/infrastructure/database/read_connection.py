@@ -6,13 +6,8 @@ import asyncpg
 from sqlalchemy import make_url
 
 from vidintel.domain.errors import ServiceUnavailable
-from vidintel.infrastructure.database.engine import is_busy, is_outage, server_settings
+from vidintel.infrastructure.database.engine import CONNECT_S, answer_s, is_busy, is_outage, server_settings
 from vidintel.settings import DatabaseSettings
-
-_CONNECT_S = 10.0
-# A server that answers at all has ended the statement by then; nobody may wait for one that fell silent, as all reads
-# go through here.
-_LATE_S = 2.0
 
 
 class ReadConnection:
@@ -25,7 +20,7 @@ class ReadConnection:
     def __init__(self, url: str, settings: DatabaseSettings, *, application_name: str = "vidintel-reads") -> None:
         parsed = make_url(url)
         _, self._arguments = parsed.get_dialect()().create_connect_args(parsed)
-        self._answer_s = settings.statement_timeout_s + _LATE_S
+        self._answer_s = answer_s(settings)
         self._settings = server_settings(settings, application_name) | {"default_transaction_read_only": "on"}
         self._connection: asyncpg.Connection | None = None
 
@@ -57,7 +52,7 @@ class ReadConnection:
             self._connection = await asyncpg.connect(
                 **self._arguments,
                 server_settings=self._settings,
-                timeout=_CONNECT_S,
+                timeout=CONNECT_S,
                 command_timeout=self._answer_s,
             )
         return self._connection
