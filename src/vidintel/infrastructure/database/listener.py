@@ -8,9 +8,11 @@ import asyncpg
 import structlog
 from sqlalchemy import make_url
 
+from vidintel.infrastructure.database.engine import CONNECT_S
+
 _RECONNECT_AFTER_S = 1.0
 _PROBE_EVERY_S = 2.0
-_PROBE_TIMEOUT_S = 2.0
+_ANSWER_S = 2.0
 
 _log = structlog.get_logger(__name__)
 
@@ -24,7 +26,7 @@ class PostgresListener:
 
     ``heard`` is called with each payload, ``connected`` whenever listening begins and ``lost`` whenever it ends: in
     between nothing is missed. A connection that went dead without a word is noticed within `_PROBE_EVERY_S` and
-    `_PROBE_TIMEOUT_S` together. All are called on the event loop.
+    `_ANSWER_S` together. All are called on the event loop.
     """
 
     def __init__(
@@ -70,7 +72,10 @@ class PostgresListener:
     async def _listen_once(self, tried: asyncio.Event) -> None:
         closed = asyncio.Event()
         connection = await asyncpg.connect(
-            **self._connect_args, server_settings={"application_name": self._application_name}
+            **self._connect_args,
+            server_settings={"application_name": self._application_name},
+            timeout=CONNECT_S,
+            command_timeout=_ANSWER_S,
         )
         try:
             connection.add_termination_listener(lambda _: closed.set())
@@ -82,7 +87,7 @@ class PostgresListener:
                     async with asyncio.timeout(_PROBE_EVERY_S):
                         await closed.wait()
                         break
-                await connection.execute("SELECT 1", timeout=_PROBE_TIMEOUT_S)
+                await connection.execute("SELECT 1")
             raise ConnectionError("The server closed the connection.")
         finally:
             self._lost()
