@@ -32,7 +32,7 @@ from vidintel.domain.identity import TenantId
 from vidintel.domain.retention import RetentionRules
 from vidintel.domain.segment import Segment, SegmentId, SegmentStatus
 from vidintel.domain.shots import ShotChanges
-from vidintel.domain.tracking import Track, TrackedFrame
+from vidintel.domain.tracking import ROUNDING_S, Track, TrackedFrame
 from vidintel.domain.video import MediaWarning, Video, VideoId
 from vidintel.infrastructure.database import cursors
 
@@ -581,7 +581,8 @@ def _is_wanted(track: Track, filter_: TrackFilter) -> bool:
         filter_.label in (None, track.label)
         and (filter_.from_s is None or track.last_seen_s >= filter_.from_s)
         and (filter_.to_s is None or track.first_seen_s < filter_.to_s)
-        and (filter_.min_duration_s is None or track.duration_s >= filter_.min_duration_s)
+        and (filter_.from_s is None or filter_.to_s is None or filter_.from_s < filter_.to_s)
+        and (filter_.min_duration_s is None or track.duration_s >= filter_.min_duration_s - ROUNDING_S)
     )
 
 

@@ -17,6 +17,12 @@ class SlowProxy:
         self.port = 0
         self._target = target
         self._pumps: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._forgotten: set[asyncio.StreamWriter] = set()
+
+    def forget(self) -> None:
+        """Swallow what the connections that are there still say, as firewalls do with those that were idle for long."""
+        self._forgotten |= self._writers
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -40,6 +46,7 @@ class SlowProxy:
         except OSError:
             writer.close()
             return
+        self._writers |= {there[1], writer}
         for pair in ((reader, there[1]), (there[0], writer)):
             pump = asyncio.create_task(self._pump(*pair))
             self._pumps.add(pump)
@@ -49,6 +56,8 @@ class SlowProxy:
         try:
             with suppress(OSError):
                 while block := await reader.read(_BLOCK):
+                    if writer in self._forgotten:
+                        continue
                     if self.delay_s:
                         await asyncio.sleep(self.delay_s)
                     writer.write(block)

@@ -310,7 +310,11 @@ class TrackContract:
             (TrackFilter(from_s=2.5), [3]),
             (TrackFilter(to_s=1.0), [1]),
             (TrackFilter(from_s=1.0, to_s=2.0), [1, 2]),
+            (TrackFilter(from_s=1.5, to_s=1.5), []),
+            (TrackFilter(from_s=2.0, to_s=1.0), []),
             (TrackFilter(min_duration_s=1.5), [3]),
+            (TrackFilter(min_duration_s=3.28), [3]),  # which is less than 8.36 - 5.08 in floating point
+            (TrackFilter(min_duration_s=3.29), []),
             (TrackFilter(label="car", min_duration_s=1.0, to_s=9), [1, 3]),
         ],
     )
@@ -320,7 +324,7 @@ class TrackContract:
         tracks = [
             make_track(1, "car", 0.0, 1.0),
             make_track(2, "truck", 1.0, 2.0),
-            make_track(3, "car", 2.0, 4.0),
+            make_track(3, "car", 5.08, 8.36),
         ]
         job = await published(unit_of_work, tracks)
 

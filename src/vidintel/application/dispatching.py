@@ -1,7 +1,8 @@
 """Handing out work, and picking up what was dropped."""
 
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -17,7 +18,7 @@ from vidintel.application.ports import (
     UnitOfWorkFactory,
 )
 from vidintel.application.stages import lock_video_and_job
-from vidintel.domain.analysis import AnalysisJob, JobStatus
+from vidintel.domain.analysis import AnalysisJob, JobId, JobStatus
 from vidintel.domain.errors import DomainError, LeaseLost, ServiceUnavailable
 from vidintel.domain.identity import TenantId
 from vidintel.domain.segment import Segment
@@ -91,19 +92,30 @@ class ReclaimWork:
                 jobs = await uow.jobs.held_by(gone, _BATCH)
                 segments = await uow.segments.held_by(gone, _BATCH)
         freed = 0
+        locked: set[JobId] = set()
         for job in jobs:
-            freed += await self._freed(job.id, self._reclaim_job(job, now, gone))
+            freed += await self._freed(job.id, job.id, locked, partial(self._reclaim_job, job, now, gone))
         for segment in segments:
-            freed += await self._freed(segment.id, self._reclaim_segment(segment, now, gone))
+            reclaim = partial(self._reclaim_segment, segment, now, gone)
+            freed += await self._freed(segment.id, segment.job_id, locked, reclaim)
         return freed
 
-    async def _freed(self, work_id: UUID, reclaim: Coroutine[object, object, None]) -> bool:
+    async def _freed(
+        self, work_id: UUID, job_id: JobId, locked: set[JobId], reclaim: Callable[[], Awaitable[None]]
+    ) -> bool:
+        """``locked`` jobs are somebody's for as long as anybody waits; the next sweep comes by again."""
+        if job_id in locked:
+            return False
         try:
-            await reclaim
+            await reclaim()
         except LeaseLost:
             return False
-        except ServiceUnavailable:
-            raise
+        except ServiceUnavailable as error:
+            if not error.busy:
+                raise
+            _log.warning("work.locked", id=str(work_id), reason=error.detail)
+            locked.add(job_id)
+            return False
         except DomainError as error:
             # It is among the oldest and will be found again each time: it must not keep the sweep from all others.
             _log.error("work.not_reclaimed", id=str(work_id), code=error.code, reason=error.detail)

@@ -7,7 +7,7 @@ takes them off that list. So nothing stays behind, however an attempt ends, and 
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import BinaryIO
@@ -29,7 +29,7 @@ from vidintel.application.queries import answering_job
 from vidintel.application.result import as_result
 from vidintel.application.videos import video_of
 from vidintel.domain.analysis import AnalysisJob, JobId
-from vidintel.domain.errors import ResultNotFound, ServiceUnavailable, StorageError, StorageFull
+from vidintel.domain.errors import DomainError, ResultNotFound, ServiceUnavailable, StorageError, StorageFull
 from vidintel.domain.identity import Permission, Principal
 from vidintel.domain.video import Video, VideoId
 
@@ -128,7 +128,8 @@ class TakePictures:
                             _log.warning("evidence.cut_short", job=str(job.id), stored=len(made), wanted=len(orders))
                             break
         except BaseException:
-            await asyncio.shield(self.discard(album))
+            with suppress(DomainError):  # what went wrong first is the news; the sweep finds the pictures tomorrow
+                await asyncio.shield(self.discard(album))
             raise
         return Album(album.keys, made)
 

@@ -11,6 +11,9 @@ from vidintel.domain.errors import LeaseLost, ServiceUnavailable
 
 T = TypeVar("T")
 
+_HEARTBEATS = 3
+"""After so many times their distance one heartbeat is given up for the next: its connection may have fallen silent."""
+
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
@@ -92,7 +95,9 @@ async def run_held(
                 stalled = True
                 raise Stalled(f"There was no sign of life for {stall_s:g} s.")
             try:
-                if not await extend():
+                async with asyncio.timeout(_HEARTBEATS * heartbeat_s):
+                    is_held = await extend()
+                if not is_held:
                     hold.lose()
             except Exception as error:  # noqa: BLE001 - an outage of the database must not kill work under way
                 _log.warning("lease.heartbeat_failed", error=repr(error))

@@ -7,13 +7,14 @@ more), which is ordinary.
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import uuid4
 
 from vidintel.application.appearance import Appearances
 from vidintel.application.failing import PERMANENT, fail_job, passing_failure
-from vidintel.application.holding import Hold, Leaving, WorkerIdentity, insist, run_held
+from vidintel.application.holding import Hold, Leaving, Stalled, WorkerIdentity, insist, run_held
 from vidintel.application.ports import (
     SILENT,
     AppearanceGauge,
@@ -40,6 +41,7 @@ from vidintel.domain.analysis import AnalysisJob, JobId, JobStage, JobStatus
 from vidintel.domain.detection import FrameDetections
 from vidintel.domain.errors import (
     BusinessRuleViolation,
+    DomainError,
     LeaseLost,
     ServiceUnavailable,
     UnreadableVideo,
@@ -202,6 +204,10 @@ class RunSegment:
             # What is down may be the database itself; once the lease is over, there is nothing left to hand back.
             lease_s = self._rules.lease.total_seconds()
             await insist(lambda: self._hand_back(segment, token, delay), for_s=lease_s)
+            raise
+        except Stalled as stalled:
+            with suppress(DomainError):  # the process ends for it, whoever holds the work by now
+                await self._give_up(job, segment, token, stalled)
             raise
         except Exception as error:
             await self._give_up(job, segment, token, error)

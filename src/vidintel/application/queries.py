@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from uuid import UUID
 
 from vidintel.application.ports import (
     CircuitState,
@@ -20,11 +21,11 @@ from vidintel.application.ports import (
 from vidintel.application.repeating import repeated
 from vidintel.application.result import as_result
 from vidintel.application.videos import video_of
-from vidintel.domain.analysis import AnalysisJob, JobId
-from vidintel.domain.errors import DomainError, JobNotFound, ResultNotFound, VideoNotFound
+from vidintel.domain.analysis import AnalysisJob, AnalysisSpec, JobId
+from vidintel.domain.errors import DomainError, JobNotFound, ResultNotFound, ValidationError, VideoNotFound
 from vidintel.domain.identity import Permission, Principal
 from vidintel.domain.tracking import Track, TrackedFrame
-from vidintel.domain.video import VideoId
+from vidintel.domain.video import MediaInfo, VideoId
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +96,13 @@ class ListDetections:
         principal.require(Permission.VIDEO_READ)
         async with self._uow() as uow:
             video = await video_of(uow, principal, video_id)
-            job = await answering_job(uow, principal, video_id, job_id)
+            of_job, rest = _resumed(job_id, page)
+            job = await answering_job(uow, principal, video_id, of_job)
             # What is fainter than the job was asked to report is kept for its tracker only.
             at_least = max(filter_.min_confidence or 0.0, job.spec.min_confidence)
             wanted = replace(filter_, min_confidence=at_least)
-            items, next_cursor = await uow.detections.list(principal.tenant_id, job.id, wanted, page)
-            return DetectionPage(job, video.captured_at, items, next_cursor)
+            items, next_cursor = await uow.detections.list(principal.tenant_id, job.id, wanted, rest)
+            return DetectionPage(job, video.captured_at, items, _cursor_of(job, next_cursor))
 
 
 class ListTracks:
@@ -120,9 +122,10 @@ class ListTracks:
         principal.require(Permission.VIDEO_READ)
         async with self._uow() as uow:
             video = await video_of(uow, principal, video_id)
-            job = await answering_job(uow, principal, video_id, job_id)
-            items, next_cursor = await uow.tracks.list(principal.tenant_id, job.id, filter_, page)
-            return TrackPage(job, video.captured_at, items, next_cursor)
+            of_job, rest = _resumed(job_id, page)
+            job = await answering_job(uow, principal, video_id, of_job)
+            items, next_cursor = await uow.tracks.list(principal.tenant_id, job.id, filter_, rest)
+            return TrackPage(job, video.captured_at, items, _cursor_of(job, next_cursor))
 
 
 class GetTimeline:
@@ -166,8 +169,8 @@ class GetResults:
 class RenderFrame:
     """A picture of one moment, with the boxes seen in it when wanted. For viewers.
 
-    ``time_s`` is seconds on the player's timeline. With boxes, it is the picture of the analysed frame nearest to it,
-    provided that something was seen within one sampling interval: so boxes always sit on their objects.
+    ``time_s`` is seconds on the player's timeline. With boxes, it is the picture of the analysed moment nearest to it,
+    so that boxes always sit on their objects, and there are none where nothing was seen.
     Fails with `VideoNotFound`, `JobNotFound`, `FrameNotFound`, `UnreadableVideo`.
     """
 
@@ -181,6 +184,7 @@ class RenderFrame:
     ) -> bytes:
         principal.require(Permission.VIDEO_READ)
         seen: TrackedFrame | None = None
+        shown_s = time_s
         async with self._uow() as uow:
             video = await video_of(uow, principal, video_id)
             if video.content is None:
@@ -190,10 +194,12 @@ class RenderFrame:
                 nearest = await uow.detections.at(
                     principal.tenant_id, job.id, time_s, min_confidence=job.spec.min_confidence
                 )
-                interval_s = job.spec.frame_interval_s(video.media.frame_rate if video.media is not None else 0.0)
-                if nearest is not None and abs(nearest.frame.time_s - time_s) <= interval_s:
-                    seen = nearest
-        shown_s = time_s if seen is None else seen.frame.time_s
+                rate = video.media.frame_rate if video.media is not None else 0.0
+                sample = job.spec.sample_at(time_s, rate)
+                if nearest is not None and job.spec.sample_at(nearest.frame.time_s, rate) == sample:
+                    seen, shown_s = nearest, nearest.frame.time_s
+                elif video.media is not None:
+                    shown_s = _moment_of(job.spec, sample, video.media, time_s)
         return await self._renderer.jpeg(video.content.key, shown_s, seen)
 
 
@@ -235,6 +241,34 @@ class CheckReadiness:
         except Exception as error:  # noqa: BLE001 - whatever it is, the component is not ready
             return ComponentHealth(ok=False, detail=type(error).__name__)
         return ComponentHealth(ok=True)
+
+
+def _moment_of(spec: AnalysisSpec, sample: int, media: MediaInfo, time_s: float) -> float:
+    """A moment at which a player shows the frame analysed as ``sample``; ``time_s`` where every frame was analysed."""
+    interval_s = spec.frame_interval_s(media.frame_rate)
+    half_frame_s = 0.5 / media.frame_rate if media.frame_rate else 0.0
+    if interval_s < 3 * half_frame_s:
+        return time_s
+    moment_s = sample * interval_s + half_frame_s  # the frame nearest to it may come a little later
+    return moment_s if moment_s <= media.duration_s else time_s
+
+
+def _resumed(job_id: JobId | None, page: Page) -> tuple[JobId | None, Page]:
+    """A list goes on with the job that its first page was of, whichever has succeeded since: the cursor names it."""
+    if page.cursor is None:
+        return job_id, page
+    named, _, rest = page.cursor.partition(".")
+    try:
+        of_job = JobId(UUID(hex=named))
+    except ValueError:
+        raise ValidationError("This cursor is not one that we gave out.", field="cursor") from None
+    if job_id not in {None, of_job}:
+        raise ValidationError("This cursor is of another job's list.", field="cursor")
+    return of_job, replace(page, cursor=rest)
+
+
+def _cursor_of(job: AnalysisJob, rest: str | None) -> str | None:
+    return None if rest is None else f"{job.id.hex}.{rest}"
 
 
 async def answering_job(uow: UnitOfWork, principal: Principal, video_id: VideoId, job_id: JobId | None) -> AnalysisJob:

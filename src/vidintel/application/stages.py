@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
 from vidintel.application.failing import PERMANENT, fail_job, passing_failure
-from vidintel.application.holding import Hold, Leaving, WorkerIdentity, insist, run_held
+from vidintel.application.holding import Hold, Leaving, Stalled, WorkerIdentity, insist, run_held
 from vidintel.application.ports import SILENT, Clock, Telemetry, UnitOfWork, UnitOfWorkFactory
 from vidintel.application.repeating import repeated
 from vidintel.domain.analysis import AnalysisJob, JobId, JobStage, JobStatus
-from vidintel.domain.errors import LeaseLost, ServiceUnavailable
+from vidintel.domain.errors import DomainError, LeaseLost, ServiceUnavailable
 from vidintel.domain.video import Failure, Video, VideoStatus
 from vidintel.domain.work import RetryPolicy
 
@@ -87,6 +88,10 @@ class StageHolder:
         except ServiceUnavailable as error:
             delay = timedelta(seconds=error.retry_after_s)
             await insist(lambda: self._hand_back(job, token, delay), for_s=self._rules.lease.total_seconds())
+            raise
+        except Stalled as stalled:
+            with suppress(DomainError):  # the process ends for it, whoever holds the work by now
+                await self._give_up(job, token, stalled)
             raise
         except Exception as error:
             await self._give_up(job, token, error)

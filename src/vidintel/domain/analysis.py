@@ -64,6 +64,10 @@ class AnalysisSpec:
         rates = [rate for rate in (self.sample_fps, frame_rate) if rate]
         return 1.0 / min(rates) if rates else 1.0
 
+    def sample_at(self, time_s: float, frame_rate: float) -> int:
+        """Which of the moments that are analysed, counted from 0, is nearest to ``time_s``."""
+        return math.floor(time_s / self.frame_interval_s(frame_rate) + 0.5)
+
 
 class JobStatus(StrEnum):
     QUEUED = "queued"

@@ -19,7 +19,7 @@ from itertools import chain
 from vidintel.domain.detection import FrameDetections
 from vidintel.domain.errors import ValidationError
 from vidintel.domain.geometry import Direction, Line, Point, Zone, validate_lines, validate_zones
-from vidintel.domain.tracking import Track, TrackPoint
+from vidintel.domain.tracking import ROUNDING_S, Track, TrackPoint
 
 LINE_MARGIN = 0.25
 """Half box extents that a track's centre must be beside a line to be on that side for certain (see `Line.depth`)."""
@@ -116,7 +116,7 @@ class IntervalsFold:
     def add(self, frame: FrameDetections) -> None:
         for label in {detection.label for detection in frame.detections}:
             spans = self._spans[label]
-            if spans and frame.time_s - spans[-1].end_s <= self._join_gap_s:
+            if spans and frame.time_s - spans[-1].end_s <= self._join_gap_s + ROUNDING_S:
                 spans[-1] = Span(spans[-1].start_s, frame.time_s)
             else:
                 spans.append(Span(frame.time_s, frame.time_s))
@@ -137,8 +137,7 @@ class MinimumTrack:
             raise ValidationError("A minimum track length needs seconds >= 0 and points >= 1.")
 
     def counts(self, track: Track) -> bool:
-        # sums of frame times carry rounding: a track of exactly the minimum counts
-        return track.points >= self.points and track.duration_s >= self.seconds - 1e-6
+        return track.points >= self.points and track.duration_s >= self.seconds - ROUNDING_S
 
 
 def unique_tracks(tracks: Iterable[Track], minimum: MinimumTrack) -> Mapping[str, int]:

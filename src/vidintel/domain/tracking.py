@@ -15,6 +15,8 @@ PATH_TOLERANCE = 0.005
 MAX_PATH_POINTS = 512
 FAINTEST = 0.1
 """Detections from this confidence on are kept for the tracker, whatever is reported: they bridge gaps (ByteTrack)."""
+ROUNDING_S = 1e-6
+"""Differences of frame times carry rounding: what lies this close to a limit has reached it."""
 _WINDOW = 64
 _EDGE = 0.005
 

@@ -34,7 +34,7 @@ class Association:
         self._track_confidence = track_confidence
         self._interval_s = frame_interval_s
         self._window_s = max(settings.motion_window_s, 3 * frame_interval_s)
-        self.coast_s = max(settings.coast_s, 1.5 * frame_interval_s)
+        self._coast_s = settings.coasting_s(frame_interval_s)
         self.live: list[Tracklet] = []
 
     def advance(self, time_s: float) -> None:
@@ -42,7 +42,7 @@ class Association:
         self.live = [
             tracklet
             for tracklet in self.live
-            if time_s - tracklet.last_s <= self.coast_s
+            if time_s - tracklet.last_s <= self._coast_s
             and _visible(tracklet.predict(time_s, self._window_s)) >= self._settings.min_visible
         ]
 

@@ -52,7 +52,7 @@ class MotionTracker:
     @property
     def memory_s(self) -> float:
         """A track that was not seen for longer than this many seconds never comes back."""
-        return self._settings.max_gap_s
+        return max(self._settings.max_gap_s, 2 * self._settings.coasting_s(self._interval_s))
 
     def update(self, frame: FrameDetections) -> Sequence[TrackedFrame]:
         sightings: dict[str, list[Sighting]] = {}
@@ -183,7 +183,8 @@ class _Kind:
         self._settings = settings
         self._track_confidence = track_confidence
         self._association = Association(settings, frame_interval_s, track_confidence)
-        self._confirm_s = max(settings.confirm_s, self._association.coast_s + frame_interval_s)
+        self._coast_s = settings.coasting_s(frame_interval_s)
+        self._confirm_s = max(settings.confirm_s, self._coast_s + frame_interval_s)
         self._live: dict[int, _Link] = {}
         self._undecided: list[_Link] = []
         self._ended: list[_Link] = []
@@ -267,7 +268,7 @@ class _Kind:
     def _log_odds(self, earlier: Tracklet, later: Tracklet) -> float | None:
         # of two that were seen once each, neither's speed is known
         is_blind = earlier.count == later.count == 1
-        longest_s = 2 * self._association.coast_s if is_blind else self._settings.max_gap_s
+        longest_s = 2 * self._coast_s if is_blind else self._settings.max_gap_s
         if not 0 < later.first_s - earlier.last_motion().time_s <= longest_s:
             return None
         odds = log_odds(earlier, later)

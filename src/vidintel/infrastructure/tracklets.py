@@ -72,6 +72,10 @@ class TrackingSettings:
     least_log_odds: float = -1.1
     """How likely it must be that a tracklet continues another (see `reidentification.log_odds`)."""
 
+    def coasting_s(self, frame_interval_s: float) -> float:
+        """How long a tracklet goes on without being seen, seconds: by `coast_s`, and a missed frame at least."""
+        return max(self.coast_s, 1.5 * frame_interval_s)
+
 
 class Sighting(NamedTuple):
     """A detection of one frame: its place there, box (4,), label, confidence, and appearance (n,) where measured."""

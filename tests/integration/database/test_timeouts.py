@@ -8,14 +8,18 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.contracts.stored import keep
-from tests.factories import make_video
+from tests.contracts.stored import keep, reload_segment
+from tests.factories import NOW, make_job, make_segment, make_video
 from tests.fakes import FakeClock
+from vidintel.application.dispatching import ReclaimWork
 from vidintel.application.ports import UnitOfWorkFactory
 from vidintel.application.retention import ApplyRetention
+from vidintel.domain.analysis import JobStage, JobStatus
 from vidintel.domain.errors import ServiceUnavailable
 from vidintel.domain.retention import RetentionRules
-from vidintel.domain.video import Video
+from vidintel.domain.segment import SegmentStatus
+from vidintel.domain.video import Video, VideoStatus
+from vidintel.domain.work import RetryPolicy
 from vidintel.infrastructure.database.engine import create_engine, create_session_factory
 from vidintel.infrastructure.database.read_connection import ReadConnection
 from vidintel.infrastructure.database.unit_of_work import SqlUnitOfWork
@@ -113,6 +117,27 @@ async def test_an_expired_video_that_somebody_holds_keeps_no_other_from_being_re
         await holder.videos.get_for_update(held.tenant_id, held.id)
         assert await apply() == 1
     assert await apply() == 1
+    await engine.dispose()
+
+
+async def test_what_somebody_else_has_locked_does_not_keep_the_sweep_from_the_rest(
+    database_url: str, unit_of_work: UnitOfWorkFactory
+) -> None:
+    ending = make_video(status=VideoStatus.PROCESSING)
+    held = make_job(video=ending, status=JobStatus.RUNNING, stage=JobStage.FINISH, owner="busy")
+    other = make_video(status=VideoStatus.PROCESSING)
+    job = make_job(video=other, status=JobStatus.RUNNING)
+    dropped = make_segment(job=job, status=SegmentStatus.RUNNING, owner="dead")
+    await keep(unit_of_work, ending, held, other, job, dropped)
+    engine = create_engine(database_url, IMPATIENT)
+    sessions = create_session_factory(engine)
+    sweep = ReclaimWork(lambda: SqlUnitOfWork(sessions), FakeClock(NOW + timedelta(minutes=1)), RetryPolicy())
+
+    async with unit_of_work() as holder:
+        await holder.videos.get_for_update(ending.tenant_id, ending.id)
+        assert await sweep() == 1
+    assert (await reload_segment(unit_of_work, dropped)).status is SegmentStatus.PENDING
+    assert await sweep() == 1
     await engine.dispose()
 
 

@@ -99,6 +99,18 @@ def test_a_picture_is_the_same_whichever_segment_it_is_decoded_in(container: str
         assert np.array_equal(one.image, other.image)
 
 
+@pytest.mark.parametrize("start_s", [0.0, 1.5])
+@pytest.mark.parametrize("count", [1, 2, 5, 7])
+def test_the_times_of_a_matroska_file_of_few_pictures_are_those_in_it(count: int, start_s: float) -> None:
+    """FFmpeg does not tell when so short a file begins."""
+    clip = video([start_s + second for second in range(count)], Recipe(container="matroska"))
+    plan = plan_of(DECODER, clip, 100.0, None)
+
+    assert [frame.time_s for frame in frames_of(DECODER, clip, plan, None)] == pytest.approx(range(count), abs=1e-3)
+    assert plan.media.duration_s == pytest.approx(count - 1, abs=0.05)
+    assert plan.warnings == ()
+
+
 @pytest.mark.parametrize("container", ["matroska", "mpegts", "flv"])
 def test_a_late_start_of_the_file_is_what_the_player_shows_as_zero(container: str) -> None:
     clip = video(even_times(30, start_s=5.0), Recipe(container=container, b_frames=2))

@@ -43,6 +43,7 @@ def open_in(root: Path, key: str) -> BinaryIO:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     (tmp_path / "clip").write_bytes(video(even_times(30), Recipe(b_frames=2)))
+    (tmp_path / "raw").write_bytes(video(even_times(30), Recipe(container="h264", b_frames=2)))
     (tmp_path / "grey").write_bytes(video([0.0], draw=lambda _: np.full((240, 320, 3), 100, dtype=np.uint8)))
     (tmp_path / "text").write_bytes(b"no video at all")
     return tmp_path
@@ -78,8 +79,9 @@ async def test_boxes_land_on_the_picture(renderer: SubprocessFrameRenderer) -> N
 
 
 async def test_what_it_cannot_show_is_told(renderer: SubprocessFrameRenderer) -> None:
-    with pytest.raises(FrameNotFound):
-        await renderer.jpeg("clip", 100.0, None)
+    for name in ("clip", "raw"):
+        with pytest.raises(FrameNotFound):
+            await renderer.jpeg(name, 2.0, None)
     with pytest.raises(UnreadableVideo):
         await renderer.jpeg("text", 0.0, None)
     with pytest.raises(StorageError):

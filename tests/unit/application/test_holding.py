@@ -76,3 +76,23 @@ async def test_work_that_shows_life_has_not_stalled_though_no_frame_gets_done() 
 
     assert await run_held(hold, work(), extend, heartbeat_s=0.01, stall_s=1) == "done"
     assert hold.frames_done == 0
+
+
+async def test_a_heartbeat_that_hangs_is_given_up_for_the_next() -> None:
+    hold = Hold(WorkerIdentity("worker-1"))
+    extended = asyncio.Event()
+    hangs = [True, False]
+
+    async def work() -> None:
+        async with asyncio.timeout(10):
+            await extended.wait()
+
+    async def extend() -> bool:
+        if hangs.pop(0):
+            await asyncio.Event().wait()
+        extended.set()
+        return True
+
+    await run_held(hold, work(), extend, heartbeat_s=0.05)
+
+    assert hangs == []

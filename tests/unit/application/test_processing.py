@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -375,6 +375,39 @@ async def test_a_thread_that_hangs_is_given_up_and_its_attempt_counted() -> None
         await world.run((await world.segments())[0].id)
 
     assert ((await world.segments())[0].status, (await world.segments())[0].work.attempts) == (SegmentStatus.PENDING, 1)
+    gate.opened.set()
+
+
+@pytest.mark.parametrize("how", ["cancel", "delete", "reclaim"])
+@pytest.mark.parametrize("stage", ["plan", "analyse"])
+async def test_a_thread_that_hangs_ends_its_process_also_when_the_work_is_not_ours_any_more(
+    stage: str, how: str
+) -> None:
+    world = World()
+    world.rules = replace(world.rules, stall_s=0.3)
+    world.__post_init__()
+    gate = Gate()
+    running: asyncio.Task[Any]
+    if stage == "analyse":
+        job = await world.planned()
+        world.media.on_frame = gate
+        running = asyncio.create_task(world.run((await world.segments())[0].id))
+    else:
+        job = (await world.registered()).job.job
+        world.media.on_plan = lambda: gate(0)
+        running = asyncio.create_task(world.plan(job.id))
+    await asyncio.to_thread(gate.reached.wait, 10)
+    match how:
+        case "cancel":
+            value_of(await world.cancel(principal(), job.id))
+        case "delete":
+            value_of(await world.delete(principal(), job.video_id))
+        case _:
+            world.clock.advance(LEASE_S)
+            await world.reclaim()
+
+    with pytest.raises(Stalled):
+        await running
     gate.opened.set()
 
 

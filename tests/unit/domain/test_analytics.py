@@ -103,6 +103,14 @@ def test_intervals_join_short_gaps_only() -> None:
     }
 
 
+def test_a_gap_of_exactly_the_longest_is_joined_wherever_it_lies() -> None:
+    fold = IntervalsFold(join_gap_s=1.0)
+    for index, time_s in enumerate([2.2, 3.2, 3.4, 4.4, 6.0]):  # 4.4 - 3.4 is more than 1 in floating point
+        fold.add(frame(index, time_s, "c"))
+
+    assert fold.result() == {"c": (Span(2.2, 4.4), Span(6.0, 6.0))}
+
+
 # --- unique tracks ----------------------------------------------------------------------------------------------------
 
 

@@ -27,6 +27,8 @@ async def test_a_detection_says_what_where_and_when(edge: Edge) -> None:
         response = await client.get(f"{VIDEO}/detections")
 
     assert response.json() == {
+        "job_id": str(JOB_ID),
+        "job_status": "queued",
         "items": [
             {
                 "frame": 12,

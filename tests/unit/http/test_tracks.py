@@ -45,7 +45,12 @@ async def test_a_track_says_what_it_is_and_where_it_went(edge: Edge) -> None:
     async with edge.client() as client:
         response = await client.get(f"{VIDEO}/tracks")
 
-    assert response.json() == {"items": [SHOWN], "next_cursor": "next"}
+    assert response.json() == {
+        "job_id": str(JOB_ID),
+        "job_status": "queued",
+        "items": [SHOWN],
+        "next_cursor": "next",
+    }
 
 
 async def test_the_wall_clock_of_a_track_is_that_of_the_video_and_its_times(edge: Edge) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.contracts.tracker_contract import TRACK_CONFIDENCE, Mover, TrackerContract, detection, scene
 from vidintel.application.ports import TrackerFactory
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
+from vidintel.domain.tracking import LiveTracks
 from vidintel.infrastructure.tracking import MotionTracker
 
 
@@ -18,6 +19,24 @@ class TestMotionTracker(TrackerContract):
     @pytest.fixture
     def new_tracker(self) -> TrackerFactory:
         return MotionTracker
+
+    def test_a_track_never_comes_back_after_longer_than_the_tracker_says(
+        self, new_tracker: TrackerFactory
+    ) -> None:
+        """Frames far apart, as in time lapse: one that missed a frame is still there."""
+        parked, other = (
+            Detection("car", 0.9, BoundingBox(0.2, 0.2, 0.3, 0.3)),
+            Detection("car", 0.9, BoundingBox(0.7, 0.7, 0.8, 0.8)),
+        )
+        times = [0.0, 14.0, 20.0, 60.0, 100.0, 140.0]
+        frames = [FrameDetections(n, time_s, (other if n == 1 else parked,)) for n, time_s in enumerate(times)]
+        tracker = new_tracker(140 / 6, TRACK_CONFIDENCE)
+        live = LiveTracks(tracker.memory_s)
+
+        decided = [each for frame in frames for each in tracker.update(frame)] + [*tracker.finish()]
+        tracks = [track for each in decided for track in live.add(each)] + live.close()
+
+        assert len({track.track_id for track in tracks}) == len(tracks)
 
     @pytest.mark.parametrize("fps", [5, 25])
     def test_objects_that_pass_each_other_keep_their_tracks(self, new_tracker: TrackerFactory, fps: float) -> None:

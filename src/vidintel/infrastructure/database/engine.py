@@ -1,5 +1,6 @@
 """The connection pool, and what its errors mean."""
 
+from collections.abc import Callable
 from typing import Any
 
 import asyncpg
@@ -12,6 +13,8 @@ from vidintel.domain.errors import DomainError, ServiceUnavailable
 from vidintel.settings import DatabaseSettings
 
 CONNECT_S = 10.0
+ANSWER_S = "vidintel_answer_s"
+"""The execution option of every connection that says how long to wait for an answer."""
 _LATE_S = 2.0
 
 
@@ -44,10 +47,12 @@ def create_engine(
         "timeout": CONNECT_S,
         "command_timeout": answer_s(settings),
     }
+    options = {ANSWER_S: answer_s(settings)}
     if pooled:
         engine = create_async_engine(
             url,
             connect_args=arguments,
+            execution_options=options,
             hide_parameters=True,
             pool_pre_ping=True,
             pool_size=settings.pool_size,
@@ -55,7 +60,11 @@ def create_engine(
             pool_timeout=settings.pool_timeout_s,
         )
     else:
-        engine = create_async_engine(url, connect_args=arguments, hide_parameters=True, poolclass=NullPool)
+        engine = create_async_engine(
+            url, connect_args=arguments, execution_options=options, hide_parameters=True, poolclass=NullPool
+        )
+    dialect = engine.dialect
+    dialect.do_ping = _forgiving(dialect.do_ping)  # type: ignore[assignment, method-assign]  # there is no event for it
     event.listen(engine.sync_engine, "do_connect", _connect)
     event.listen(engine.sync_engine, "handle_error", _name_outage)
     return engine
@@ -79,6 +88,18 @@ def server_settings(settings: DatabaseSettings, application_name: str) -> dict[s
 
 def _milliseconds(seconds: float) -> str:
     return str(max(1, round(seconds * 1000)))
+
+
+def _forgiving(ping: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """A connection of the pool that fell silent is one to be replaced, as one that was closed is."""
+
+    def do_ping(connection: Any) -> bool:
+        try:
+            return ping(connection)
+        except OSError:
+            return False
+
+    return do_ping
 
 
 def _connect(dialect: Dialect, _record: object, arguments: list[Any], options: dict[str, Any]) -> object:

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Text,
     and_,
     delete,
+    false,
     func,
     insert,
     literal,
@@ -34,7 +35,7 @@ from vidintel.domain.analysis import AnalysisJob, JobId
 from vidintel.domain.detection import BoundingBox
 from vidintel.domain.geometry import Point
 from vidintel.domain.identity import TenantId
-from vidintel.domain.tracking import BestShot, PathPoint, Track, TrackedFrame
+from vidintel.domain.tracking import ROUNDING_S, BestShot, PathPoint, Track, TrackedFrame
 from vidintel.infrastructure.database import cursors
 from vidintel.infrastructure.database.bulk import copy_rows
 from vidintel.infrastructure.database.tables import detections, tracks
@@ -144,8 +145,10 @@ def _matches(filter_: TrackFilter) -> Iterator[ColumnElement[bool]]:
         yield tracks.c.last_seen_s >= filter_.from_s
     if filter_.to_s is not None:
         yield tracks.c.first_seen_s < filter_.to_s
+    if filter_.from_s is not None and filter_.to_s is not None and filter_.from_s >= filter_.to_s:
+        yield false()  # there is no time within
     if filter_.min_duration_s is not None:
-        yield tracks.c.last_seen_s - tracks.c.first_seen_s >= filter_.min_duration_s
+        yield tracks.c.last_seen_s - tracks.c.first_seen_s >= filter_.min_duration_s - ROUNDING_S
 
 
 def _to_points(frames: Iterable[TrackedFrame]) -> Iterator[tuple[object, ...]]:

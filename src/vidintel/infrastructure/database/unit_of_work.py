@@ -117,9 +117,9 @@ class SqlUnitOfWork:
             raise ServiceUnavailable(detail, undone=not self._commit_begun) from error
         if is_collision(error):
             detail = "Something else changed the same at the same time. Try again in a moment."
-            raise ServiceUnavailable(detail, undone=True) from error
+            raise ServiceUnavailable(detail, undone=True, busy=True) from error
         if is_busy(error):
-            raise ServiceUnavailable("The database is busy. Try again in a moment.") from error
+            raise ServiceUnavailable("The database is busy. Try again in a moment.", busy=True) from error
 
     async def ring(self) -> None:
         await self._session.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})

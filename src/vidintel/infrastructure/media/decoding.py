@@ -272,13 +272,16 @@ def _orientation_of_first_frame(video: OpenedVideo) -> Orientation:
 def _note_if_cut_short(video: OpenedVideo, segments: _Segments) -> None:
     """Compare what came with what the header promised for this stream, where it did."""
     stream, came_s = video.stream, segments.length_s
+    ends_s = segments.end_s + float(video.timeline.origin)
     if stream.duration is not None and stream.time_base is not None:
         promised_s = float(stream.duration * stream.time_base)
+        if stream.start_time is None:  # then FFmpeg cannot have taken it off
+            came_s = ends_s
     elif (match := _CLOCK.fullmatch(stream.metadata.get("DURATION", ""))) is not None:
         # Matroska's says when the stream ends, by the file's own clock.
         hours, minutes, seconds = (float(each) for each in match.groups())
         promised_s = hours * 3600 + minutes * 60 + seconds
-        came_s = segments.end_s + float(video.timeline.origin)
+        came_s = ends_s
     else:
         return
     if came_s < promised_s - max(_CUT_SHORT_S, _CUT_SHORT_SHARE * promised_s):
@@ -371,7 +374,7 @@ def _shown_at(video: OpenedVideo, time_s: float, *, from_beginning: bool) -> Vid
     for instant, frame in video.decode(packets):
         if instant > target:
             return frame if shown is None and from_beginning else shown
-        shown, ends = frame, instant + (2 * frame.duration or video.usual_length)
+        shown, ends = frame, instant + video.length_of(frame)
     if shown is not None and target > ends + video.timeline.length(_SHOWN_TOLERANCE_S):
         raise FrameNotFound(f"The video ends before {time_s:g} s.")
     return shown

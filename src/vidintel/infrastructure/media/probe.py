@@ -8,7 +8,7 @@ from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, islice
 from typing import BinaryIO, NoReturn, TypeAlias
 
 import av
@@ -34,6 +34,7 @@ _NOT_A_MOVING_PICTURE = Disposition.attached_pic | Disposition.timed_thumbnails
 _MICROSECONDS = 1_000_000
 _VP8_SHOW_FRAME = 0x10
 _USUAL_RATE = Fraction(25)
+_REORDERED_MOST = 32  # more packets than any codec shows out of order
 # A picture may be larger than the stream declares, within these bounds.
 _GROWTH_MAX, _PIXELS_MIN = 4, 4096 * 2304
 _REWIND_S = Fraction(1, 2)
@@ -77,6 +78,10 @@ class OpenedVideo:
     def usual_length(self) -> int:
         """Half ticks that a picture lasts which does not say so itself."""
         return max(1, self.timeline.length(1 / _rate(self.stream)))
+
+    def length_of(self, frame: VideoFrame) -> int:
+        """Half ticks that a decoded frame lasts. The decoder's ticks are ours only where packets are stamped."""
+        return (2 * frame.duration if self.timeline.stamped else 0) or self.usual_length
 
     def seek(self, seconds: float) -> None:
         """Go to a keyframe at or before ``seconds``, as well as the container can; a failure leaves it where it is."""
@@ -170,14 +175,35 @@ def open_video(content: BinaryIO) -> Iterator[OpenedVideo]:
 
     Raises `NotAVideo`, `NoVideoStream`, or `UnreadableVideo` for a codec we do not have.
     """
+    first = None
+    with _open(content) as container:
+        if _begins(container) is None and container.format.name.startswith("matroska"):
+            first = _first_timestamp(container, _video_stream(container))
+    with _open(content) as container:
+        stream = _video_stream(container)
+        yield OpenedVideo(container, stream, _timeline(container, stream, first))
+
+
+def _open(content: BinaryIO) -> InputContainer:
     content.seek(0)
     try:
-        container = av.open(content, "r", container_options=_OPTIONS, io_open=_refuse)
+        return av.open(content, "r", container_options=_OPTIONS, io_open=_refuse)
     except (FFmpegError, UnicodeDecodeError) as error:
         raise _not_a_video(content) from error
-    with container:
-        stream = _video_stream(container)
-        yield OpenedVideo(container, stream, _timeline(container, stream))
+
+
+def _begins(container: InputContainer) -> int | None:
+    """Microseconds; ``None`` where FFmpeg cannot tell, whatever the type stubs say."""
+    return container.start_time
+
+
+def _first_timestamp(container: InputContainer, stream: VideoStream) -> int | None:
+    """The earliest among the first packets, in ticks. For where FFmpeg saw too few of them to tell."""
+    packets = islice(container.demux(stream), _REORDERED_MOST)
+    try:
+        return min((packet.pts for packet in packets if packet.pts is not None), default=None)
+    except FFmpegError:
+        return None
 
 
 def check_size(width: int, height: int, limits: MediaLimits) -> None:
@@ -214,10 +240,16 @@ def _video_stream(container: InputContainer) -> VideoStream:
     return stream
 
 
-def _timeline(container: InputContainer, stream: VideoStream) -> Timeline:
-    if stream.time_base is None or container.start_time is None or _is_stamped_in_coding_order(container, stream):
+def _timeline(container: InputContainer, stream: VideoStream, first: int | None) -> Timeline:
+    """``first`` is the earliest timestamp where the container does not say when it begins."""
+    if stream.time_base is None or _is_stamped_in_coding_order(container, stream):
         return Timeline(1 / _rate(stream), Fraction(0), stamped=False)
-    start = Fraction(container.start_time, _MICROSECONDS)
+    begins = _begins(container)
+    if begins is None:
+        if first is None:
+            return Timeline(1 / _rate(stream), Fraction(0), stamped=False)
+        return Timeline(stream.time_base, first * stream.time_base, stamped=True)
+    start = Fraction(begins, _MICROSECONDS)
     if stream.start_time is not None:
         exact = stream.start_time * stream.time_base
         if _has_an_index(container, stream):

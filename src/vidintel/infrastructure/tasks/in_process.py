@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from math import isfinite
 
 from dramatiq import Worker
 from dramatiq.brokers.stub import StubBroker
@@ -10,7 +11,12 @@ from dramatiq.brokers.stub import StubBroker
 from vidintel.application.ports import DueWork
 from vidintel.infrastructure.tasks.actors import QUEUE, Actor, declare, message_for
 
-STOP_MS = 600_000
+_STOP_MS, _LONG_STOP_MS = 600_000, 7 * 86_400_000
+
+
+def stop_ms(drain_s: float) -> int:
+    """How long Dramatiq waits for what runs: longer than ``drain_s``, as work that is to hurry ends soon."""
+    return _STOP_MS if isfinite(drain_s) else _LONG_STOP_MS
 
 
 class InProcessTaskEngine:
@@ -49,7 +55,7 @@ class InProcessTaskEngine:
         self._worker.start()
 
     async def stop(self, *, drain_s: float, hurry: Callable[[], None]) -> None:
-        stopping = asyncio.create_task(asyncio.to_thread(self._worker.stop, STOP_MS))
+        stopping = asyncio.create_task(asyncio.to_thread(self._worker.stop, stop_ms(drain_s)))
         _, pending = await asyncio.wait({stopping}, timeout=drain_s)
         if pending:
             hurry()

@@ -21,7 +21,7 @@ from redis.retry import Retry
 
 from vidintel.application.ports import DueWork
 from vidintel.infrastructure.tasks.actors import QUEUE, Actor, declare, message_for
-from vidintel.infrastructure.tasks.in_process import STOP_MS, InProcessTaskEngine
+from vidintel.infrastructure.tasks.in_process import InProcessTaskEngine, stop_ms
 
 _AWAY_S = 3.0
 """How long to leave a Redis alone that did not answer."""
@@ -95,7 +95,7 @@ class RedisTaskEngine:
 
     async def stop(self, *, drain_s: float, hurry: Callable[[], None]) -> None:
         stopping = [
-            asyncio.create_task(asyncio.to_thread(self._worker.stop, STOP_MS)),
+            asyncio.create_task(asyncio.to_thread(self._worker.stop, stop_ms(drain_s))),
             asyncio.create_task(self._local.stop(drain_s=drain_s, hurry=hurry)),
         ]
         _, pending = await asyncio.wait(stopping, timeout=drain_s)

@@ -35,7 +35,7 @@ from vidintel.presentation.http.schemas.tracks import TimelineBody, TrackList
 _NO_VIDEO = VideoNotFound(VIDEO_ID)
 _NO_JOB = JobNotFound(JOB_ID)
 _NO_RESULT = ResultNotFound("This video was never analysed. Start a job for it.")
-_SECONDS = re.compile(r"[0-9]{1,7}(\.[0-9]{1,9})?")
+_SECONDS = re.compile(r"[0-9]{1,7}(\.[0-9]{1,20})?")
 
 Seconds: TypeAlias = Annotated[float | None, Query(ge=0, allow_inf_nan=False, description="Seconds from the start.")]
 # A control character names no label, and databases choke on some.
@@ -90,8 +90,8 @@ async def list_tracks(
     cursor: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Response:
-    """The objects that were followed, in order of first appearance; those in sight at some time within
-    `from_s <= time < to_s`. There are none before the job has succeeded."""
+    """The objects that were followed, in order of first appearance; those of which some time between first and last
+    sight lies within `from_s <= time < to_s`. There are none before the job has succeeded."""
     wanted = TrackFilter(label, from_s, to_s, min_duration_s)
     page = value_of(await services.list_tracks(caller, video_id, job_id, wanted, Page(limit, cursor)))
     return json_response(TrackList.of(page))

@@ -2,16 +2,21 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
+from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
 from vidintel.application import queries
 from vidintel.application.ports import CircuitState, DetectionRow, ModelInfo
 from vidintel.application.queries import DetectionPage
+from vidintel.domain.analysis import JobStatus
 from vidintel.domain.detection import BoundingBox
 from vidintel.domain.identity import Permission, Principal, Role
 from vidintel.presentation.http.schemas.common import Body, Timestamp, Unit
+
+ANSWERING_JOB: Any = Field(description="The job that answers; all pages that follow are of it as well.")
+ANSWERING_STATUS: Any = Field(description="What is listed is all there is once it is `succeeded`.")
 
 
 class BoxBody(Body):
@@ -70,12 +75,19 @@ class DetectionBody(Body):
 
 
 class DetectionList(Body):
+    job_id: UUID = ANSWERING_JOB
+    job_status: JobStatus = ANSWERING_STATUS
     items: list[DetectionBody]
     next_cursor: str | None
 
     @classmethod
     def of(cls, page: DetectionPage) -> "DetectionList":
-        return cls(items=[DetectionBody.of(row, page.captured_at) for row in page.items], next_cursor=page.next_cursor)
+        return cls(
+            job_id=page.job.id,
+            job_status=page.job.status,
+            items=[DetectionBody.of(row, page.captured_at) for row in page.items],
+            next_cursor=page.next_cursor,
+        )
 
 
 class InputSize(Body):

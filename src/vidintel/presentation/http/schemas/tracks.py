@@ -7,8 +7,9 @@ from uuid import UUID
 from pydantic import ConfigDict, Field
 
 from vidintel.application.queries import TrackPage, VideoTimeline
+from vidintel.domain.analysis import JobStatus
 from vidintel.domain.tracking import Track
-from vidintel.presentation.http.schemas.answers import BoxBody
+from vidintel.presentation.http.schemas.answers import ANSWERING_JOB, ANSWERING_STATUS, BoxBody
 from vidintel.presentation.http.schemas.common import JOB_ID, VIDEO_ID, Body, Timestamp, Unit
 
 _TRACK_EXAMPLE: dict[str, Any] = {
@@ -45,7 +46,10 @@ class TrackBody(Body):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_TRACK_EXAMPLE]})
 
-    track_id: int = Field(description="Counts the video's objects from 1, in order of first appearance.")
+    track_id: int = Field(
+        description="From 1, in order of first appearance. The numbers of objects that were never as sure as "
+        "`min_confidence` are missing."
+    )
     label: str = Field(description="The one with the highest sum of confidences.")
     confidence: Unit = Field(description="The mean of the detections with that label.")
     first_seen_s: float
@@ -74,12 +78,19 @@ class TrackBody(Body):
 
 
 class TrackList(Body):
+    job_id: UUID = ANSWERING_JOB
+    job_status: JobStatus = ANSWERING_STATUS
     items: list[TrackBody]
     next_cursor: str | None
 
     @classmethod
     def of(cls, page: TrackPage) -> "TrackList":
-        return cls(items=[TrackBody.of(track, page.captured_at) for track in page.items], next_cursor=page.next_cursor)
+        return cls(
+            job_id=page.job.id,
+            job_status=page.job.status,
+            items=[TrackBody.of(track, page.captured_at) for track in page.items],
+            next_cursor=page.next_cursor,
+        )
 
 
 class SpanBody(Body):
