@@ -20,9 +20,7 @@ class TestMotionTracker(TrackerContract):
     def new_tracker(self) -> TrackerFactory:
         return MotionTracker
 
-    def test_a_track_never_comes_back_after_longer_than_the_tracker_says(
-        self, new_tracker: TrackerFactory
-    ) -> None:
+    def test_a_track_never_comes_back_after_longer_than_the_tracker_says(self, new_tracker: TrackerFactory) -> None:
         """Frames far apart, as in time lapse: one that missed a frame is still there."""
         parked, other = (
             Detection("car", 0.9, BoundingBox(0.2, 0.2, 0.3, 0.3)),
