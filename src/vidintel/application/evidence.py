@@ -129,7 +129,7 @@ class TakePictures:
                             break
         except BaseException:
             with suppress(DomainError):  # what went wrong first is the news; the sweep finds the pictures tomorrow
-                await asyncio.shield(self.discard(album))
+                await asyncio.shield(self.discard(job, album))
             raise
         return Album(album.keys, made)
 
@@ -140,12 +140,14 @@ class TakePictures:
                 raise ServiceUnavailable("The pictures of this job have expired. They are made again.")
         await uow.evidence.put_all(job, album.made)
 
-    async def discard(self, album: Album) -> None:
+    async def discard(self, job: AnalysisJob, album: Album) -> None:
         """The job was not ended after all: the sweep may remove the pictures now."""
         async with self._uow() as uow:
+            # Those that are kept: the job was ended, though the answer of its commit got lost.
+            kept = set(await uow.evidence.keys_of_video(job.tenant_id, job.video_id))
             for key in album.keys:
-                # Not on the list any more: the job was ended, though the answer of its commit got lost.
-                if await uow.object_deletions.forget(key):
+                # Not on the list any more: the sweep was here while the picture was not, and would never come back.
+                if await uow.object_deletions.forget(key) or key not in kept:
                     await uow.object_deletions.schedule(key, self._clock.now())
             await uow.commit()
 

@@ -78,7 +78,7 @@ class FinishJob:
             try:
                 await self._end(claimed, token, spool, results, album)
             except BaseException:
-                await asyncio.shield(self._take_pictures.discard(album))
+                await asyncio.shield(self._take_pictures.discard(claimed, album))
                 raise
 
     async def _follow(self, job: AnalysisJob, following: VideoFollowing, spool: FindingsSpool, hold: Hold) -> None:

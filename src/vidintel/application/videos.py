@@ -162,6 +162,9 @@ class RegisterVideo:
         )
         async with self._uow() as uow:
             if not await uow.object_deletions.forget(content.key):
+                # The sweep came before there was anything to remove. It has to come back.
+                await uow.object_deletions.schedule(content.key, now)
+                await uow.commit()
                 raise ServiceUnavailable("The upload took too long and has expired. Send it again.")
             await uow.videos.add(video)
             await uow.jobs.add(job)

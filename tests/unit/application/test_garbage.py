@@ -1,8 +1,11 @@
 """Objects whose time has come are removed; those that cannot be do not keep others from it."""
 
+import asyncio
+from collections.abc import AsyncIterator
+
 from tests.fakes import FakeObjectStorage
-from tests.unit.application.world import World
-from vidintel.domain.errors import StorageError, StorageUnavailable
+from tests.unit.application.world import Incoming, World, error_of, principal, value_of
+from vidintel.domain.errors import DomainError, ServiceUnavailable, StorageError, StorageUnavailable
 
 
 class Stubborn(FakeObjectStorage):
@@ -70,3 +73,59 @@ async def test_much_is_removed_at_once_but_not_without_end() -> None:
 
     assert [await world.collect_garbage() for _ in range(2)] == [5_000, 100]
     assert storage.objects == {}
+
+
+class SlowToArrive(Incoming):
+    """Takes more than a day, in which the sweep comes by."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        async for chunk in super().chunks():
+            yield chunk
+        self._world.clock.advance(25 * 3600)
+        await self._world.collect_garbage()
+
+
+async def test_an_upload_that_was_swept_before_it_arrived_leaves_nothing_behind() -> None:
+    world = World()
+
+    assert isinstance(error_of(await world.register(principal(), SlowToArrive(world))), ServiceUnavailable)
+
+    assert not world.storage.objects
+
+
+async def test_pictures_that_were_swept_before_they_were_stored_leave_nothing_behind() -> None:
+    """The worker's machine slept for a day while it took them; another one ended the job."""
+    world = World()
+    job = await world.planned()
+    for segment in await world.segments():
+        value_of(await world.run(segment.id))
+    loop, taken = asyncio.get_running_loop(), list[str]()
+
+    async def others() -> None:
+        world.clock.advance(25 * 3600)
+        await world.reclaim()
+        await world.collect_garbage()
+
+    def sleep_at_the_second(name: str) -> None:
+        taken.append(name)
+        if len(taken) == 2:
+            asyncio.run_coroutine_threadsafe(others(), loop).result()
+
+    world.camera.on_picture = sleep_at_the_second
+    assert isinstance(error_of(await world.finish(job.id)), DomainError)
+    world.camera.on_picture = lambda _: None
+    world.clock.advance(60)
+    await world.work_off()
+    world.clock.advance(50 * 3600)
+    await world.collect_garbage()
+
+    async with world.database.unit_of_work() as uow:
+        kept = set(await uow.evidence.keys_of_video(job.tenant_id, job.video_id))
+    content = (await world.video(job)).content
+    assert content is not None
+    assert len(kept) >= 2
+    assert set(world.storage.objects) == kept | {content.key}
