@@ -23,6 +23,8 @@ _TOUCHING = 0.005
 """A box that comes this near to an edge of the picture, a share of it, touches it."""
 _CLEAR = 0.1
 """A box further from an edge than it takes to touch it, by this share of its size, is clear of it."""
+_MOSTLY_OUT = 0.4
+"""What is cut at an edge of the picture to less than this share of its size is leaving by it, however slowly."""
 _FAINT = 0.3
 """At a tracklet's end, sightings less sure than this show as much of what covers the object as of it."""
 _NO_EDGE = np.zeros(4, np.bool_)
@@ -181,6 +183,7 @@ class Tracklet:
         self.last_look = Look()
         self.leaves_by = _NO_EDGE
         self._touched = _NO_EDGE
+        self._largest = np.zeros(2)
         self._votes: dict[str, float] = {}
         self._labels: Mapping[str, float] | None = None
         self.add(time_s, sighting)
@@ -219,6 +222,9 @@ class Tracklet:
 
     def _note_edges(self, box: Floats) -> None:
         touched = _to_edges(box) <= _TOUCHING
+        size = box[2:] - box[:2]
+        self._largest = np.maximum(self._largest, size)
+        self.leaves_by = self.leaves_by | (touched & np.tile(size < _MOSTLY_OUT * self._largest, 2))
         if self.count > 1 and (touched & ~self._touched).any():
             self.leaves_by = self.leaves_by | (touched & (self.last_motion().outward > LEAVING_SPEED))
         self._touched = touched

@@ -97,6 +97,15 @@ class TestMotionTracker(TrackerContract):
         assert set(self.tracks(self.follow(new_tracker, frames, fps))) == {1, 2}
 
     @pytest.mark.parametrize("fps", [5, 25])
+    def test_one_that_leaves_slowly_has_left_as_well(self, new_tracker: TrackerFactory, fps: float) -> None:
+        """Both walk along the upper edge at the same pace; one drifts out of the picture, another one in."""
+        ours, theirs = ("person", 0.7, 0.06, -0.06, -0.0125), ("person", 0.7, -0.10875, -0.06, 0.0125)
+
+        tracked = self.follow(new_tracker, scene([ours, theirs], fps, seconds=11), fps)
+
+        assert set(self.tracks(tracked)) == {1, 2}
+
+    @pytest.mark.parametrize("fps", [5, 25])
     def test_one_that_drives_along_the_edge_of_the_picture_is_one(
         self, new_tracker: TrackerFactory, fps: float
     ) -> None:
