@@ -1,18 +1,10 @@
-import asyncio
 import math
-import threading
-import time
 from collections.abc import Callable
-from uuid import uuid4
 
 import pytest
 
 from tests.contracts.task_engine_contract import Engine, TaskEngineContract
-from vidintel.application.ports import DueWork
-from vidintel.domain.analysis import JobStage
-from vidintel.domain.identity import TenantId
-from vidintel.infrastructure.tasks import in_process
-from vidintel.infrastructure.tasks.in_process import InProcessTaskEngine
+from vidintel.infrastructure.tasks.in_process import InProcessTaskEngine, stop_ms
 
 
 class TestInProcessTaskEngine(TaskEngineContract):
@@ -21,21 +13,10 @@ class TestInProcessTaskEngine(TaskEngineContract):
         return lambda concurrency: InProcessTaskEngine(concurrency=concurrency)
 
 
-async def test_who_is_in_no_hurry_waits_for_what_runs_however_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(in_process, "_STOP_MS", 1)
-    engine = InProcessTaskEngine(concurrency=1)
-    begun, ended = threading.Event(), threading.Event()
+@pytest.mark.parametrize("drain_s", [0.0, 30.0, 600.0])
+def test_who_is_told_to_hurry_has_time_to_hand_back_what_it_does(drain_s: float) -> None:
+    assert stop_ms(drain_s) >= 1000 * drain_s + 60_000
 
-    def run_segment(_work_id: str) -> None:
-        begun.set()
-        time.sleep(0.3)
-        ended.set()
 
-    engine.declare(run_segment, answered=lambda: None)
-    engine.start()
-    await engine.ring(DueWork(JobStage.ANALYSE, uuid4(), TenantId("org_acme")))
-    await asyncio.to_thread(begun.wait, 10)
-
-    await engine.stop(drain_s=math.inf, hurry=lambda: None)
-
-    assert ended.is_set()
+def test_who_is_in_no_hurry_waits_longer_than_any_piece_of_work_takes() -> None:
+    assert stop_ms(math.inf) > 1000 * 86_400

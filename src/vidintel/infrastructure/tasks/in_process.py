@@ -3,7 +3,6 @@
 import asyncio
 import threading
 from collections.abc import Callable
-from math import isfinite
 
 from dramatiq import Worker
 from dramatiq.brokers.stub import StubBroker
@@ -11,12 +10,12 @@ from dramatiq.brokers.stub import StubBroker
 from vidintel.application.ports import DueWork
 from vidintel.infrastructure.tasks.actors import QUEUE, Actor, declare, message_for
 
-_STOP_MS, _LONG_STOP_MS = 600_000, 7 * 86_400_000
+_HURRY_S, _LONGEST_S = 600.0, 7 * 86_400.0
 
 
 def stop_ms(drain_s: float) -> int:
-    """How long Dramatiq waits for what runs: longer than ``drain_s``, as work that is to hurry ends soon."""
-    return _STOP_MS if isfinite(drain_s) else _LONG_STOP_MS
+    """How long Dramatiq waits for what runs: ``drain_s`` and what it takes to hand back, or as long as it runs."""
+    return round(1000 * min(drain_s + _HURRY_S, _LONGEST_S))
 
 
 class InProcessTaskEngine:
