@@ -175,11 +175,12 @@ def open_video(content: BinaryIO) -> Iterator[OpenedVideo]:
 
     Raises `NotAVideo`, `NoVideoStream`, or `UnreadableVideo` for a codec we do not have.
     """
-    first = None
-    with _open(content) as container:
-        if _begins(container) is None and container.format.name.startswith("matroska"):
+    container, first = _open(content), None
+    if _begins(container) is None and container.format.name.startswith("matroska"):
+        with container:
             first = _first_timestamp(container, _video_stream(container))
-    with _open(content) as container:
+        container = _open(content)
+    with container:
         stream = _video_stream(container)
         yield OpenedVideo(container, stream, _timeline(container, stream, first))
 
