@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.application.world import World, error_of, principal, value_of
+from tests.unit.application.world import Incoming, World, error_of, principal, value_of
 from vidintel.application.ports import DetectionFilter, Page, TrackFilter
 from vidintel.application.queries import ListDetections, ListTracks, RenderFrame
 from vidintel.application.specs import SpecRequest
@@ -55,13 +55,19 @@ async def test_a_cursor_of_another_job_is_refused(listed: str) -> None:
         assert refused.field == "cursor"
 
 
+@pytest.mark.parametrize("tenant", ["org_acme", "org_mallory"])
 @pytest.mark.parametrize("listed", LISTS)
-async def test_a_cursor_opens_no_job_of_another_video(listed: str) -> None:
+async def test_a_cursor_opens_no_job_of_another_video(listed: str, tenant: str) -> None:
     world, job = await analysed()
     first = value_of(await page_of(world, job, "detections", None))
-    other = (await world.registered()).job.job
+    caller = principal(tenant=tenant)
+    other = value_of(await world.register(caller, Incoming())).job.job
 
-    assert isinstance(error_of(await page_of(world, other, listed, first.next_cursor)), JobNotFound)
+    use_case, everything = LISTS[listed]
+    ask: Any = use_case(world.database.unit_of_work)
+    opened = await ask(caller, other.video_id, None, everything, Page(1, first.next_cursor))
+
+    assert isinstance(error_of(opened), JobNotFound)
 
 
 class RecordingRenderer:

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 from prometheus_client import CollectorRegistry
 
+from tests.unit.http.samples import VIDEO_ID
 from vidintel.application.ports import NoTracing, Tracing
 from vidintel.application.result import Err, Ok
 from vidintel.domain.errors import AuthenticationError, DomainError
@@ -124,6 +125,17 @@ class Edge:
 
     async def _readiness(self) -> Any:
         return self.answers["check_readiness"]
+
+
+async def statuses_of_documented_routes(client: httpx.AsyncClient, **asked: Any) -> dict[tuple[str, str], int]:
+    """What every route of the API in `/openapi.json` answers, by method and path, to a request with ``asked``."""
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    return {
+        (method, path): (await client.request(method, re.sub(r"\{\w+\}", str(VIDEO_ID), path), **asked)).status_code
+        for path, operations in paths.items()
+        for method in operations
+        if path.startswith("/api/")
+    }
 
 
 def authorised(principal: Principal = EDITOR) -> dict[str, str]:
