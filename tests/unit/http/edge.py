@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import httpx
 from prometheus_client import CollectorRegistry
 
-from tests.unit.http.samples import VIDEO_ID
 from vidintel.application.ports import NoTracing, Tracing
 from vidintel.application.result import Err, Ok
 from vidintel.domain.errors import AuthenticationError, DomainError
@@ -131,7 +131,7 @@ async def statuses_of_documented_routes(client: httpx.AsyncClient, **asked: Any)
     """What every route of the API in `/openapi.json` answers, by method and path, to a request with ``asked``."""
     paths = (await client.get("/openapi.json")).json()["paths"]
     return {
-        (method, path): (await client.request(method, re.sub(r"\{\w+\}", str(VIDEO_ID), path), **asked)).status_code
+        (method, path): (await client.request(method, re.sub(r"\{\w+\}", str(uuid4()), path), **asked)).status_code
         for path, operations in paths.items()
         for method in operations
         if path.startswith("/api/")
