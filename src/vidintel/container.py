@@ -46,8 +46,8 @@ from vidintel.application.videos import DeleteVideo, GetVideo, ListVideos, OpenC
 from vidintel.domain.identity import TenantId
 from vidintel.domain.retention import RetentionRules
 from vidintel.domain.work import RetryPolicy
+from vidintel.infrastructure.cache.change_listener import ChangeListener
 from vidintel.infrastructure.cache.changes import Changes
-from vidintel.infrastructure.cache.news import PostgresNews
 from vidintel.infrastructure.cache.reads import CachedVideoReads
 from vidintel.infrastructure.cache.redis_level import RedisDocuments, create_cache_client
 from vidintel.infrastructure.cache.statistics import CountedCaches
@@ -230,7 +230,7 @@ class Container(containers.DeclarativeContainer):
     sessions = providers.Singleton(create_session_factory, engine)
     changes = providers.Singleton(Changes)
     cache_statistics = providers.Singleton(CountedCaches)
-    news = providers.Singleton(PostgresNews, database_url, changes)
+    change_listener = providers.Singleton(ChangeListener, database_url, changes)
     tracing = providers.Singleton(_tracing, settings.provided.tracing)
     cause = providers.Callable(current_cause, tracing)
     uow = providers.Factory(SqlUnitOfWork, sessions, changes.provided.note, cause=cause.provider)

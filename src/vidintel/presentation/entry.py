@@ -184,7 +184,7 @@ def _listen(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         container.renderer().start()
         try:
-            async with container.news().arriving(), _following(container, configuration):
+            async with container.change_listener().listening(), _following(container, configuration):
                 yield
         finally:
             container.renderer().close()

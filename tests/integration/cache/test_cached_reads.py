@@ -32,11 +32,11 @@ NEVER_S = 60.0
 
 @asynccontextmanager
 async def process(database_url: str) -> AsyncIterator[Container]:
-    """The wiring of an API process, listening for news."""
+    """The wiring of an API process, listening for changes."""
     settings = Settings(cache=CacheSettings(ttl_s=NEVER_S))
     container = Container(settings=providers.Object(settings), database_url=providers.Object(database_url))
     try:
-        async with container.news().arriving():
+        async with container.change_listener().listening():
             yield container
     finally:
         await container.documents().close()
@@ -93,7 +93,7 @@ async def test_an_answer_is_read_once(here: Container, unit_of_work: UnitOfWorkF
 
 
 async def quiet(container: Container) -> bool:
-    """Whether the news of all that was stored so far have arrived."""
+    """Whether the notifications of all that was stored so far have arrived."""
     before = container.changes().now
     await asyncio.sleep(0.05)
     return bool(before == container.changes().now)
@@ -260,29 +260,29 @@ async def test_what_is_rolled_back_tells_nobody(here: Container, unit_of_work: U
     assert await video_at(here, video) is kept
 
 
-async def test_changes_while_the_news_were_cut_off_are_not_missed(
+async def test_changes_while_disconnected_are_not_missed(
     here: Container, unit_of_work: UnitOfWorkFactory, database_url: str
 ) -> None:
     video, _ = await stored(unit_of_work)
     await video_at(here, video)
-    cut = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'vidintel-news'"
+    cut = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'vidintel-changes'"
 
     await asyncio.to_thread(
         administer, database_url, cut, f"UPDATE videos SET title = 'Meanwhile' WHERE id = '{video.id}'"
     )
 
-    async def is_deaf_or_has_heard_again() -> bool:
+    async def shows_the_change() -> bool:
         return (await video_at(here, video)).video.title == "Meanwhile"
 
-    await eventually(is_deaf_or_has_heard_again)
+    await eventually(shows_the_change)
 
     async def keeps_again() -> bool:
         return await video_at(here, video) is await video_at(here, video)
 
-    async def hears_again() -> bool:
-        return bool(here.changes().are_heard)
+    async def is_connected_again() -> bool:
+        return bool(here.changes().is_connected)
 
-    await eventually(hears_again)
+    await eventually(is_connected_again)
     await eventually(keeps_again)
 
 
@@ -296,7 +296,9 @@ async def test_a_herd_from_everywhere_is_one_statement(here: Container, unit_of_
     assert here.cache_statistics().counts["video", "miss"] == 1
 
 
-async def test_without_news_answers_come_from_the_database(database_url: str, unit_of_work: UnitOfWorkFactory) -> None:
+async def test_without_a_listener_answers_come_from_the_database(
+    database_url: str, unit_of_work: UnitOfWorkFactory
+) -> None:
     """As in a process that does not listen, or cannot."""
     video, _ = await stored(unit_of_work)
     container = Container(settings=providers.Object(Settings()), database_url=providers.Object(database_url))

@@ -15,8 +15,8 @@ from vidintel.application.ports import UnitOfWorkFactory
 from vidintel.domain.analysis import JobStatus
 from vidintel.domain.identity import TenantId
 from vidintel.domain.video import Video, VideoId
+from vidintel.infrastructure.cache.change_listener import ChangeListener
 from vidintel.infrastructure.cache.changes import RECENT_S, Changes, RecentWrites
-from vidintel.infrastructure.cache.news import PostgresNews
 from vidintel.infrastructure.cache.redis_level import RedisDocuments, create_cache_client
 from vidintel.infrastructure.cache.statistics import CountedCaches
 from vidintel.infrastructure.database.reads import SqlReportDocuments
@@ -32,7 +32,7 @@ class Process:
         self.time_s = 0.0
         self.changes = Changes(RecentWrites(lambda: self.time_s))
         self.counted = CountedCaches()
-        self.news = PostgresNews(database_url, self.changes)
+        self.change_listener = ChangeListener(database_url, self.changes)
         self.documents = RedisDocuments(
             SqlReportDocuments(database_url, DatabaseSettings()),
             create_cache_client(redis_url),
@@ -54,7 +54,7 @@ class Process:
 async def running(database_url: str, redis_url: str) -> AsyncIterator[Process]:
     process = Process(database_url, redis_url)
     try:
-        async with process.news.arriving():
+        async with process.change_listener.listening():
             process.time_s += RECENT_S
             yield process
     finally:
@@ -132,7 +132,7 @@ async def test_who_has_not_listened_for_long_asks_the_database(here: Process, un
     await keep(unit_of_work, video)
     await here.documents.video(TENANT, video.id)
 
-    here.changes.hear()
+    here.changes.connected()
     await here.documents.video(TENANT, video.id)
     assert here.count("redis_bypass") == 1
 

@@ -30,7 +30,7 @@ class Scene:
 
     def __post_init__(self) -> None:
         self.gate.set()
-        self.changes.hear()
+        self.changes.connected()
         self.cache: LocalCache[str, str] = LocalCache(
             "text",
             self.changes,
@@ -149,35 +149,35 @@ async def test_what_is_gone_is_gone_at_once_and_nothing_is_remembered_of_it() ->
     assert scene.loads == 3
 
 
-async def test_nothing_is_trusted_while_no_news_arrive() -> None:
+async def test_nothing_is_trusted_while_disconnected() -> None:
     scene = Scene()
     await scene.get()
 
-    scene.changes.go_deaf()
+    scene.changes.disconnected()
     scene.stored = "second"
 
     assert [await scene.get(), await scene.get()] == ["second", "second"]
     assert scene.counted.counts["text", "bypass"] == 2
 
 
-async def test_what_was_kept_before_news_were_missed_is_loaded_anew() -> None:
+async def test_what_was_kept_before_a_disconnection_is_loaded_anew() -> None:
     scene = Scene()
     await scene.get()
 
-    scene.changes.go_deaf()
+    scene.changes.disconnected()
     scene.stored = "second"  # nobody heard of it
-    scene.changes.hear()
+    scene.changes.connected()
 
     assert await scene.get() == "second"
 
 
-async def test_a_load_under_way_while_news_are_missed_is_not_kept() -> None:
+async def test_a_load_under_way_during_a_disconnection_is_not_kept() -> None:
     scene = Scene()
     scene.gate.clear()
     (before,) = await begun(scene.get)
-    scene.changes.go_deaf()
+    scene.changes.disconnected()
     scene.stored = "second"
-    scene.changes.hear()
+    scene.changes.connected()
     scene.gate.set()
 
     assert await before == "first"

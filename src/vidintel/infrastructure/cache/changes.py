@@ -1,4 +1,4 @@
-"""Which videos changed since when: what tells a fresh copy from a stale one."""
+"""Which videos changed, and when: this tells a fresh copy from a stale one."""
 
 import math
 import time
@@ -16,13 +16,13 @@ _REMEMBERED = 10_000
 class Changes:
     """A clock that ticks with every change of a video, its jobs or their progress.
 
-    Whoever reads something to keep it notes `now` *before* it reads. What was kept is good for as long as `has_changed`
-    says no, and while changes `are_heard`: without news from the database, nothing that was kept can be trusted.
+    A cache notes `now` *before* it loads a value. The value is fresh for as long as `has_changed` says no and
+    `is_connected` is true: without notifications from the database, no cached value can be trusted.
     """
 
     def __init__(self, writes: "RecentWrites | None" = None) -> None:
         self.writes = writes or RecentWrites()
-        self.are_heard = False
+        self.is_connected = False
         self.now = 0
         self._last: OrderedDict[VideoId, int] = OrderedDict()
         self._everything = 0
@@ -38,7 +38,7 @@ class Changes:
             self._everything = max(self._everything, forgotten)
 
     def note_everything(self) -> None:
-        """Anything may have changed: news were missed."""
+        """Any video may have changed: notifications were missed."""
         self.now += 1
         self._everything = self.now
         self._last.clear()
@@ -51,21 +51,21 @@ class Changes:
             return True
         return self._last.get(video_id, 0) > since
 
-    def hear(self) -> None:
-        """News arrive from now on; what was kept before is not to be trusted."""
+    def connected(self) -> None:
+        """Notifications arrive from now on. What was cached before may be stale."""
         self.note_everything()
         self.writes.begin()
-        self.are_heard = True
+        self.is_connected = True
 
-    def go_deaf(self) -> None:
-        """News may be missed from now on."""
-        self.are_heard = False
+    def disconnected(self) -> None:
+        """Notifications may be missed from now on."""
+        self.is_connected = False
 
 
 class RecentWrites:
-    """The transactions that changed videos lately: which of them has a copy seen that somebody else has made?
+    """The transactions that changed videos lately. They tell whether a copy made by another process is up to date.
 
-    PostgreSQL's snapshots tell exactly: no clock and no order of arrival is trusted.
+    PostgreSQL's snapshots decide, not clocks and not the order in which messages arrive.
     """
 
     def __init__(self, time_s: Callable[[], float] = time.monotonic) -> None:
@@ -74,7 +74,7 @@ class RecentWrites:
         self._of_video: OrderedDict[VideoId, list[tuple[float, int | None]]] = OrderedDict()
 
     def begin(self) -> None:
-        """From now on every write is noted; what came before may have been missed."""
+        """Every write is noted from now on. Earlier ones may have been missed."""
         self._complete_since = self._time_s()
         self._of_video.clear()
 
@@ -96,7 +96,7 @@ class RecentWrites:
     def are_all_in(self, video_id: VideoId, snapshot: str) -> bool:
         """Whether a copy, read in ``snapshot`` (``xmin:xmax:xip,…``) not longer than `RECENT_S` ago, is up to date.
 
-        One that was changed by a transaction that is not known is not, for as long.
+        After a write by an unknown transaction no copy is, for `RECENT_S`.
         """
         since = self._time_s() - RECENT_S
         writes = [transaction for at, transaction in self._of_video.get(video_id, ()) if at > since]

@@ -67,7 +67,7 @@ class LocalCache(Generic[K, V]):
 
     async def get(self, key: K, video_id: VideoId | None, load: Callable[[], Awaitable[V | None]]) -> V | None:
         """The value of ``key``, from ``load`` when it is not here; ``video_id`` says whose it is, if that is known."""
-        if not self._changes.are_heard:
+        if not self._changes.is_connected:
             self._counted.count(self._name, "bypass")
             return await load()
         try:

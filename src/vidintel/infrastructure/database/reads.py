@@ -17,7 +17,7 @@ from vidintel.application.ports import JobProgress, JobReport, VideoReport
 from vidintel.domain.analysis import JobId
 from vidintel.domain.identity import TenantId
 from vidintel.domain.video import VideoId
-from vidintel.infrastructure.database.gathering import GatheredReads
+from vidintel.infrastructure.database.data_loader import DataLoader
 from vidintel.infrastructure.database.jobs import job_of_row
 from vidintel.infrastructure.database.read_connection import ReadConnection
 from vidintel.infrastructure.database.tables import jobs, videos
@@ -80,19 +80,19 @@ class ReportDocuments(Protocol):
 
 
 class SqlReportDocuments:
-    """`ReportDocuments` by one statement, which all share who ask at the same moment."""
+    """`ReportDocuments` by one statement, shared by all who ask at the same moment."""
 
     def __init__(self, url: str, settings: DatabaseSettings) -> None:
         self._connections = [ReadConnection(url, settings), ReadConnection(url, settings)]
         of_videos, of_jobs = self._connections
-        self._videos = GatheredReads(partial(_documents, of_videos, _VIDEOS))
-        self._jobs = GatheredReads(partial(_documents, of_jobs, _JOBS))
+        self._videos = DataLoader(partial(_documents, of_videos, _VIDEOS))
+        self._jobs = DataLoader(partial(_documents, of_jobs, _JOBS))
 
     async def video(self, tenant_id: TenantId, video_id: VideoId) -> Document | None:
-        return await self._videos.get((tenant_id.value, video_id))
+        return await self._videos.load((tenant_id.value, video_id))
 
     async def job(self, tenant_id: TenantId, job_id: JobId) -> Document | None:
-        return await self._jobs.get((tenant_id.value, job_id))
+        return await self._jobs.load((tenant_id.value, job_id))
 
     async def close(self) -> None:
         for connection in self._connections:
