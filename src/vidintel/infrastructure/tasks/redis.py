@@ -1,7 +1,7 @@
 """The task engine over Redis: any worker takes up what any worker rang for.
 
 Redis holds nothing that matters. While it is away each worker rings for itself, and what it forgot is rung for again:
-see docs/adr/0013-dramatiq-on-redis.md.
+see docs/adr/0013-redis-as-task-broker.md.
 """
 
 import asyncio
