@@ -5,7 +5,7 @@ import hashlib
 import io
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
@@ -39,19 +39,20 @@ def translated() -> Iterator[None]:
 
 
 class DiskWrite:
-    """One object on its way to the disk. Blocking, called from threads; `abort` may overtake a call that still runs.
-
-    The lock makes `abort` wait for that call, and a call that comes after it do nothing.
-    """
+    """A `BlockWriter` for one object: writes ``path``, then moves it to ``target``, a path below ``root``."""
 
     def __init__(
         self,
         path: Path,
+        target: Path,
+        root: Path,
         min_free_bytes: int,
         create: Callable[[Path], io.RawIOBase],
         free: Callable[[Path], int],
     ) -> None:
         self._path = path
+        self._target = target
+        self._root = root
         self._min_free_bytes = min_free_bytes
         self._create = create
         self._free = free
@@ -70,37 +71,27 @@ class DiskWrite:
             self._require_room(0)
             self._file = self._create(self._path)
 
-    def append(self, block: Sequence[bytes]) -> None:
+    def write(self, block: list[bytes]) -> None:
         with self._lock:
             if self._file is not None:
                 self._append(self._file, block)
 
-    def seal(self, block: Sequence[bytes]) -> str:
-        """Write the last block and make everything durable; returns the SHA-256 in hex."""
+    def seal(self, block: list[bytes]) -> None:
+        """Write the last block and make the file durable, without publishing it."""
         with self._lock:
             if self._file is not None:
-                self._append(self._file, block)
+                self._seal(self._file, block)
+
+    def finish(self, block: list[bytes]) -> str:
+        """Make the object appear at its place; returns its SHA-256 in hex."""
+        with self._lock:
+            if self._file is not None:
+                self._seal(self._file, block)
                 with translated():
-                    os.fsync(self._file.fileno())
-                    self._file.close()
-                self._file = None
+                    self._publish()
             return self._sha256.hexdigest()
 
-    def publish(self, target: Path, root: Path) -> None:
-        """Move the sealed file to ``target``, a path below ``root``, and make the move durable."""
-        with self._lock, translated():
-            if self._ended:
-                return
-            _replace(self._path, target)
-            self._ended = True
-            for folder in target.parents:
-                # Not there any more: the object, and with it the folder, was deleted in this very moment.
-                with suppress(FileNotFoundError):
-                    _fsync_folder(folder)
-                if folder == root.parent:
-                    return
-
-    def abort(self) -> None:
+    def abort(self, block: list[bytes]) -> None:  # noqa: ARG002 - nothing of a failed write is kept
         with self._lock:
             if self._file is not None:
                 with suppress(OSError):  # what could not be flushed is thrown away anyhow
@@ -111,7 +102,24 @@ class DiskWrite:
                 with suppress(OSError):  # `purge_unfinished` tries again
                     self._path.unlink(missing_ok=True)
 
-    def _append(self, file: io.RawIOBase, block: Sequence[bytes]) -> None:
+    def _seal(self, file: io.RawIOBase, block: list[bytes]) -> None:
+        self._append(file, block)
+        with translated():
+            os.fsync(file.fileno())
+            file.close()
+        self._file = None
+
+    def _publish(self) -> None:
+        _replace(self._path, self._target)
+        self._ended = True
+        for folder in self._target.parents:
+            # Not there any more: the object, and with it the folder, was deleted in this very moment.
+            with suppress(FileNotFoundError):
+                _fsync_folder(folder)
+            if folder == self._root.parent:
+                return
+
+    def _append(self, file: io.RawIOBase, block: list[bytes]) -> None:
         with translated():
             self._require_room(sum(map(len, block)))
             for chunk in block:  # not joined: copying costs more than the calls

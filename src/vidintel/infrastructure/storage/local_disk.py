@@ -10,10 +10,10 @@ from threading import Lock
 from typing import BinaryIO
 from uuid import uuid4
 
-from vidintel.domain.errors import PayloadTooLarge
 from vidintel.domain.video import StoredContent
 from vidintel.infrastructure.storage.disk_write import DiskWrite, create_file, free_bytes, translated
 from vidintel.infrastructure.storage.keys import require_key
+from vidintel.infrastructure.storage.streaming import stream_into
 
 # Large enough that a hop to a thread costs nothing beside hashing and writing the block.
 _BLOCK_BYTES = 512 * 1024
@@ -42,34 +42,9 @@ class LocalDiskObjectStorage:
         self._free = free
 
     async def put(self, key: str, chunks: AsyncIterator[bytes], *, max_bytes: int) -> StoredContent:
-        target = self._path(key)
-        write = self._new_write()
-        behind: asyncio.Future[None] | None = None  # the block being written while the next one is received
-        block: list[bytes] = []
-        held = total = 0
-        try:
-            await asyncio.to_thread(write.open)
-            async for chunk in chunks:
-                held += len(chunk)
-                total += len(chunk)
-                if total > max_bytes:
-                    raise PayloadTooLarge(max_bytes)
-                block.append(chunk)
-                if held >= _BLOCK_BYTES:
-                    if behind is not None:
-                        await behind
-                    behind = asyncio.get_running_loop().run_in_executor(None, write.append, block)
-                    block, held = [], 0
-            if behind is not None:
-                await behind
-            sha256 = await asyncio.to_thread(write.seal, block)
-            await asyncio.to_thread(write.publish, target, self._root)
-        except BaseException:
-            if behind is not None and not behind.cancel() and not behind.cancelled():
-                behind.exception()  # seen; the error that ends this write is the one that is raised
-            await asyncio.shield(asyncio.to_thread(write.abort))
-            raise
-        return StoredContent(key=key, size_bytes=total, sha256=sha256)
+        write = self._new_write(self._path(key))
+        sha256, size = await stream_into(write, chunks, executor=None, block_bytes=_BLOCK_BYTES, max_bytes=max_bytes)
+        return StoredContent(key=key, size_bytes=size, sha256=sha256)
 
     async def size(self, key: str) -> int | None:
         path = self._path(key)
@@ -129,12 +104,12 @@ class LocalDiskObjectStorage:
 
     async def check(self) -> None:
         def probe() -> None:
-            write = self._new_write()
+            write = self._new_write(self._unfinished / "never-published")
             try:
                 write.open()
                 write.seal([b"probe"])
             finally:
-                write.abort()
+                write.abort([])
 
         await asyncio.to_thread(probe)
 
@@ -144,8 +119,9 @@ class LocalDiskObjectStorage:
     def _path(self, key: str) -> Path:
         return self._root / require_key(key)
 
-    def _new_write(self) -> DiskWrite:
-        return DiskWrite(self._unfinished / uuid4().hex, self._min_free_bytes, self._create, self._free)
+    def _new_write(self, target: Path) -> DiskWrite:
+        temporary = self._unfinished / uuid4().hex
+        return DiskWrite(temporary, target, self._root, self._min_free_bytes, self._create, self._free)
 
 
 class _Reader:

@@ -3,19 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from datetime import UTC, datetime, timedelta
 from typing import BinaryIO, ParamSpec, TypeVar
 
 from botocore.exceptions import ClientError
 
-from vidintel.domain.errors import PayloadTooLarge, StorageUnavailable
+from vidintel.domain.errors import StorageUnavailable
 from vidintel.domain.video import StoredContent
 from vidintel.infrastructure.circuit_breaker import CircuitBreaker
 from vidintel.infrastructure.storage.keys import require_key
 from vidintel.infrastructure.storage.s3_calls import NO_BUCKET, code_of, connect, guarded, is_missing, translated
 from vidintel.infrastructure.storage.s3_download import S3Blocks, S3Download, S3File
 from vidintel.infrastructure.storage.s3_upload import S3Upload
+from vidintel.infrastructure.storage.streaming import in_thread, stream_into
 from vidintel.settings import S3Settings
 
 P = ParamSpec("P")
@@ -44,29 +44,10 @@ class S3ObjectStorage:
     async def put(self, key: str, chunks: AsyncIterator[bytes], *, max_bytes: int) -> StoredContent:
         upload = S3Upload(self._client, self._breaker, self._bucket, require_key(key), self._encryption())
         part_bytes = max(_PART_BYTES, -(-max_bytes // _PARTS_MAX))
-        behind: asyncio.Future[None] | None = None  # the part being sent while the next one is received
-        part = bytearray()
-        total = 0
-        try:
-            async for chunk in chunks:
-                total += len(chunk)
-                if total > max_bytes:
-                    raise PayloadTooLarge(max_bytes)
-                part += chunk
-                if len(part) >= part_bytes:
-                    if behind is not None:
-                        await behind
-                    behind = self._in_thread(upload.append, part)
-                    part = bytearray()
-            if behind is not None:
-                await behind
-            sha256 = await self._in_thread(upload.publish, part)
-        except BaseException:
-            if behind is not None and not behind.cancel() and not behind.cancelled():
-                behind.exception()  # seen; the error that ends this write is the one that is raised
-            await asyncio.shield(self._in_thread(upload.abort))
-            raise
-        return StoredContent(key=key, size_bytes=total, sha256=sha256)
+        sha256, size = await stream_into(
+            upload, chunks, executor=self._threads, block_bytes=part_bytes, max_bytes=max_bytes
+        )
+        return StoredContent(key=key, size_bytes=size, sha256=sha256)
 
     async def size(self, key: str) -> int | None:
         where = self._where(key)
@@ -180,8 +161,4 @@ class S3ObjectStorage:
         return True
 
     def _in_thread(self, function: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> asyncio.Future[T]:
-        def call() -> T:
-            return context.run(function, *arguments, **named)
-
-        context = copy_context()  # so that log lines tell whose request it was
-        return asyncio.get_running_loop().run_in_executor(self._threads, call)
+        return in_thread(self._threads, function, *arguments, **named)

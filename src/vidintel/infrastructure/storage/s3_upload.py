@@ -14,10 +14,9 @@ CHECKSUM = "CRC32"
 
 
 class S3Upload:
-    """One object on its way. Blocking, called from threads; `abort` may overtake a call that still runs.
+    """A `BlockWriter` for one object. ``options`` are those of the object, such as its encryption.
 
-    The lock makes `abort` wait for that call, and a call that comes after it do nothing. ``options`` are those of the
-    object, such as its encryption.
+    Every block but the last has at least 5 MiB, the smallest part that S3 takes.
     """
 
     def __init__(
@@ -33,17 +32,20 @@ class S3Upload:
         self._parts: list[dict[str, Any]] = []
         self._ended = False
 
-    def append(self, part: bytearray) -> None:
-        """All parts but the last have at least 5 MiB: S3's rule."""
+    def open(self) -> None:
+        """Nothing is asked of the server before the first block is there."""
+
+    def write(self, block: list[bytes]) -> None:
         with self._lock:
             if not self._ended:
-                self._append(part)
+                self._append(_joined(block))
 
-    def publish(self, part: bytearray) -> str:
+    def finish(self, block: list[bytes]) -> str:
         """Write the last part and make the object appear; returns its SHA-256 in hex."""
         with self._lock:
             if self._ended:
                 return self._sha256.hexdigest()
+            part = _joined(block)
             if self._upload_id is None:
                 self._sha256.update(part)
                 with guarded(self._breaker):
@@ -58,7 +60,7 @@ class S3Upload:
             self._ended = True
             return self._sha256.hexdigest()
 
-    def abort(self) -> None:
+    def abort(self, block: list[bytes]) -> None:  # noqa: ARG002 - nothing of a failed write is kept
         """Throw away what was written; what cannot be now is a case for `ObjectStorage.purge_unfinished`."""
         with self._lock:
             if self._ended:
@@ -68,7 +70,7 @@ class S3Upload:
                 with suppress(DomainError), guarded(self._breaker):
                     self._client.abort_multipart_upload(**self._where, UploadId=self._upload_id)
 
-    def _append(self, part: bytearray) -> None:
+    def _append(self, part: bytes) -> None:
         self._sha256.update(part)
         if self._upload_id is None:
             with guarded(self._breaker):
@@ -84,3 +86,10 @@ class S3Upload:
         # Not every server answers with the checksum that it has compared.
         proofs = {name: answer[name] for name in ("ETag", f"Checksum{CHECKSUM}") if name in answer}
         self._parts.append({"PartNumber": number, **proofs})
+
+
+def _joined(block: list[bytes]) -> bytes:
+    """The block as one piece. Its chunks are let go of, so that they are not in memory twice while it is sent."""
+    part = b"".join(block)
+    block.clear()
+    return part
