@@ -10,7 +10,7 @@ from benchmarks import served
 from benchmarks.bench import Bench
 from benchmarks.report import Row, Timed
 from benchmarks.rounds import in_turn, timed
-from tests.factories import make_detection, make_job, make_segment, make_video
+from tests.support.factories import make_detection, make_job, make_segment, make_video
 from vidintel.domain.analysis import JobStatus
 from vidintel.domain.detection import FrameDetections
 from vidintel.domain.segment import Segment, SegmentStatus
@@ -18,7 +18,7 @@ from vidintel.domain.video import VideoId
 from vidintel.infrastructure.database.engine import create_engine, create_session_factory
 from vidintel.infrastructure.database.tables import detections
 from vidintel.infrastructure.database.unit_of_work import SqlUnitOfWork
-from vidintel.settings import DatabaseSettings
+from vidintel.settings.model import DatabaseSettings
 
 _FRAMES, _PER_FRAME, _RATE_WANTED = 1000, 5, 100_000
 _LABELS = ("car", "truck", "person")

@@ -23,7 +23,7 @@ from benchmarks.report import Row, Skipped, Timed
 from benchmarks.rounds import in_turn
 from vidintel.domain.identity import Role
 from vidintel.infrastructure.cache.changes import RECENT_S
-from vidintel.infrastructure.development_identity import DevelopmentTokenIssuer
+from vidintel.infrastructure.identity.development import DevelopmentTokenIssuer
 
 _CONNECTIONS = 16
 _UPLOADS_AT_ONCE = 20

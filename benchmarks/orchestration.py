@@ -15,13 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from benchmarks import served
 from benchmarks.bench import Bench
 from benchmarks.report import Row, Timed
-from tests.factories import make_job, make_video
+from tests.support.factories import make_job, make_video
 from vidintel.domain.analysis import AnalysisJob, JobStage, JobStatus
 from vidintel.domain.video import Video
 from vidintel.infrastructure.database.engine import create_engine, create_session_factory
 from vidintel.infrastructure.database.unit_of_work import SqlUnitOfWork
 from vidintel.infrastructure.storage.local_disk import LocalDiskObjectStorage
-from vidintel.settings import DatabaseSettings
+from vidintel.settings.model import DatabaseSettings
 
 WORKERS = (1, 2, 4)
 _READY = b"worker.ready"

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from openvino import properties
 from openvino.properties import hint
 
-from vidintel.application.appearance import Appearances
+from vidintel.application.pipeline.appearance import Appearances
+from vidintel.application.pipeline.similar_frames import SimilarFrames
 from vidintel.application.ports import Detector, Frame, Image, MediaLimits
-from vidintel.application.similar import SimilarFrames
 from vidintel.domain.detection import FrameDetections
 from vidintel.domain.segment import SegmentSpan
 from vidintel.domain.shots import FrameColours, ShotChangesFold
@@ -26,11 +26,11 @@ from vidintel.infrastructure.inference.openvino import DEFAULT_PRECISION, OpenVi
 from vidintel.infrastructure.inference.registry import DirectoryModelRegistry
 from vidintel.infrastructure.inference.yolov8 import Letterbox
 from vidintel.infrastructure.media.appearance import ColourGridGauge
-from vidintel.infrastructure.media.changes import BlockChangeGauge
-from vidintel.infrastructure.media.colours import HsvColourMeter
+from vidintel.infrastructure.media.colour_histogram import HsvColourMeter
 from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
-from vidintel.presentation.memory import return_free_memory
-from vidintel.settings import AnalysisSettings, WorkSettings
+from vidintel.infrastructure.media.frame_differencing import BlockChangeGauge
+from vidintel.infrastructure.memory import return_free_memory
+from vidintel.settings.model import AnalysisSettings, WorkSettings
 
 MIN_CONFIDENCE, IOU = 0.25, 0.7
 _LIMITS = MediaLimits(max_duration_s=1e6, max_side_px=8192)

@@ -12,10 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.postgres import new_server_dir
-from tests.redis_server import RedisServer, find_redis_server
+from tests.support.postgres import new_server_dir
+from tests.support.redis_server import RedisServer, find_redis_server
 from vidintel.infrastructure.database import migrate
-from vidintel.infrastructure.database.embedded import EmbeddedPostgres
+from vidintel.infrastructure.embedded_postgres.server import EmbeddedPostgres
 
 _PATIENCE_S = 60.0
 

@@ -16,15 +16,15 @@ from typing import BinaryIO
 
 from dependency_injector import providers
 
-from tests.factories import MODEL
+from tests.support.factories import MODEL
 from vidintel.application.ports import Frame, MediaPlan, ModelInfo
 from vidintel.container import Container
 from vidintel.domain.detection import FrameDetections
 from vidintel.domain.segment import SegmentSpan
 from vidintel.domain.video import MediaInfo
-from vidintel.infrastructure.logging import configure_logging
+from vidintel.infrastructure.observability.logging import configure_logging
 from vidintel.presentation.worker import WorkerProcess
-from vidintel.settings import Settings
+from vidintel.settings.model import Settings
 
 _BEGINNINGS = "beginnings"
 _SLEEP_S = float(os.environ.get("BENCH_SLEEP_S", "0.5"))

@@ -16,7 +16,7 @@ from benchmarks.bench import Bench
 from benchmarks.report import Row, Skipped, Timed
 from benchmarks.rounds import in_turn, timed
 from vidintel.application.ports import NoTracing
-from vidintel.infrastructure.metrics.telemetry import PrometheusTelemetry
+from vidintel.infrastructure.observability.telemetry import PrometheusTelemetry
 from vidintel.presentation.http.metering import Metrics, Traces
 
 _REQUESTS = 20_000

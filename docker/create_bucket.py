@@ -5,8 +5,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from vidintel.configuration import load
 from vidintel.infrastructure.storage.s3_calls import connect
+from vidintel.settings.sources import load
 
 _ALREADY_THERE = ("BucketAlreadyOwnedByYou", "BucketAlreadyExists")
 

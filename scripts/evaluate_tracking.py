@@ -26,7 +26,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from scripts.synthetic_traffic import MIN_INSIDE, MIN_UNCOVERED, Scene, TruthObject, generate_scene
-from vidintel.application.appearance import Appearances
+from vidintel.application.pipeline.appearance import Appearances
 from vidintel.application.ports import Detector, Frame
 from vidintel.domain.analytics import LINE_MARGIN, CrossingsFold, LineCount, MinimumTrack
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
@@ -35,7 +35,7 @@ from vidintel.domain.tracking import FAINTEST, LiveTracks, Track, TrackBuilder, 
 from vidintel.infrastructure.inference.detectors import LoadedDetectors
 from vidintel.infrastructure.inference.registry import DirectoryModelRegistry
 from vidintel.infrastructure.media.appearance import ColourGridGauge
-from vidintel.infrastructure.tracking import MotionTracker
+from vidintel.infrastructure.tracking.tracker import MotionTracker
 
 FIRST_SEED = 920_000
 MUST_S = 1.0

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.colour_files import Coding, Colour, pq, srgb
 from tests.integration.media.test_colours import COLOURS, MATRICES, shown
-from tests.media_conformance import CASES, Case, number_in
+from tests.support.colour_files import Coding, Colour, pq, srgb
+from tests.support.media_conformance import CASES, Case, number_in
 from vidintel.application.ports import MediaLimits
 from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
 

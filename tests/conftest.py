@@ -1,1 +1,1 @@
-pytest_plugins = ["tests.postgres", "tests.redis_server", "tests.s3_server"]
+pytest_plugins = ["tests.support.postgres", "tests.support.redis_server", "tests.support.s3_server"]

@@ -1,5 +1,5 @@
 """``python -m vidintel``."""
 
-from vidintel.presentation.cli import main
+from vidintel.entrypoints.cli import main
 
 main()

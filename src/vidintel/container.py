@@ -10,11 +10,12 @@ from uuid import uuid4
 
 from dependency_injector import containers, providers
 
-from vidintel.application.analysis import CancelJob, GetJob, ListJobs, RequestAnalysis, RetryJob
-from vidintel.application.dispatching import CollectGarbage, DispatchWork, ReclaimWork
-from vidintel.application.evidence import OpenPicture, TakePictures
-from vidintel.application.finishing import FinishJob
-from vidintel.application.holding import WorkerIdentity
+from vidintel.application.jobs.requests import CancelJob, GetJob, ListJobs, RequestAnalysis, RetryJob
+from vidintel.application.jobs.specs import SpecResolver
+from vidintel.application.pipeline.finish import FinishJob
+from vidintel.application.pipeline.plan import PlanJob
+from vidintel.application.pipeline.segment import RunSegment
+from vidintel.application.pipeline.snapshots import OpenPicture, TakePictures
 from vidintel.application.ports import (
     AppearanceGauge,
     ChangeGauge,
@@ -29,20 +30,18 @@ from vidintel.application.ports import (
     VideoDecoder,
     VideoReads,
 )
-from vidintel.application.processing import PlanJob, RunSegment
-from vidintel.application.queries import (
-    CheckReadiness,
-    GetResults,
-    GetTimeline,
-    ListDetections,
-    ListModels,
-    ListTracks,
-    RenderFrame,
-)
-from vidintel.application.retention import ApplyRetention
-from vidintel.application.specs import SpecResolver
-from vidintel.application.stages import WorkRules
-from vidintel.application.videos import DeleteVideo, GetVideo, ListVideos, OpenContent, RegisterVideo, UpdateVideo
+from vidintel.application.queries.answers import GetResults, GetTimeline, ListDetections, ListTracks, RenderFrame
+from vidintel.application.queries.models import ListModels
+from vidintel.application.queries.readiness import CheckReadiness
+from vidintel.application.videos.content import OpenContent
+from vidintel.application.videos.library import DeleteVideo, GetVideo, ListVideos, UpdateVideo
+from vidintel.application.videos.registration import RegisterVideo
+from vidintel.application.videos.retention import ApplyRetention
+from vidintel.application.work.dispatch import DispatchWork
+from vidintel.application.work.garbage import CollectGarbage
+from vidintel.application.work.lease import WorkerIdentity
+from vidintel.application.work.reclaim import ReclaimWork
+from vidintel.application.work.stages import WorkRules
 from vidintel.domain.identity import TenantId
 from vidintel.domain.retention import RetentionRules
 from vidintel.domain.work import RetryPolicy
@@ -51,29 +50,29 @@ from vidintel.infrastructure.cache.changes import Changes
 from vidintel.infrastructure.cache.reads import CachedVideoReads
 from vidintel.infrastructure.cache.redis_level import RedisDocuments, create_cache_client
 from vidintel.infrastructure.cache.statistics import CountedCaches
-from vidintel.infrastructure.circuit_breaker import CircuitBreakers
-from vidintel.infrastructure.clerk import ClerkTokenVerifier
 from vidintel.infrastructure.clock import SystemClock
-from vidintel.infrastructure.database.bell import PostgresWorkBell
 from vidintel.infrastructure.database.engine import check_database, create_engine, create_session_factory
-from vidintel.infrastructure.database.reads import ReportDocuments, SqlReportDocuments, StoredVideoReads
+from vidintel.infrastructure.database.read_model.reports import ReportDocuments, SqlReportDocuments, StoredVideoReads
 from vidintel.infrastructure.database.unit_of_work import SqlUnitOfWork
 from vidintel.infrastructure.database.work_contexts import SqlWorkContexts, current_cause
+from vidintel.infrastructure.database.work_notifications import PostgresWorkBell
+from vidintel.infrastructure.identity.clerk import ClerkTokenVerifier
 from vidintel.infrastructure.inference.registry import DirectoryModelRegistry
-from vidintel.infrastructure.live_settings import LiveSettings
 from vidintel.infrastructure.media.rendering import SubprocessFrameRenderer
-from vidintel.infrastructure.metrics.collectors import BreakerCollector, CacheCollector, PoolCollector
-from vidintel.infrastructure.metrics.exposition import Exposition, create_registry
-from vidintel.infrastructure.metrics.queue import QueueSampler
-from vidintel.infrastructure.metrics.telemetry import PrometheusTelemetry
-from vidintel.infrastructure.storage.choice import StoredOpener, create_storage
+from vidintel.infrastructure.memory import resident_bytes, return_free_memory
+from vidintel.infrastructure.observability.collectors import BreakerCollector, CacheCollector, PoolCollector
+from vidintel.infrastructure.observability.exposition import Exposition, create_registry
+from vidintel.infrastructure.observability.queue import QueueSampler
+from vidintel.infrastructure.observability.telemetry import PrometheusTelemetry
+from vidintel.infrastructure.resilience.circuit_breaker import CircuitBreakers
+from vidintel.infrastructure.storage.factory import StoredOpener, create_storage
 from vidintel.infrastructure.tasks.in_process import InProcessTaskEngine
 from vidintel.infrastructure.tasks.redis import RedisTaskEngine
-from vidintel.presentation.failure import CannotRun
 from vidintel.presentation.http.dependencies import HttpServices
-from vidintel.presentation.memory import resident_bytes, return_free_memory
 from vidintel.presentation.worker import WorkerServices
-from vidintel.settings import (
+from vidintel.settings.errors import CannotRun
+from vidintel.settings.live import LiveSettings
+from vidintel.settings.model import (
     AuthSettings,
     CacheSettings,
     LimitSettings,
@@ -145,7 +144,7 @@ def _tracing(settings: TracingSettings) -> Tracing:
     if settings.endpoint is None:
         return NoTracing()
     try:
-        from vidintel.infrastructure.tracing import OpenTelemetryTracing, exporting
+        from vidintel.infrastructure.observability.tracing import OpenTelemetryTracing, exporting
     except ImportError as error:
         raise CannotRun(f"Traces need OpenTelemetry ({error}): pip install 'vidintel[otel]'.") from error
     return OpenTelemetryTracing(
@@ -179,19 +178,19 @@ def _decoder() -> VideoDecoder:
 
 def _camera() -> EvidenceCamera:
     from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
-    from vidintel.infrastructure.media.evidence import PyAvEvidenceCamera
+    from vidintel.infrastructure.media.snapshots import PyAvEvidenceCamera
 
     return PyAvEvidenceCamera(PyAvVideoDecoder())
 
 
 def _meter() -> ColourMeter:
-    from vidintel.infrastructure.media.colours import HsvColourMeter
+    from vidintel.infrastructure.media.colour_histogram import HsvColourMeter
 
     return HsvColourMeter()
 
 
 def _gauge() -> ChangeGauge:
-    from vidintel.infrastructure.media.changes import BlockChangeGauge
+    from vidintel.infrastructure.media.frame_differencing import BlockChangeGauge
 
     return BlockChangeGauge()
 
@@ -203,7 +202,7 @@ def _appearance() -> AppearanceGauge:
 
 
 def _tracker(frame_interval_s: float, track_confidence: float) -> Tracker:
-    from vidintel.infrastructure.tracking import MotionTracker
+    from vidintel.infrastructure.tracking.tracker import MotionTracker
 
     return MotionTracker(frame_interval_s, track_confidence)
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from tests.chaos.system import ChaosSystem
 from tests.crashing.invariants import KEPT, TRUE_OF_THE_ROWS
-from tests.postgres import administer
+from tests.support.postgres import administer
 from vidintel.infrastructure.storage.s3_calls import connect
 
 REST_S = 300.0

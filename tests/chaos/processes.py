@@ -13,10 +13,10 @@ from threading import Lock
 
 from dependency_injector import providers
 
-from tests.fake_inference import FakeDetectors, FakeModelRegistry
-from vidintel.configuration import load
+from tests.support.fake_inference import FakeDetectors, FakeModelRegistry
 from vidintel.container import Container
-from vidintel.presentation import entry
+from vidintel.entrypoints import serve
+from vidintel.settings.sources import load
 
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload([__name__])
@@ -60,6 +60,6 @@ def _run(name: str, environment: Mapping[str, str], log: Path) -> None:
     Container.registry.override(providers.Singleton(FakeModelRegistry))
     Container.detectors.override(providers.Singleton(FakeDetectors))
     if name.startswith("api"):
-        entry.run_api(load())
+        serve.run_api(load())
     else:
-        entry.run_worker(load(), name=name, with_parent=False)
+        serve.run_worker(load(), name=name, with_parent=False)

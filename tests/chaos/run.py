@@ -14,7 +14,7 @@ import httpx
 
 from tests.chaos.evidence import Findings, await_rest, look
 from tests.chaos.system import ChaosSystem, Victim
-from tests.media_files import PLAIN, even_times, video
+from tests.support.media_files import PLAIN, even_times, video
 
 CLIENTS = 3
 _PAUSE_S = (0.3, 1.2)

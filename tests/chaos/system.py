@@ -15,14 +15,14 @@ from sqlalchemy import make_url
 
 from tests.chaos.processes import Service
 from tests.chaos.proxy import SlowProxy
-from tests.postgres import new_server_dir
-from tests.redis_server import RedisServer
-from tests.s3_server import S3Server, new_bucket
+from tests.support.postgres import new_server_dir
+from tests.support.redis_server import RedisServer
+from tests.support.s3_server import S3Server, new_bucket
 from vidintel.domain.identity import Role
 from vidintel.infrastructure.database import migrate
-from vidintel.infrastructure.database.embedded import EmbeddedPostgres
-from vidintel.infrastructure.development_identity import DevelopmentTokenIssuer
-from vidintel.settings import S3Settings
+from vidintel.infrastructure.embedded_postgres.server import EmbeddedPostgres
+from vidintel.infrastructure.identity.development import DevelopmentTokenIssuer
+from vidintel.settings.model import S3Settings
 
 APIS, WORKERS = 2, 3
 PATIENCE_S = 120.0

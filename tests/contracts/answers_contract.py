@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.contracts.stored import frames_of, keep, reload_job, reload_segment
-from tests.factories import (
+from tests.support.factories import (
     LEASE,
     NOW,
     SHA256,

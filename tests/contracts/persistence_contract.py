@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from tests.contracts.stored import frames_of, keep, reload_job, reload_segment, reload_video, state_of
-from tests.factories import (
+from tests.support.factories import (
     FAILURE,
     LEASE,
     NOW,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import uuid4
 
-from tests.factories import TENANT
+from tests.support.factories import TENANT
 from vidintel.application.ports import Doorbell, DueWork
 from vidintel.domain.analysis import JobStage
 from vidintel.presentation.worker import TaskEngine

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from tests.contracts.stored import keep, state_of
-from tests.factories import NOW, TENANT, make_job, make_segment, make_video
+from tests.support.factories import NOW, TENANT, make_job, make_segment, make_video
 from vidintel.application.ports import JobProgress, UnitOfWorkFactory, VideoReads
 from vidintel.domain.analysis import AnalysisSpec, JobId, JobStatus
 from vidintel.domain.geometry import Line, Point, Zone

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from tests.crashing.system import Place
-from tests.postgres import administer
+from tests.support.postgres import administer
 
 TRUE_OF_THE_ROWS = {  # each of these finds nothing
     "a lease of a job leaked": "SELECT id FROM jobs WHERE owner IS NOT NULL",

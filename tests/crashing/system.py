@@ -16,18 +16,18 @@ from uuid import UUID
 from dependency_injector import providers
 
 from tests.crashing.points import CrashingDoorbell, CrashingStorage, CrashingUnitOfWork, CrashPoints
-from tests.fake_inference import FakeDetectors, FakeModelRegistry
-from vidintel.application.dispatching import CollectGarbage
+from tests.support.fake_inference import FakeDetectors, FakeModelRegistry
+from vidintel.application.jobs.specs import SpecRequest
 from vidintel.application.ports import DueWork
 from vidintel.application.result import Ok
-from vidintel.application.specs import SpecRequest
-from vidintel.application.videos import RegisterVideo, VideoDetails
+from vidintel.application.videos.registration import RegisterVideo, VideoDetails
+from vidintel.application.work.garbage import CollectGarbage
 from vidintel.container import Container
 from vidintel.domain.analysis import JobId, JobStage
 from vidintel.domain.identity import Principal, Role, TenantId, UserId
 from vidintel.domain.segment import SegmentId
 from vidintel.presentation.worker import WorkerServices
-from vidintel.settings import AnalysisSettings, Settings, WorkSettings
+from vidintel.settings.model import AnalysisSettings, Settings, WorkSettings
 
 NOT_A_VIDEO = bytes(range(128, 256)) * 8
 ALICE = Principal(UserId("user_alice"), TenantId("org_acme"), Role.ADMIN)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.collector import SpanCollector
 from tests.e2e.serving import ServedSystem
-from tests.postgres import new_server_dir
+from tests.support.postgres import new_server_dir
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.e2e.serving import PATIENCE_S, SAMPLE
-from vidintel.infrastructure.development_identity import DevelopmentTokenIssuer
+from vidintel.infrastructure.identity.development import DevelopmentTokenIssuer
 
 NOT_INSTALLED = tuple(
     name.replace("-", "_") for name in (Path(__file__).parents[2] / "docker" / "not-in-api.txt").read_text().split()
@@ -38,7 +38,7 @@ _API = f"""
 import sys
 from sitecustomize import Missing
 sys.meta_path.insert(0, Missing(*{NEVER_IN_THE_API!r}))
-from vidintel.presentation.cli import main
+from vidintel.entrypoints.cli import main
 main()
 """
 

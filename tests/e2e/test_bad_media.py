@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.e2e.serving import SAMPLE, ServedSystem, upload, wait_for_job
-from tests.media_files import (
+from tests.support.media_files import (
     PLAIN,
     Recipe,
     even_times,

@@ -6,8 +6,8 @@ import pytest
 
 from tests.chaos.run import Report, run
 from tests.chaos.system import running
-from tests.redis_server import find_redis_server
-from tests.s3_server import require_s3_server
+from tests.support.redis_server import find_redis_server
+from tests.support.s3_server import require_s3_server
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from tests.e2e.serving import PATIENCE_S, SAMPLE
-from vidintel.infrastructure.development_identity import DevelopmentTokenIssuer
+from vidintel.infrastructure.identity.development import DevelopmentTokenIssuer
 
 CLIENTS = 6
 

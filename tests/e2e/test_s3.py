@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.e2e.serving import SAMPLE, ServedSystem, all_detections, upload, wait_for_job
-from tests.s3_server import S3Server, new_bucket
+from tests.support.s3_server import S3Server, new_bucket
 
 
 @pytest.fixture

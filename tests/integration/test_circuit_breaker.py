@@ -8,10 +8,10 @@ from contextlib import suppress
 import pytest
 from pydantic import SecretStr
 
-from tests.redis_server import RedisServer
+from tests.support.redis_server import RedisServer
 from vidintel.application.ports import CircuitState
-from vidintel.infrastructure.circuit_breaker import CircuitBreaker, CircuitBreakers, CircuitOpen
-from vidintel.settings import CircuitSettings, RedisSettings
+from vidintel.infrastructure.resilience.circuit_breaker import CircuitBreaker, CircuitBreakers, CircuitOpen
+from vidintel.settings.model import CircuitSettings, RedisSettings
 
 PATIENCE_S = 30.0
 

@@ -14,8 +14,8 @@ import pytest
 from tests.crashing.invariants import answers, violations
 from tests.crashing.points import CrashPoints
 from tests.crashing.system import CLIP, CRASHED, Place, recover, run, run_and_crash
-from tests.media_files import PLAIN, even_times, video
-from tests.postgres import administer, in_database
+from tests.support.media_files import PLAIN, even_times, video
+from tests.support.postgres import administer, in_database
 
 STEPS = {"register a video", "register no video", "dispatch", "plan", "analyse", "finish", "sweep"}
 AT_ONCE = 3

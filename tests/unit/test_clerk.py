@@ -21,8 +21,8 @@ from tests.contracts.token_verifier_contract import Issue, TokenVerifierContract
 from vidintel.domain.errors import AuthenticationError, ValidationError
 from vidintel.domain.identity import Principal, Role, TenantId, UserId
 from vidintel.infrastructure.cache.statistics import CountedCaches
-from vidintel.infrastructure.clerk import ClerkTokenVerifier
-from vidintel.infrastructure.development_identity import DevelopmentTokenIssuer
+from vidintel.infrastructure.identity.clerk import ClerkTokenVerifier
+from vidintel.infrastructure.identity.development import DevelopmentTokenIssuer
 
 ISSUER = "https://clerk.example.com"
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)

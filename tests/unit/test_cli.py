@@ -4,7 +4,7 @@ from importlib.metadata import version
 
 from typer.testing import CliRunner
 
-from vidintel.presentation.cli import app
+from vidintel.entrypoints.cli import app
 
 
 def test_the_version_is_printed() -> None:

@@ -11,11 +11,11 @@ import yaml
 from jsonschema import Draft202012Validator
 from pydantic import SecretStr
 
-from vidintel.configuration import ConfigurationInvalid, Origin, leaves, load
-from vidintel.infrastructure.logging import is_secret_name
-from vidintel.presentation.config_command import EXAMPLE_FILE, as_json, as_table, publish
-from vidintel.published_settings import SCHEMA_FILE, example_yaml, schema_json
-from vidintel.settings import RELOADABLE, Settings
+from vidintel.entrypoints.config import EXAMPLE_FILE, as_json, as_table, publish
+from vidintel.infrastructure.observability.logging import is_secret_name
+from vidintel.settings.model import RELOADABLE, Settings
+from vidintel.settings.published import SCHEMA_FILE, example_yaml, schema_json
+from vidintel.settings.sources import ConfigurationInvalid, Origin, leaves, load
 
 CONFIG = Path(__file__).parents[2] / "config"
 NOT_TOLD_BY_NAME = {"database.url", "redis.url"}

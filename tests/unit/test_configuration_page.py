@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from vidintel.settings import Settings
+from vidintel.settings.model import Settings
 
 PAGE = Path(__file__).parents[2] / "docs/configuration.md"
 

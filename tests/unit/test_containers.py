@@ -14,8 +14,8 @@ import pytest
 import yaml
 from jsonschema.validators import validator_for
 
-from vidintel.configuration import FILE_VARIABLE, leaves, variable_of
-from vidintel.settings import Settings
+from vidintel.settings.model import Settings
+from vidintel.settings.sources import FILE_VARIABLE, leaves, variable_of
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from vidintel.infrastructure.database.data_loader import DataLoader
+from vidintel.infrastructure.database.read_model.data_loader import DataLoader
 
 
 class Batches:

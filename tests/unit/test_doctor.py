@@ -9,8 +9,7 @@ from rich.console import Console
 
 from vidintel.application.ports import ModelInfo, ModelRegistry
 from vidintel.domain.errors import ModelUnusable
-from vidintel.infrastructure.database.postgres_binaries import EmbeddedPostgresError
-from vidintel.presentation.doctor import (
+from vidintel.entrypoints.doctor import (
     Check,
     available_decoders,
     check_codecs,
@@ -26,7 +25,8 @@ from vidintel.presentation.doctor import (
     render,
     run_doctor,
 )
-from vidintel.settings import Settings
+from vidintel.infrastructure.embedded_postgres.binaries import EmbeddedPostgresError
+from vidintel.settings.model import Settings
 
 GIB = 1024**3
 

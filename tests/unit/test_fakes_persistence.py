@@ -6,7 +6,7 @@ import pytest
 
 from tests.contracts import answers_contract as answers
 from tests.contracts import persistence_contract as entities
-from tests.fakes import InMemoryDatabase, InMemoryUnitOfWork
+from tests.support.fakes import InMemoryDatabase, InMemoryUnitOfWork
 from vidintel.application.ports import UnitOfWorkFactory
 
 

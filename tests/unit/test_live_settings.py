@@ -10,9 +10,9 @@ import pytest
 import structlog
 
 from vidintel.application.ports import SilentTelemetry
-from vidintel.configuration import load
-from vidintel.infrastructure.live_settings import LiveSettings, SettingsReload
-from vidintel.settings import Settings
+from vidintel.settings.live import LiveSettings, SettingsReload
+from vidintel.settings.model import Settings
+from vidintel.settings.sources import load
 
 PATIENCE_S = 20.0
 

@@ -9,9 +9,9 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
-from vidintel.infrastructure.logging import REDACTED, configure_logging, set_log_level
+from vidintel.infrastructure.observability.logging import REDACTED, configure_logging, set_log_level
 from vidintel.infrastructure.storage.s3_calls import connect
-from vidintel.settings import LogSettings, S3Settings
+from vidintel.settings.model import LogSettings, S3Settings
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ1c2VyXzEifQ.c2lnbmF0dXJl"
 

@@ -6,7 +6,7 @@ import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
 
-from tests.migration_rules import locking_statements
+from tests.support.migration_rules import locking_statements
 from vidintel.infrastructure.database import migrate
 from vidintel.resources import find_resource
 

@@ -8,7 +8,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from tests.unit.http.edge import Edge
 from tests.unit.http.samples import VIDEO_ID
 from vidintel.domain.errors import VideoNotFound
-from vidintel.infrastructure.tracing import OpenTelemetryTracing
+from vidintel.infrastructure.observability.tracing import OpenTelemetryTracing
 
 CLIENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 NOT_SAMPLED = CLIENT.removesuffix("01") + "00"

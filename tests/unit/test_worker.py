@@ -15,18 +15,18 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from tests.unit.application.world import World
-from vidintel.application.dispatching import DispatchWork
 from vidintel.application.ports import SILENT, Cause, NoTracing, WorkContext
 from vidintel.application.result import Ok
-from vidintel.application.retention import ApplyRetention
+from vidintel.application.videos.retention import ApplyRetention
+from vidintel.application.work.dispatch import DispatchWork
 from vidintel.domain.analysis import AnalysisJob, JobStatus
 from vidintel.domain.errors import ServiceUnavailable
 from vidintel.domain.retention import RetentionRules
-from vidintel.infrastructure.metrics.telemetry import PrometheusTelemetry
+from vidintel.infrastructure.memory import resident_bytes, return_free_memory
+from vidintel.infrastructure.observability.telemetry import PrometheusTelemetry
 from vidintel.infrastructure.tasks.in_process import InProcessTaskEngine
-from vidintel.presentation.memory import resident_bytes, return_free_memory
 from vidintel.presentation.worker import WorkerProcess, WorkerServices
-from vidintel.settings import WorkSettings
+from vidintel.settings.model import WorkSettings
 
 
 class NoEngine:

@@ -12,17 +12,20 @@ from uuid import UUID
 
 import structlog
 
-from vidintel.application.dispatching import CollectGarbage, DispatchWork, ReclaimWork
-from vidintel.application.finishing import FinishJob
-from vidintel.application.holding import Leaving, Stalled, WorkerIdentity
+from vidintel.application.pipeline.finish import FinishJob
+from vidintel.application.pipeline.plan import PlanJob
+from vidintel.application.pipeline.segment import RunSegment
 from vidintel.application.ports import Telemetry, Tracing, WorkBell, WorkContext, WorkContexts
-from vidintel.application.processing import PlanJob, RunSegment
 from vidintel.application.result import Err, Ok, Result
-from vidintel.application.retention import ApplyRetention
+from vidintel.application.videos.retention import ApplyRetention
+from vidintel.application.work.dispatch import DispatchWork
+from vidintel.application.work.garbage import CollectGarbage
+from vidintel.application.work.lease import Leaving, Stalled, WorkerIdentity
+from vidintel.application.work.reclaim import ReclaimWork
 from vidintel.domain.analysis import JobId
 from vidintel.domain.errors import LeaseLost
 from vidintel.domain.segment import SegmentId
-from vidintel.settings import WorkSettings
+from vidintel.settings.model import WorkSettings
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

@@ -8,11 +8,11 @@ import pytest
 from dependency_injector import providers
 
 from tests.contracts.stored import keep
-from tests.factories import LEASE, NOW, TENANT, USER, make_frame, make_job, make_segment, make_video
-from tests.postgres import administer
+from tests.support.factories import LEASE, NOW, TENANT, USER, make_frame, make_job, make_segment, make_video
+from tests.support.postgres import administer
 from vidintel.application.ports import JobReport, UnitOfWorkFactory, VideoReport
 from vidintel.application.result import Err, Ok
-from vidintel.application.videos import DeleteVideo, GetVideo, UpdateVideo, VideoChanges
+from vidintel.application.videos.library import DeleteVideo, GetVideo, UpdateVideo, VideoChanges
 from vidintel.container import Container
 from vidintel.domain.analysis import AnalysisJob, JobStatus
 from vidintel.domain.errors import VideoNotFound
@@ -20,7 +20,7 @@ from vidintel.domain.identity import Principal, Role, TenantId
 from vidintel.domain.segment import SegmentStatus
 from vidintel.domain.video import Video
 from vidintel.infrastructure.clock import SystemClock
-from vidintel.settings import CacheSettings, Settings
+from vidintel.settings.model import CacheSettings, Settings
 
 ANN = Principal(USER, TENANT, Role.ADMIN)
 STRANGER = TenantId("org_other")

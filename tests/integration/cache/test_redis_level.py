@@ -8,9 +8,9 @@ from uuid import uuid4
 import pytest
 
 from tests.contracts.stored import keep
-from tests.factories import TENANT, make_job, make_video
-from tests.postgres import administer
-from tests.redis_server import RedisServer
+from tests.support.factories import TENANT, make_job, make_video
+from tests.support.postgres import administer
+from tests.support.redis_server import RedisServer
 from vidintel.application.ports import UnitOfWorkFactory
 from vidintel.domain.analysis import JobStatus
 from vidintel.domain.identity import TenantId
@@ -19,8 +19,8 @@ from vidintel.infrastructure.cache.change_listener import ChangeListener
 from vidintel.infrastructure.cache.changes import RECENT_S, Changes, RecentWrites
 from vidintel.infrastructure.cache.redis_level import RedisDocuments, create_cache_client
 from vidintel.infrastructure.cache.statistics import CountedCaches
-from vidintel.infrastructure.database.reads import SqlReportDocuments
-from vidintel.settings import DatabaseSettings
+from vidintel.infrastructure.database.read_model.reports import SqlReportDocuments
+from vidintel.settings.model import DatabaseSettings
 
 LONG_S = 30.0
 

@@ -7,17 +7,17 @@ from pathlib import Path
 from sqlalchemy import make_url
 
 from tests.contracts.stored import keep
-from tests.factories import make_frame, make_job, make_segment, make_video
-from tests.postgres import administer, new_server_dir
+from tests.support.factories import make_frame, make_job, make_segment, make_video
+from tests.support.postgres import administer, new_server_dir
 from vidintel.domain.analysis import JobStatus
 from vidintel.domain.segment import SegmentStatus
 from vidintel.domain.video import VideoStatus
 from vidintel.infrastructure.database import migrate
-from vidintel.infrastructure.database.embedded import EmbeddedPostgres
 from vidintel.infrastructure.database.engine import create_engine, create_session_factory
-from vidintel.infrastructure.database.postgres_binaries import Binaries
 from vidintel.infrastructure.database.unit_of_work import SqlUnitOfWork
-from vidintel.settings import DatabaseSettings
+from vidintel.infrastructure.embedded_postgres.binaries import Binaries
+from vidintel.infrastructure.embedded_postgres.server import EmbeddedPostgres
+from vidintel.settings.model import DatabaseSettings
 
 TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
 CONTENT = "SELECT count(*), md5(string_agg(t::text, chr(10) ORDER BY t::text)) FROM {} t"

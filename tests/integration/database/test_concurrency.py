@@ -13,18 +13,18 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.contracts.stored import frames_of, keep
-from tests.factories import NOW, TENANT, make_frame, make_job, make_segment, make_video
-from tests.postgres import administer
+from tests.support.factories import NOW, TENANT, make_frame, make_job, make_segment, make_video
+from tests.support.postgres import administer
 from vidintel.application.ports import UnitOfWorkFactory
 from vidintel.domain.analysis import AnalysisJob, JobStatus
 from vidintel.domain.detection import FrameDetections
 from vidintel.domain.errors import JobAlreadyActive, ServiceUnavailable
 from vidintel.domain.events import JobEvent
 from vidintel.domain.video import Video
-from vidintel.infrastructure.database.bell import PostgresWorkBell
 from vidintel.infrastructure.database.engine import check_database, create_engine
-from vidintel.infrastructure.database.work_queue import LOOKAHEAD, TAKE_DUE
-from vidintel.settings import DatabaseSettings
+from vidintel.infrastructure.database.repositories.work_queue import LOOKAHEAD, TAKE_DUE
+from vidintel.infrastructure.database.work_notifications import PostgresWorkBell
+from vidintel.settings.model import DatabaseSettings
 
 LATER = NOW + timedelta(minutes=5)
 LONG_S = 60.0

@@ -1,7 +1,7 @@
 """A video with more detections than one statement should delete."""
 
 from tests.contracts.stored import frames_of, keep
-from tests.factories import make_frame, make_job, make_segment, make_video
+from tests.support.factories import make_frame, make_job, make_segment, make_video
 from vidintel.application.ports import UnitOfWorkFactory
 
 

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.postgres import administer
-from vidintel.infrastructure.database.embedded import DataDirectoryInUse, EmbeddedPostgres, EmbeddedPostgresError
-from vidintel.infrastructure.database.postgres_binaries import Binaries, ServerAccount
+from tests.support.postgres import administer
+from vidintel.infrastructure.embedded_postgres.binaries import Binaries, ServerAccount
+from vidintel.infrastructure.embedded_postgres.server import DataDirectoryInUse, EmbeddedPostgres, EmbeddedPostgresError
 
 AS_ROOT = os.geteuid() == 0
 
 _START_AND_WAIT = """
 import sys
 from pathlib import Path
-from vidintel.infrastructure.database.embedded import EmbeddedPostgres
+from vidintel.infrastructure.embedded_postgres.server import EmbeddedPostgres
 server = EmbeddedPostgres(Path(sys.argv[1]), durable=False)
 server.start()
 print(server.pid, flush=True)

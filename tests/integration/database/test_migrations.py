@@ -6,7 +6,7 @@ from pathlib import Path
 from alembic import command
 from alembic.script import ScriptDirectory
 
-from tests.postgres import administer
+from tests.support.postgres import administer
 from vidintel.infrastructure.database import migrate
 from vidintel.resources import find_resource
 

@@ -10,15 +10,15 @@ from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.chaos.proxy import SlowProxy
-from tests.factories import make_frame, make_segment, make_video
-from tests.postgres import cut_all_others
+from tests.support.factories import make_frame, make_segment, make_video
+from tests.support.postgres import cut_all_others
 from vidintel.application.ports import UnitOfWorkFactory
 from vidintel.domain.detection import FrameDetections
 from vidintel.domain.errors import ServiceUnavailable, StorageError
 from vidintel.domain.identity import TenantId
 from vidintel.infrastructure.database.engine import create_engine, create_session_factory
 from vidintel.infrastructure.database.unit_of_work import SqlUnitOfWork
-from vidintel.settings import DatabaseSettings
+from vidintel.settings.model import DatabaseSettings
 
 _FOR_EVER_S = 3600.0
 

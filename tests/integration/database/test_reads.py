@@ -9,8 +9,8 @@ import pytest
 
 from tests.contracts.stored import keep
 from tests.contracts.video_reads_contract import VideoReadsContract
-from tests.factories import TENANT, make_video
-from tests.postgres import administer
+from tests.support.factories import TENANT, make_video
+from tests.support.postgres import administer
 from vidintel.application.ports import UnitOfWorkFactory
 from vidintel.domain.errors import ServiceUnavailable
 from vidintel.domain.identity import TenantId
@@ -18,9 +18,9 @@ from vidintel.domain.video import VideoId
 from vidintel.infrastructure.cache.changes import Changes
 from vidintel.infrastructure.cache.reads import CachedVideoReads
 from vidintel.infrastructure.cache.statistics import CountedCaches
-from vidintel.infrastructure.database.read_connection import ReadConnection
-from vidintel.infrastructure.database.reads import SqlReportDocuments, StoredVideoReads
-from vidintel.settings import DatabaseSettings
+from vidintel.infrastructure.database.read_model.connection import ReadConnection
+from vidintel.infrastructure.database.read_model.reports import SqlReportDocuments, StoredVideoReads
+from vidintel.settings.model import DatabaseSettings
 
 STRANGER = TenantId("org_other")
 

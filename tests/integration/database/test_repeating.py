@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import pytest
 
 from tests.contracts.stored import keep, reload_video
-from tests.factories import NOW, make_video
-from tests.postgres import cut_all_others
+from tests.support.factories import NOW, make_video
+from tests.support.postgres import cut_all_others
 from vidintel.application.ports import UnitOfWorkFactory
-from vidintel.application.repeating import repeated
+from vidintel.application.retry import repeated
 from vidintel.domain.errors import ServiceUnavailable
 from vidintel.domain.video import Video
 

@@ -9,11 +9,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.contracts.stored import keep, reload_segment
-from tests.factories import NOW, make_job, make_segment, make_video
-from tests.fakes import FakeClock
-from vidintel.application.dispatching import ReclaimWork
+from tests.support.factories import NOW, make_job, make_segment, make_video
+from tests.support.fakes import FakeClock
 from vidintel.application.ports import UnitOfWorkFactory
-from vidintel.application.retention import ApplyRetention
+from vidintel.application.videos.retention import ApplyRetention
+from vidintel.application.work.reclaim import ReclaimWork
 from vidintel.domain.analysis import JobStage, JobStatus
 from vidintel.domain.errors import ServiceUnavailable
 from vidintel.domain.retention import RetentionRules
@@ -21,9 +21,9 @@ from vidintel.domain.segment import SegmentStatus
 from vidintel.domain.video import Video, VideoStatus
 from vidintel.domain.work import RetryPolicy
 from vidintel.infrastructure.database.engine import create_engine, create_session_factory
-from vidintel.infrastructure.database.read_connection import ReadConnection
+from vidintel.infrastructure.database.read_model.connection import ReadConnection
 from vidintel.infrastructure.database.unit_of_work import SqlUnitOfWork
-from vidintel.settings import DatabaseSettings
+from vidintel.settings.model import DatabaseSettings
 
 IMPATIENT = DatabaseSettings(
     pool_size=1,

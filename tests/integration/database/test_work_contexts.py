@@ -5,13 +5,13 @@ from uuid import uuid4
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.factories import make_job, make_segment, make_video
+from tests.support.factories import make_job, make_segment, make_video
 from vidintel.application.ports import Cause, NoTracing, WorkContext
 from vidintel.domain.analysis import JobStatus
 from vidintel.infrastructure.database.engine import create_engine, create_session_factory
 from vidintel.infrastructure.database.unit_of_work import SqlUnitOfWork
 from vidintel.infrastructure.database.work_contexts import SqlWorkContexts, current_cause
-from vidintel.settings import DatabaseSettings
+from vidintel.settings.model import DatabaseSettings
 
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tests import ultralytics_support
+from tests.support import ultralytics_support
 from vidintel.domain.errors import ModelUnusable
+from vidintel.entrypoints.cli import app
 from vidintel.infrastructure.inference.compiling import compile_weights
-from vidintel.presentation.cli import app
 
 needs_ultralytics = ultralytics_support.needs_ultralytics
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from tests import ultralytics_support
 from tests.integration.inference.test_openvino_detector import (
     COCO_MODEL,
     OUR_CLIP,
@@ -22,7 +21,8 @@ from tests.integration.inference.test_openvino_detector import (
     frames_of,
     needs_coco_model,
 )
-from tests.ultralytics_support import Predict, agreement, pictures, read_picture
+from tests.support import ultralytics_support
+from tests.support.ultralytics_support import Predict, agreement, pictures, read_picture
 from vidintel.application.ports import Frame
 from vidintel.infrastructure.inference.compiling import compile_weights
 from vidintel.infrastructure.inference.detectors import LoadedDetectors

@@ -9,8 +9,8 @@ from shutil import copyfile
 
 import pytest
 
-from tests import ultralytics_support
 from tests.contracts.detector_contract import DetectorContract, seen_by
+from tests.support import ultralytics_support
 from vidintel.application.ports import Detector, Frame
 from vidintel.domain.errors import ModelUnusable
 from vidintel.infrastructure.inference.detectors import LoadedDetectors

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.colour_files import PATCH, Coding, Colour, hlg, in_bt2020, patches, pq, srgb
 from tests.contracts.decoder_contract import LIMITS
+from tests.support.colour_files import PATCH, Coding, Colour, hlg, in_bt2020, patches, pq, srgb
 from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
 
 COLOURS: tuple[Colour, ...] = (

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.contracts.decoder_contract import LIMITS
-from tests.media_conformance import CASES, Case, number_in
+from tests.support.media_conformance import CASES, Case, number_in
 from vidintel.application.ports import Frame, MediaPlan
 from vidintel.domain.video import MediaWarning
 from vidintel.infrastructure.media.decoding import PyAvVideoDecoder

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.contracts.decoder_contract import LIMITS
-from tests.media_conformance import Coded, number_in
-from tests.media_files import Recipe, cut_off, even_times
+from tests.support.media_conformance import Coded, number_in
+from tests.support.media_files import Recipe, cut_off, even_times
 from vidintel.application.ports import Frame, MediaPlan
 from vidintel.domain.errors import DomainError
 from vidintel.domain.video import MediaWarning

@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.media_files import Recipe, cut_off, even_times, number_in, video
+from tests.support.media_files import Recipe, cut_off, even_times, number_in, video
 from vidintel.application.ports import Image, PictureOrder
 from vidintel.domain.detection import BoundingBox
 from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
-from vidintel.infrastructure.media.evidence import PyAvEvidenceCamera
+from vidintel.infrastructure.media.snapshots import PyAvEvidenceCamera
 
 CAMERA = PyAvEvidenceCamera(PyAvVideoDecoder())
 RECIPES = [

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.contracts.decoder_contract import LIMITS
-from tests.media_files import Recipe, even_times, video
+from tests.support.media_files import Recipe, even_times, video
 from vidintel.domain.errors import NotAVideo, UnsupportedMedia
 from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
 

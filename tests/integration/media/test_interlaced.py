@@ -10,7 +10,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from tests.contracts.decoder_contract import LIMITS
-from tests.media_conformance import marked, number_in
+from tests.support.media_conformance import marked, number_in
 from vidintel.application.ports import Frame, Image
 from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
 from vidintel.infrastructure.media.deinterlacing import combed_blocks

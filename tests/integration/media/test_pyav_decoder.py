@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.contracts.decoder_contract import EVEN, UNEVEN, MakeClip, VideoDecoderContract, frames_of, plan_of
-from tests.media_files import (
+from tests.support.media_files import (
     Recipe,
     corner_marked,
     cut_off,

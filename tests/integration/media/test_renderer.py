@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.media_files import Recipe, even_times, number_in, video
+from tests.support.media_files import Recipe, even_times, number_in, video
 from vidintel.application.ports import Image
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
 from vidintel.domain.errors import FrameNotFound, ServiceUnavailable, StorageError, UnreadableVideo

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from tests.e2e.serving import SAMPLE
-from tests.media_files import even_times, video
+from tests.support.media_files import even_times, video
 from vidintel.application.ports import Image, MediaLimits
 from vidintel.domain.shots import FrameColours, ShotChangesFold
-from vidintel.infrastructure.media.colours import HsvColourMeter
+from vidintel.infrastructure.media.colour_histogram import HsvColourMeter
 from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
 
 DECODER, METER = PyAvVideoDecoder(), HsvColourMeter()

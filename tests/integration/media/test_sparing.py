@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.contracts.decoder_contract import plan_of
-from tests.media_files import Recipe, even_times, video
+from tests.support.media_files import Recipe, even_times, video
 from vidintel.application.ports import Frame, Image
 from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
 from vidintel.infrastructure.media.probe import open_video

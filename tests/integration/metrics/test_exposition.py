@@ -15,17 +15,17 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.factories import make_job, make_segment, make_video
+from tests.support.factories import make_job, make_segment, make_video
 from vidintel.application.ports import CircuitState, SegmentOutcome, UnitOfWorkFactory
 from vidintel.domain.analysis import JobStage, JobStatus
 from vidintel.domain.identity import TenantId
 from vidintel.infrastructure.cache.statistics import CountedCaches
 from vidintel.infrastructure.database.engine import create_engine
-from vidintel.infrastructure.metrics.collectors import BreakerCollector, CacheCollector, PoolCollector
-from vidintel.infrastructure.metrics.exposition import Exposition, create_registry
-from vidintel.infrastructure.metrics.queue import QueueSampler
-from vidintel.infrastructure.metrics.telemetry import PrometheusTelemetry
-from vidintel.settings import DatabaseSettings
+from vidintel.infrastructure.observability.collectors import BreakerCollector, CacheCollector, PoolCollector
+from vidintel.infrastructure.observability.exposition import Exposition, create_registry
+from vidintel.infrastructure.observability.queue import QueueSampler
+from vidintel.infrastructure.observability.telemetry import PrometheusTelemetry
+from vidintel.settings.model import DatabaseSettings
 
 ROOT = Path(__file__).parents[3]
 RULES = yaml.safe_load((ROOT / "docker/prometheus/alerts.yaml").read_text())["groups"][0]["rules"]

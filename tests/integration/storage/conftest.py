@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.s3_server import S3Server, new_bucket
-from vidintel.infrastructure.circuit_breaker import CircuitBreakers
+from tests.support.s3_server import S3Server, new_bucket
+from vidintel.infrastructure.resilience.circuit_breaker import CircuitBreakers
 from vidintel.infrastructure.storage.s3 import S3ObjectStorage
 from vidintel.infrastructure.storage.s3_calls import is_outage
-from vidintel.settings import CircuitSettings, RedisSettings, S3Settings
+from vidintel.settings.model import CircuitSettings, RedisSettings, S3Settings
 
 NewStorage = Callable[[S3Settings], S3ObjectStorage]
 

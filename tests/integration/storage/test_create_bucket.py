@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 from vidintel.infrastructure.storage.s3_calls import connect
-from vidintel.settings import S3Settings
+from vidintel.settings.model import S3Settings
 
 SCRIPT = Path(__file__).parents[3] / "docker" / "create_bucket.py"
 

@@ -16,11 +16,11 @@ from tests.contracts.object_storage_contract import KEY, NO_LIMIT, ObjectStorage
 from tests.integration.storage.conftest import NewStorage
 from vidintel.application.ports import MediaLimits, MediaPlan, ObjectStorage
 from vidintel.domain.errors import StorageError, StorageUnavailable
-from vidintel.infrastructure.circuit_breaker import CircuitBreakers
 from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
+from vidintel.infrastructure.resilience.circuit_breaker import CircuitBreakers
 from vidintel.infrastructure.storage.s3 import S3ObjectStorage
 from vidintel.infrastructure.storage.s3_calls import connect
-from vidintel.settings import S3Settings
+from vidintel.settings.model import S3Settings
 
 MIB = 1024**2
 SAMPLE = Path(__file__).parents[3] / "samples" / "traffic.mp4"

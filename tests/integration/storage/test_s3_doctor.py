@@ -8,11 +8,11 @@ import pytest
 from pydantic import SecretStr
 
 from tests.integration.storage.conftest import NewStorage
-from vidintel.application.queries import CheckReadiness
-from vidintel.infrastructure.circuit_breaker import CircuitBreakers
+from vidintel.application.queries.readiness import CheckReadiness
+from vidintel.entrypoints.doctor import Check, check_bucket, write_to_bucket
+from vidintel.infrastructure.resilience.circuit_breaker import CircuitBreakers
 from vidintel.infrastructure.storage.s3_calls import connect
-from vidintel.presentation.doctor import Check, check_bucket, write_to_bucket
-from vidintel.settings import S3Settings, Settings
+from vidintel.settings.model import S3Settings, Settings
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a missing bucket": ({"bucket": "nobody-made-this-one"}, "VIDINTEL_S3__BUCKET"),

@@ -11,16 +11,16 @@ import pytest
 
 from tests.contracts.object_storage_contract import KEY, NO_LIMIT, content_of, stream
 from tests.integration.storage.conftest import CoolDown, NewStorage
-from tests.s3_server import S3Server
+from tests.support.s3_server import S3Server
 from tests.unit.application.world import ScriptedMedia, World, error_of
 from vidintel.application.ports import Frame
 from vidintel.domain.analysis import JobStage, JobStatus
 from vidintel.domain.errors import StorageUnavailable
 from vidintel.domain.segment import SegmentSpan, SegmentStatus
 from vidintel.domain.video import MediaWarning
-from vidintel.infrastructure.circuit_breaker import CircuitBreakers
+from vidintel.infrastructure.resilience.circuit_breaker import CircuitBreakers
 from vidintel.infrastructure.storage.s3 import S3ObjectStorage
-from vidintel.settings import S3Settings
+from vidintel.settings.model import S3Settings
 
 MIB = 1024**2
 PATIENCE_S = 60.0

@@ -11,10 +11,10 @@ import pytest
 
 from tests.contracts.stored import keep
 from tests.contracts.task_engine_contract import PATIENCE_S, until
-from tests.factories import NOW, make_job, make_segment, make_video
-from tests.fakes import FakeClock
-from vidintel.application.dispatching import DispatchWork
+from tests.support.factories import NOW, make_job, make_segment, make_video
+from tests.support.fakes import FakeClock
 from vidintel.application.ports import UnitOfWorkFactory
+from vidintel.application.work.dispatch import DispatchWork
 from vidintel.domain.analysis import JobStatus
 from vidintel.domain.identity import TenantId
 from vidintel.infrastructure.tasks.redis import RedisTaskEngine

@@ -8,15 +8,15 @@ from pydantic import SecretStr
 
 from tests.crashing.invariants import answers, violations
 from tests.crashing.system import ALICE, Incoming, Place
-from tests.fake_inference import FakeDetectors, FakeModelRegistry
-from tests.media_files import PLAIN, even_times, video
-from tests.postgres import administer
-from tests.redis_server import RedisServer
+from tests.support.fake_inference import FakeDetectors, FakeModelRegistry
+from tests.support.media_files import PLAIN, even_times, video
+from tests.support.postgres import administer
+from tests.support.redis_server import RedisServer
 from vidintel.application.result import Ok
 from vidintel.container import Container
 from vidintel.infrastructure.tasks.redis import RedisTaskEngine
 from vidintel.presentation.worker import WorkerProcess
-from vidintel.settings import AnalysisSettings, RedisSettings, Settings, WorkSettings
+from vidintel.settings.model import AnalysisSettings, RedisSettings, Settings, WorkSettings
 
 VIDEOS = 6
 _DONE = "SELECT count(*) AS n FROM segments WHERE status = 'done'"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vidintel.presentation.doctor import check_redis, redis_version
+from vidintel.entrypoints.doctor import check_redis, redis_version
 
 
 def test_a_server_that_answers_tells_its_version(redis_url: str) -> None:

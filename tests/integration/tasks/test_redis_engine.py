@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.contracts.task_engine_contract import Engine, Handled, TaskEngineContract, due, stop, until
-from tests.redis_server import RedisServer, redis_client
+from tests.support.redis_server import RedisServer, redis_client
 from vidintel.infrastructure.tasks.redis import RedisTaskEngine
 
 

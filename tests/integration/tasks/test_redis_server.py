@@ -1,6 +1,6 @@
 """What the tests of the Redis engine build upon: a server that keeps its data over a kill, and can lose it."""
 
-from tests.redis_server import RedisServer, redis_client
+from tests.support.redis_server import RedisServer, redis_client
 
 
 def test_each_test_finds_an_empty_database(redis_url: str) -> None:

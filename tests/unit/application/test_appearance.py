@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 
-from tests.factories import make_detection
-from vidintel.application.appearance import Appearances
+from tests.support.factories import make_detection
+from vidintel.application.pipeline.appearance import Appearances
 from vidintel.application.ports import Frame, Image
 from vidintel.domain.detection import BoundingBox, FrameDetections
 

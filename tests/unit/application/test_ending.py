@@ -1,6 +1,6 @@
 """However a job ends, its end is told once; and once more when a person has it tried again."""
 
-from tests.factories import NOW, make_job
+from tests.support.factories import NOW, make_job
 from tests.unit.application.world import POLICY, World, principal, value_of
 from vidintel.domain.analysis import AnalysisJob, JobStatus
 from vidintel.domain.errors import UnreadableVideo

@@ -8,12 +8,12 @@ from typing import BinaryIO
 
 import pytest
 
-from tests.fake_inference import FakeVideoDecoder, fake_clip
-from tests.fakes import FakeObjectStorage
+from tests.support.fake_inference import FakeVideoDecoder, fake_clip
+from tests.support.fakes import FakeObjectStorage
 from tests.unit.application.camera import FakeCamera
 from tests.unit.application.world import MODEL, Incoming, World, error_of, principal, value_of
-from vidintel.application.evidence import OpenPicture
-from vidintel.application.holding import Leaving, Stalled
+from vidintel.application.jobs.specs import SpecRequest
+from vidintel.application.pipeline.snapshots import OpenPicture
 from vidintel.application.ports import (
     DetectionFilter,
     DetectionRow,
@@ -24,9 +24,9 @@ from vidintel.application.ports import (
     Page,
     TrackFilter,
 )
-from vidintel.application.queries import GetTimeline, ListDetections, ListTracks, VideoTimeline
-from vidintel.application.specs import SpecRequest
-from vidintel.application.videos import VideoDetails
+from vidintel.application.queries.answers import GetTimeline, ListDetections, ListTracks, VideoTimeline
+from vidintel.application.videos.registration import VideoDetails
+from vidintel.application.work.lease import Leaving, Stalled
 from vidintel.domain.analysis import AnalysisJob, JobStatus
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
 from vidintel.domain.errors import LeaseLost, ResultNotFound, StorageError, StorageFull, StorageUnavailable
@@ -34,7 +34,7 @@ from vidintel.domain.geometry import Line, Point, Zone
 from vidintel.domain.segment import SegmentSpan
 from vidintel.domain.tracking import Track, TrackedFrame
 from vidintel.domain.video import MediaWarning, StoredContent
-from vidintel.infrastructure.tracking import MotionTracker
+from vidintel.infrastructure.tracking.tracker import MotionTracker
 
 FPS, SECONDS = 10, 12
 MIDDLE = Line("middle", Point(0.5, 0.0), Point(0.5, 1.0))

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from tests.fakes import FakeObjectStorage
+from tests.support.fakes import FakeObjectStorage
 from tests.unit.application.world import Incoming, World, error_of, principal, value_of
 from vidintel.domain.errors import DomainError, ServiceUnavailable, StorageError, StorageUnavailable
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vidintel.application.holding import Hold, WorkerIdentity, insist, run_held
+from vidintel.application.work.lease import Hold, WorkerIdentity, insist, run_held
 from vidintel.domain.errors import ServiceUnavailable
 
 

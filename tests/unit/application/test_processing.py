@@ -19,9 +19,9 @@ from tests.unit.application.world import (
     principal,
     value_of,
 )
-from vidintel.application.holding import Leaving, Stalled
+from vidintel.application.jobs.specs import SpecRequest
 from vidintel.application.ports import Frame
-from vidintel.application.specs import SpecRequest
+from vidintel.application.work.lease import Leaving, Stalled
 from vidintel.domain.analysis import AnalysisJob, JobStatus
 from vidintel.domain.errors import (
     JobAlreadyActive,

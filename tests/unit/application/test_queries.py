@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from tests.unit.application.world import Incoming, World, error_of, principal, value_of
+from vidintel.application.jobs.specs import SpecRequest
 from vidintel.application.ports import DetectionFilter, Page, TrackFilter
-from vidintel.application.queries import ListDetections, ListTracks, RenderFrame
-from vidintel.application.specs import SpecRequest
+from vidintel.application.queries.answers import ListDetections, ListTracks, RenderFrame
 from vidintel.domain.analysis import AnalysisJob
 from vidintel.domain.errors import JobNotFound, ValidationError
 from vidintel.domain.tracking import TrackedFrame

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.fakes import FakeObjectStorage
+from tests.support.fakes import FakeObjectStorage
 from tests.unit.application.world import BYTES, Incoming, World, error_of, principal, value_of
-from vidintel.application.specs import SpecRequest
-from vidintel.application.videos import VideoDetails
+from vidintel.application.jobs.specs import SpecRequest
+from vidintel.application.videos.registration import VideoDetails
 from vidintel.domain.analysis import JobStatus
 from vidintel.domain.errors import (
     AuthorizationError,

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import pytest
 
 from tests.unit.application.world import Incoming, Registry, World, principal
+from vidintel.application.jobs.specs import SpecRequest
 from vidintel.application.ports import ModelInfo
-from vidintel.application.queries import ListModels
+from vidintel.application.queries.models import ListModels
 from vidintel.application.result import Ok
-from vidintel.application.specs import SpecRequest
 
 
 class RegistryOfFiles(Registry):

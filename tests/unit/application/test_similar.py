@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from tests.factories import make_detection
+from tests.support.factories import make_detection
 from tests.unit.application.world import Incoming, ScriptedMedia, World, principal, value_of
+from vidintel.application.jobs.specs import SpecRequest
+from vidintel.application.pipeline.similar_frames import SimilarFrames
 from vidintel.application.ports import Frame, Image
-from vidintel.application.similar import SimilarFrames
-from vidintel.application.specs import SpecRequest
-from vidintel.application.videos import VideoDetails
+from vidintel.application.videos.registration import VideoDetails
 from vidintel.domain.detection import FrameDetections
 
 

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from tests.unit.application.world import LEASE_S, World, value_of
 from vidintel.domain.errors import ServiceUnavailable, UnreadableVideo
 from vidintel.domain.video import MediaWarning
-from vidintel.infrastructure.metrics.telemetry import PrometheusTelemetry
+from vidintel.infrastructure.observability.telemetry import PrometheusTelemetry
 
 
 @pytest.fixture

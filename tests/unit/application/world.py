@@ -8,20 +8,24 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 
 from tests.contracts.stored import frames_of
-from tests.fakes import FakeClock, FakeObjectStorage, InMemoryDatabase
+from tests.support.fakes import FakeClock, FakeObjectStorage, InMemoryDatabase
 from tests.unit.application.camera import FakeCamera
-from vidintel.application.analysis import CancelJob, RequestAnalysis, RetryJob
-from vidintel.application.dispatching import CollectGarbage, DispatchWork, ReclaimWork
-from vidintel.application.evidence import TakePictures
-from vidintel.application.finishing import FinishJob
-from vidintel.application.holding import WorkerIdentity
+from vidintel.application.jobs.requests import CancelJob, RequestAnalysis, RetryJob
+from vidintel.application.jobs.specs import SpecResolver
+from vidintel.application.pipeline.finish import FinishJob
+from vidintel.application.pipeline.plan import PlanJob
+from vidintel.application.pipeline.segment import RunSegment
+from vidintel.application.pipeline.snapshots import TakePictures
 from vidintel.application.ports import SILENT, DueWork, Frame, Image, MediaLimits, MediaPlan, ModelInfo, Telemetry
-from vidintel.application.processing import PlanJob, RunSegment
 from vidintel.application.result import Err, Ok, Result
-from vidintel.application.retention import ApplyRetention
-from vidintel.application.specs import SpecResolver
-from vidintel.application.stages import WorkRules
-from vidintel.application.videos import DeleteVideo, RegisteredVideo, RegisterVideo, VideoDetails
+from vidintel.application.videos.library import DeleteVideo
+from vidintel.application.videos.registration import RegisteredVideo, RegisterVideo, VideoDetails
+from vidintel.application.videos.retention import ApplyRetention
+from vidintel.application.work.dispatch import DispatchWork
+from vidintel.application.work.garbage import CollectGarbage
+from vidintel.application.work.lease import WorkerIdentity
+from vidintel.application.work.reclaim import ReclaimWork
+from vidintel.application.work.stages import WorkRules
 from vidintel.domain.analysis import AnalysisJob, JobId, JobStage
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
 from vidintel.domain.errors import DomainError, UnknownModel
@@ -30,7 +34,7 @@ from vidintel.domain.retention import RetentionRules
 from vidintel.domain.segment import Segment, SegmentId, SegmentSpan
 from vidintel.domain.video import MediaInfo, MediaWarning, Video
 from vidintel.domain.work import RetryPolicy
-from vidintel.infrastructure.tracking import MotionTracker
+from vidintel.infrastructure.tracking.tracker import MotionTracker
 
 T = TypeVar("T")
 

@@ -14,12 +14,12 @@ from vidintel.application.ports import NoTracing, Tracing
 from vidintel.application.result import Err, Ok
 from vidintel.domain.errors import AuthenticationError, DomainError
 from vidintel.domain.identity import Principal, Role, TenantId, UserId
-from vidintel.infrastructure.metrics.exposition import Exposition
-from vidintel.infrastructure.metrics.telemetry import PrometheusTelemetry
+from vidintel.infrastructure.observability.exposition import Exposition
+from vidintel.infrastructure.observability.telemetry import PrometheusTelemetry
 from vidintel.presentation.http.app import create_app
 from vidintel.presentation.http.dependencies import HttpServices
 from vidintel.presentation.http.lifecycle import Lifecycle
-from vidintel.settings import HttpSettings, LimitSettings, MetricsSettings
+from vidintel.settings.model import HttpSettings, LimitSettings, MetricsSettings
 
 NOW = datetime(2026, 5, 1, 8, 0, 10, tzinfo=UTC)
 EDITOR = Principal(UserId("user_alice"), TenantId("org_acme"), Role.EDITOR)

@@ -11,7 +11,7 @@ from tests.unit.application.world import World, principal, value_of
 from tests.unit.http.edge import EDITOR, Edge, authorised
 from tests.unit.http.samples import JOB_ID, SHA256, VIDEO_ID, job
 from vidintel.application.ports import DetectionFilter, DetectionRow, ModelInfo, Page
-from vidintel.application.queries import DetectionPage, GetResults, VideoResults
+from vidintel.application.queries.answers import DetectionPage, GetResults, VideoResults
 from vidintel.domain.detection import BoundingBox, Detection
 from vidintel.domain.identity import PERMISSIONS, Principal, Role, TenantId, UserId
 from vidintel.presentation.http.schemas.results import ResultsBody

@@ -1,7 +1,7 @@
 """Started, alive, ready: three questions with an address each."""
 
 from tests.unit.http.edge import Edge
-from vidintel.application.queries import ComponentHealth, Readiness
+from vidintel.application.queries.readiness import ComponentHealth, Readiness
 
 WELL = Readiness({"database": ComponentHealth(ok=True)}, {})
 DOWN = Readiness({"database": ComponentHealth(ok=False, detail="It does not answer.")}, {})

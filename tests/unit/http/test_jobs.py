@@ -6,9 +6,9 @@ import pytest
 
 from tests.unit.http.edge import EDITOR, Edge, ago, assert_problem
 from tests.unit.http.samples import JOB_ID, NO_PROGRESS, SHA256, VIDEO_ID, job, running
-from vidintel.application.analysis import JobPage
+from vidintel.application.jobs.requests import JobPage
+from vidintel.application.jobs.specs import SpecRequest
 from vidintel.application.ports import JobProgress, JobReport, Page
-from vidintel.application.specs import SpecRequest
 from vidintel.domain.analysis import AnalysisSpec, JobStage, JobStatus
 from vidintel.domain.geometry import Line, Point, Zone
 from vidintel.domain.video import Failure

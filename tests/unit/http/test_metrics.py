@@ -12,7 +12,7 @@ from tests.unit.http.edge import Edge, assert_problem
 from tests.unit.http.samples import VIDEO_ID, video
 from vidintel.application.ports import VideoReport
 from vidintel.presentation.http.app import create_app
-from vidintel.settings import HttpSettings, MetricsSettings
+from vidintel.settings.model import HttpSettings, MetricsSettings
 
 ROUTE = "/api/v1/videos/{video_id}"
 

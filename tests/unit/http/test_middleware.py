@@ -8,9 +8,10 @@ import structlog
 from tests.unit.http.edge import Edge, assert_problem, authorised
 from tests.unit.http.samples import NO_PROGRESS, VIDEO_ID, job
 from vidintel.application.ports import JobReport
-from vidintel.application.queries import ComponentHealth, DetectionPage, Readiness
+from vidintel.application.queries.answers import DetectionPage
+from vidintel.application.queries.readiness import ComponentHealth, Readiness
 from vidintel.domain.errors import VideoNotFound
-from vidintel.settings import HttpSettings, LimitSettings
+from vidintel.settings.model import HttpSettings, LimitSettings
 
 VIDEO = f"/api/v1/videos/{VIDEO_ID}"
 ORIGIN = "https://app.example.com"

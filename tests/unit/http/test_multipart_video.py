@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidintel.application.specs import SpecRequest
-from vidintel.application.videos import VideoDetails
+from vidintel.application.jobs.specs import SpecRequest
+from vidintel.application.videos.registration import VideoDetails
 from vidintel.domain.errors import DomainError, UnsupportedMedia, ValidationError
 from vidintel.presentation.http.errors import MalformedForm, RequestInvalid, field_errors_of
 from vidintel.presentation.http.multipart_upload import MAX_FIELD_BYTES, MultipartVideo

@@ -11,11 +11,11 @@ from tests.unit.http.edge import EDITOR, Edge, Raising, assert_problem, authoris
 from tests.unit.http.samples import NO_PROGRESS, VIDEO_ID, job, video
 from vidintel.application.ports import JobReport
 from vidintel.application.result import Err, Ok, Result
-from vidintel.application.videos import IncomingVideo, RegisteredVideo, VideoDetails
+from vidintel.application.videos.registration import IncomingVideo, RegisteredVideo, VideoDetails
 from vidintel.domain.errors import DomainError, NotAVideo, PayloadTooLarge, StorageFull, UnknownModel, ValidationError
 from vidintel.domain.identity import Principal
 from vidintel.presentation.http.app import create_app
-from vidintel.settings import LimitSettings
+from vidintel.settings.model import LimitSettings
 
 URL = "/api/v1/videos"
 FILE = ("gate.mp4", b"\x00\x00\x00\x18ftypmp42", "video/mp4")

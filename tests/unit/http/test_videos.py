@@ -7,7 +7,7 @@ import pytest
 from tests.unit.http.edge import EDITOR, Edge
 from tests.unit.http.samples import JOB_ID, MEDIA, SHA256, VIDEO_ID, failed_video, running, video
 from vidintel.application.ports import Page, VideoFilter, VideoReport
-from vidintel.application.videos import VideoChanges, VideoPage
+from vidintel.application.videos.library import VideoChanges, VideoPage
 from vidintel.domain.video import VideoStatus
 
 URL = "/api/v1/videos"

@@ -5,7 +5,7 @@ import pytest
 
 from tests.contracts.decoder_contract import MakeClip, VideoDecoderContract
 from tests.contracts.detector_contract import DetectorContract
-from tests.fake_inference import FakeDetector, FakeVideoDecoder, fake_clip
+from tests.support.fake_inference import FakeDetector, FakeVideoDecoder, fake_clip
 from vidintel.application.ports import Detector, Frame, VideoDecoder
 
 

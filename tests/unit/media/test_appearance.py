@@ -5,7 +5,7 @@ import pytest
 
 from vidintel.domain.detection import BoundingBox
 from vidintel.infrastructure.media.appearance import ColourGridGauge
-from vidintel.infrastructure.tracklets import difference
+from vidintel.infrastructure.tracking.tracklets import difference
 
 BOX = BoundingBox(0.25, 0.25, 0.75, 0.75)
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from vidintel.application.ports import Image
-from vidintel.infrastructure.media.changes import BlockChangeGauge
+from vidintel.infrastructure.media.frame_differencing import BlockChangeGauge
 
 GAUGE = BlockChangeGauge()
 

@@ -1,7 +1,7 @@
 import pytest
 
 from tests.contracts.object_storage_contract import ObjectStorageContract
-from tests.fakes import FakeObjectStorage
+from tests.support.fakes import FakeObjectStorage
 from vidintel.application.ports import ObjectStorage
 
 

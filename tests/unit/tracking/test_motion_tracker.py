@@ -12,7 +12,7 @@ from tests.contracts.tracker_contract import TRACK_CONFIDENCE, Mover, TrackerCon
 from vidintel.application.ports import TrackerFactory
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
 from vidintel.domain.tracking import LiveTracks
-from vidintel.infrastructure.tracking import MotionTracker
+from vidintel.infrastructure.tracking.tracker import MotionTracker
 
 
 class TestMotionTracker(TrackerContract):

@@ -16,7 +16,7 @@ from vidintel.domain.identity import TenantId
 from vidintel.domain.video import VideoId
 from vidintel.infrastructure.cache.changes import RECENT_S, RecentWrites
 from vidintel.infrastructure.cache.statistics import CountedCaches
-from vidintel.infrastructure.database.reads import Document, ReportDocuments
+from vidintel.infrastructure.database.read_model.reports import Document, ReportDocuments
 from vidintel.infrastructure.database.tables import jobs, videos
 
 _LIFE_S = RECENT_S / 3

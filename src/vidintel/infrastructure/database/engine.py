@@ -10,7 +10,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from vidintel.domain.errors import DomainError, ServiceUnavailable
-from vidintel.settings import DatabaseSettings
+from vidintel.settings.model import DatabaseSettings
 
 CONNECT_S = 10.0
 ANSWER_S = "vidintel_answer_s"

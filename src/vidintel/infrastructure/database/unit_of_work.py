@@ -22,17 +22,21 @@ from vidintel.application.ports import (
 )
 from vidintel.domain.errors import ServiceUnavailable
 from vidintel.domain.video import VideoId
-from vidintel.infrastructure.database.bell import CHANNEL
-from vidintel.infrastructure.database.detections import SqlDetectionRepository
 from vidintel.infrastructure.database.engine import is_busy, is_collision, is_outage
-from vidintel.infrastructure.database.jobs import SqlJobRepository
-from vidintel.infrastructure.database.mapping import changes_of
-from vidintel.infrastructure.database.outbox import SqlOutbox
-from vidintel.infrastructure.database.results import SqlEvidenceRepository, SqlObjectDeletions, SqlResultRepository
-from vidintel.infrastructure.database.segments import SqlSegmentRepository
-from vidintel.infrastructure.database.tracks import SqlTrackRepository
-from vidintel.infrastructure.database.videos import SqlVideoRepository
-from vidintel.infrastructure.database.work_queue import SqlWorkQueue
+from vidintel.infrastructure.database.repositories.detections import SqlDetectionRepository
+from vidintel.infrastructure.database.repositories.jobs import SqlJobRepository
+from vidintel.infrastructure.database.repositories.mapping import changes_of
+from vidintel.infrastructure.database.repositories.outbox import SqlOutbox
+from vidintel.infrastructure.database.repositories.results import (
+    SqlEvidenceRepository,
+    SqlObjectDeletions,
+    SqlResultRepository,
+)
+from vidintel.infrastructure.database.repositories.segments import SqlSegmentRepository
+from vidintel.infrastructure.database.repositories.tracks import SqlTrackRepository
+from vidintel.infrastructure.database.repositories.videos import SqlVideoRepository
+from vidintel.infrastructure.database.repositories.work_queue import SqlWorkQueue
+from vidintel.infrastructure.database.work_notifications import CHANNEL
 
 
 class SqlUnitOfWork:

@@ -10,13 +10,13 @@ from botocore.exceptions import ClientError
 
 from vidintel.domain.errors import StorageUnavailable
 from vidintel.domain.video import StoredContent
-from vidintel.infrastructure.circuit_breaker import CircuitBreaker
+from vidintel.infrastructure.resilience.circuit_breaker import CircuitBreaker
 from vidintel.infrastructure.storage.keys import require_key
 from vidintel.infrastructure.storage.s3_calls import NO_BUCKET, code_of, connect, guarded, is_missing, translated
 from vidintel.infrastructure.storage.s3_download import S3Blocks, S3Download, S3File
 from vidintel.infrastructure.storage.s3_upload import S3Upload
 from vidintel.infrastructure.storage.streaming import in_thread, stream_into
-from vidintel.settings import S3Settings
+from vidintel.settings.model import S3Settings
 
 P = ParamSpec("P")
 T = TypeVar("T")

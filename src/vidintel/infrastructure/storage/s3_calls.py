@@ -20,8 +20,8 @@ from botocore.exceptions import ConnectionError as NoConnection
 from botocore.parsers import ResponseParserError
 
 from vidintel.domain.errors import StorageError, StorageFull, StorageUnavailable
-from vidintel.infrastructure.circuit_breaker import CircuitBreaker, CircuitOpen
-from vidintel.settings import S3Settings
+from vidintel.infrastructure.resilience.circuit_breaker import CircuitBreaker, CircuitOpen
+from vidintel.settings.model import S3Settings
 
 S3Client: TypeAlias = Any  # boto3 makes the methods of its clients at run time
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from botocore.exceptions import ClientError
 
 from vidintel.domain.errors import LeaseLost, StorageError
-from vidintel.infrastructure.circuit_breaker import CircuitBreaker
+from vidintel.infrastructure.resilience.circuit_breaker import CircuitBreaker
 from vidintel.infrastructure.storage.s3_calls import BROKEN_OFF, S3Client, code_of, guarded
 
 # A segment's packets are read twice, to know its frames and to decode them: what is kept should hold it at usual rates.

@@ -6,7 +6,7 @@ from threading import Lock
 from typing import Any
 
 from vidintel.domain.errors import DomainError
-from vidintel.infrastructure.circuit_breaker import CircuitBreaker
+from vidintel.infrastructure.resilience.circuit_breaker import CircuitBreaker
 from vidintel.infrastructure.storage.s3_calls import S3Client, guarded
 
 # The server compares it with what came in; whole files have their SHA-256 in the database besides.

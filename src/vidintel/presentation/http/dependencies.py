@@ -11,8 +11,9 @@ from fastapi.dependencies.utils import get_flat_params
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from vidintel.application.analysis import JobPage
-from vidintel.application.evidence import StoredPicture
+from vidintel.application.jobs.requests import JobPage
+from vidintel.application.jobs.specs import SpecRequest
+from vidintel.application.pipeline.snapshots import StoredPicture
 from vidintel.application.ports import (
     Clock,
     DetectionFilter,
@@ -26,10 +27,12 @@ from vidintel.application.ports import (
     VideoFilter,
     VideoReport,
 )
-from vidintel.application.queries import DetectionPage, Readiness, TrackPage, VideoResults, VideoTimeline
+from vidintel.application.queries.answers import DetectionPage, TrackPage, VideoResults, VideoTimeline
+from vidintel.application.queries.readiness import Readiness
 from vidintel.application.result import Err, Ok, Result
-from vidintel.application.specs import SpecRequest
-from vidintel.application.videos import ContentReader, IncomingVideo, RegisteredVideo, VideoChanges, VideoPage
+from vidintel.application.videos.content import ContentReader
+from vidintel.application.videos.library import VideoChanges, VideoPage
+from vidintel.application.videos.registration import IncomingVideo, RegisteredVideo
 from vidintel.domain.analysis import JobId
 from vidintel.domain.errors import AuthenticationError, JobNotFound, VideoNotFound
 from vidintel.domain.identity import Principal
@@ -37,7 +40,7 @@ from vidintel.domain.video import Video, VideoId
 from vidintel.presentation.http.errors import FieldError, RequestInvalid
 from vidintel.presentation.http.lifecycle import Lifecycle
 from vidintel.presentation.http.metering import RequestMeter
-from vidintel.settings import HttpSettings, LimitSettings, MetricsSettings
+from vidintel.settings.model import HttpSettings, LimitSettings, MetricsSettings
 
 T = TypeVar("T")
 Answer: TypeAlias = Awaitable[Result[T]]

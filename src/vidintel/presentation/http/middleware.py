@@ -17,7 +17,7 @@ from vidintel.domain.identity import Principal
 from vidintel.presentation.http.correlation import HEADER, correlation_id
 from vidintel.presentation.http.errors import internal_problem
 from vidintel.presentation.http.metering import CLIENT_GONE, Metrics, RequestMeter, Traces
-from vidintel.settings import HttpSettings, LimitSettings, MiddlewareName
+from vidintel.settings.model import HttpSettings, LimitSettings, MiddlewareName
 
 log = structlog.get_logger(__name__)
 

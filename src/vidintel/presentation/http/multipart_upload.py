@@ -8,8 +8,8 @@ import pydantic
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from vidintel.application.specs import SpecRequest
-from vidintel.application.videos import VideoDetails
+from vidintel.application.jobs.specs import SpecRequest
+from vidintel.application.videos.registration import VideoDetails
 from vidintel.domain.errors import UnsupportedMedia
 from vidintel.presentation.http.errors import FieldError, MalformedForm, RequestInvalid, field_errors
 from vidintel.presentation.http.schemas.jobs import SpecBody

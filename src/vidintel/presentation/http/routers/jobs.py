@@ -7,7 +7,7 @@ import structlog
 from fastapi import APIRouter, Body
 from starlette.responses import Response
 
-from vidintel.application.specs import SpecRequest
+from vidintel.application.jobs.specs import SpecRequest
 from vidintel.domain.errors import (
     InvalidTransition,
     JobAlreadyActive,

@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeAlias
 from fastapi import APIRouter, Path
 from starlette.responses import Response, StreamingResponse
 
-from vidintel.application.evidence import POSTER, PREVIEW, StoredPicture, shot_of
+from vidintel.application.pipeline.snapshots import POSTER, PREVIEW, StoredPicture, shot_of
 from vidintel.domain.analysis import JobId
 from vidintel.domain.errors import JobNotFound, ResultNotFound, StorageError, StorageUnavailable, VideoNotFound
 from vidintel.presentation.http.dependencies import (

@@ -7,9 +7,8 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
-from vidintel.application import queries
 from vidintel.application.ports import CircuitState, DetectionRow, ModelInfo
-from vidintel.application.queries import DetectionPage
+from vidintel.application.queries.answers import DetectionPage, readiness
 from vidintel.domain.analysis import JobStatus
 from vidintel.domain.detection import BoundingBox
 from vidintel.domain.identity import Permission, Principal, Role
@@ -166,7 +165,7 @@ class Readiness(Body):
     )
 
     @classmethod
-    def of(cls, found: queries.Readiness, *, is_draining: bool) -> "Readiness":
+    def of(cls, found: readiness.Readiness, *, is_draining: bool) -> "Readiness":
         components = found.components
         answers = all(component.ok for component in components.values())
         return cls(

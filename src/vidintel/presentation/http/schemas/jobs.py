@@ -6,8 +6,8 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field, StrictBool
 
+from vidintel.application.jobs.specs import SpecRequest
 from vidintel.application.ports import JobProgress, JobReport
-from vidintel.application.specs import SpecRequest
 from vidintel.domain.analysis import MAX_SAMPLE_FPS, AnalysisJob, AnalysisSpec, JobStage, JobStatus
 from vidintel.domain.geometry import MAX_LINES, MAX_ZONES
 from vidintel.presentation.http.schemas.common import (

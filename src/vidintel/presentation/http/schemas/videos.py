@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from vidintel.application.ports import JobReport
-from vidintel.application.videos import VideoChanges
+from vidintel.application.videos.library import VideoChanges
 from vidintel.domain.video import DESCRIPTION_MAX, TITLE_MAX, MediaInfo, SourceKind, StoredContent, Video, VideoStatus
 from vidintel.presentation.http.schemas.common import SHA256, VIDEO_ID, Body, ErrorBody, Timestamp
 from vidintel.presentation.http.schemas.jobs import JOB_EXAMPLE, JobBody

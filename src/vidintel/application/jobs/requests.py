@@ -1,0 +1,164 @@
+"""Use cases on jobs: ask for an analysis, look at it, cancel it, try it again."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import uuid4
+
+from vidintel.application.jobs.specs import SpecRequest, SpecResolver
+from vidintel.application.ports import Clock, JobReport, Page, UnitOfWork, UnitOfWorkFactory, VideoReads
+from vidintel.application.result import as_result
+from vidintel.application.retry import repeated
+from vidintel.application.videos.lookup import locked_video_of, report_of, video_of
+from vidintel.domain.analysis import AnalysisJob, JobId
+from vidintel.domain.errors import ConflictError, JobAlreadyActive, JobNotFound
+from vidintel.domain.events import JobEvent
+from vidintel.domain.identity import Permission, Principal
+from vidintel.domain.segment import SegmentStatus
+from vidintel.domain.video import Video, VideoId, VideoStatus
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    items: Sequence[AnalysisJob]
+    next_cursor: str | None
+
+
+class RequestAnalysis:
+    """Analyse a video once more, perhaps with another spec. For editors.
+
+    Fails with `VideoNotFound`, `JobAlreadyActive`, `UnknownModel`, `UnknownLabel`, `ValidationError`.
+    """
+
+    def __init__(self, uow: UnitOfWorkFactory, specs: SpecResolver, clock: Clock) -> None:
+        self._uow = uow
+        self._specs = specs
+        self._clock = clock
+
+    @as_result
+    @repeated
+    async def __call__(self, principal: Principal, video_id: VideoId, request: SpecRequest) -> JobReport:
+        principal.require(Permission.JOB_CREATE)
+        spec, model = await asyncio.to_thread(self._specs.resolve, request)
+        async with self._uow() as uow:
+            video = await locked_video_of(uow, principal, video_id)
+            if video.status is VideoStatus.PROCESSING:
+                raise JobAlreadyActive
+            if video.content is None:
+                raise ConflictError("The content of this video is not here. Upload it again.")
+            job = AnalysisJob.queue(
+                job_id=JobId(uuid4()),
+                tenant_id=principal.tenant_id,
+                video_id=video_id,
+                created_by=principal.user_id,
+                spec=spec,
+                model=model,
+                now=self._clock.now(),
+            )
+            await uow.jobs.add(job)
+            await uow.ring()
+            report = await report_of(uow, job)
+            await uow.commit()
+            return report
+
+
+class ListJobs:
+    """The jobs of one video, newest first. For viewers. Fails with `VideoNotFound`, `ValidationError`."""
+
+    def __init__(self, uow: UnitOfWorkFactory) -> None:
+        self._uow = uow
+
+    @as_result
+    @repeated
+    async def __call__(self, principal: Principal, video_id: VideoId, page: Page) -> JobPage:
+        principal.require(Permission.JOB_READ)
+        async with self._uow() as uow:
+            await video_of(uow, principal, video_id)
+            return JobPage(*await uow.jobs.list_of_video(principal.tenant_id, video_id, page))
+
+
+class GetJob:
+    """One job and how far it is. For viewers. Fails with `JobNotFound`."""
+
+    def __init__(self, reads: VideoReads) -> None:
+        self._reads = reads
+
+    @as_result
+    async def __call__(self, principal: Principal, job_id: JobId) -> JobReport:
+        principal.require(Permission.JOB_READ)
+        report = await self._reads.job(principal.tenant_id, job_id)
+        if report is None:
+            raise JobNotFound(job_id)
+        return report
+
+
+class CancelJob:
+    """End a job that is queued or running. For editors.
+
+    From now on nothing that a worker does for it is written; the workers stop at their next heartbeat.
+    Fails with `JobNotFound`, `InvalidTransition`.
+    """
+
+    def __init__(self, uow: UnitOfWorkFactory, clock: Clock) -> None:
+        self._uow = uow
+        self._clock = clock
+
+    @as_result
+    @repeated
+    async def __call__(self, principal: Principal, job_id: JobId) -> JobReport:
+        principal.require(Permission.JOB_CANCEL)
+        now = self._clock.now()
+        async with self._uow() as uow:
+            video, job = await _locked_job_of(uow, principal, job_id)
+            was_running = job.started_at is not None and video.status is VideoStatus.PROCESSING
+            job.cancel(now)
+            await uow.jobs.save(job)
+            await uow.outbox.add(JobEvent.ended(job, now))
+            for segment in await uow.segments.of_job(job.id, SegmentStatus.RUNNING):
+                segment.revoke(now)
+                await uow.segments.save(segment)
+            if was_running:
+                video.abandon_processing(now)
+                await uow.videos.save(video)
+            report = await report_of(uow, job)
+            await uow.commit()
+            return report
+
+
+class RetryJob:
+    """Try a failed job again; what it has finished stays. For editors.
+
+    Fails with `JobNotFound`, `InvalidTransition`, `JobAlreadyActive`.
+    """
+
+    def __init__(self, uow: UnitOfWorkFactory, clock: Clock) -> None:
+        self._uow = uow
+        self._clock = clock
+
+    @as_result
+    @repeated
+    async def __call__(self, principal: Principal, job_id: JobId) -> JobReport:
+        principal.require(Permission.JOB_CREATE)
+        now = self._clock.now()
+        async with self._uow() as uow:
+            _, job = await _locked_job_of(uow, principal, job_id)
+            job.retry(now)
+            await uow.jobs.save(job)
+            for segment in await uow.segments.of_job(job.id, SegmentStatus.DEAD):
+                segment.revive(now)
+                await uow.segments.save(segment)
+            await uow.ring()
+            report = await report_of(uow, job)
+            await uow.commit()
+            return report
+
+
+async def _locked_job_of(uow: UnitOfWork, principal: Principal, job_id: JobId) -> tuple[Video, AnalysisJob]:
+    found = await uow.jobs.get(principal.tenant_id, job_id)
+    if found is None:
+        raise JobNotFound(job_id)
+    video = await locked_video_of(uow, principal, found.video_id)
+    job = await uow.jobs.get_for_update(principal.tenant_id, job_id)
+    if job is None:
+        raise JobNotFound(job_id)
+    return video, job

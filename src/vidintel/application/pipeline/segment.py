@@ -1,0 +1,256 @@
+"""What workers do: plan a job and run its segments; `finishing` has the last stage.
+
+Each claims by a conditional update, holds a lease that heartbeats extend, and writes under a fencing token: a message
+that is lost, doubled or late changes nothing. They return ``Err(LeaseLost)`` when there is nothing for them to do (any
+more), which is ordinary.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+
+from vidintel.application.jobs.failure import PERMANENT, fail_job, passing_failure
+from vidintel.application.pipeline.appearance import Appearances
+from vidintel.application.pipeline.plan import content_of
+from vidintel.application.pipeline.similar_frames import SimilarFrames
+from vidintel.application.ports import (
+    SILENT,
+    AppearanceGauge,
+    ChangeGauge,
+    Clock,
+    ColourMeter,
+    Detectors,
+    Frame,
+    ObjectStorage,
+    SegmentOutcome,
+    Telemetry,
+    UnitOfWork,
+    UnitOfWorkFactory,
+    VideoDecoder,
+)
+from vidintel.application.result import as_result
+from vidintel.application.retry import repeated
+from vidintel.application.work.lease import Hold, Leaving, Stalled, WorkerIdentity, insist, run_held
+from vidintel.application.work.stages import WorkRules, lock_video_and_job
+from vidintel.domain.analysis import AnalysisJob, JobStage, JobStatus
+from vidintel.domain.detection import FrameDetections
+from vidintel.domain.errors import (
+    BusinessRuleViolation,
+    DomainError,
+    LeaseLost,
+    ServiceUnavailable,
+)
+from vidintel.domain.segment import Segment, SegmentId
+from vidintel.domain.shots import FrameColours, ShotChanges, ShotChangesFold
+from vidintel.domain.tracking import FAINTEST
+from vidintel.domain.video import Failure, MediaWarning, Video
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What one segment held: the frames with detections, what was wrong, where shots begin, how much was reused."""
+
+    frames: Sequence[FrameDetections]
+    warnings: Sequence[MediaWarning]
+    shots: ShotChanges | None
+    reused: int
+
+
+class RunSegment:
+    """Decode one segment, detect in it, and store what was seen together with the fact that it is done."""
+
+    def __init__(
+        self,
+        uow: UnitOfWorkFactory,
+        storage: ObjectStorage,
+        decoder: VideoDecoder,
+        detectors: Detectors,
+        meter: ColourMeter,
+        gauge: ChangeGauge,
+        appearance: AppearanceGauge,
+        clock: Clock,
+        worker: WorkerIdentity,
+        rules: WorkRules,
+        telemetry: Telemetry = SILENT,
+    ) -> None:
+        self._uow = uow
+        self._storage = storage
+        self._decoder = decoder
+        self._detectors = detectors
+        self._meter = meter
+        self._gauge = gauge
+        self._appearance = appearance
+        self._clock = clock
+        self._worker = worker
+        self._rules = rules
+        self._telemetry = telemetry
+
+    @as_result
+    async def __call__(self, segment_id: SegmentId) -> int:
+        """Returns how many detections were stored."""
+        video, job, segment, token = await self._claim(segment_id)
+        hold = Hold(self._worker)
+
+        async def extend() -> bool:
+            due_at = self._clock.now() + self._rules.lease
+            async with self._uow() as uow:
+                held = await uow.segments.extend_lease(segment.id, token, due_at, hold.frames_done)
+                await uow.commit()
+                return held
+
+        try:
+            found = await run_held(
+                hold,
+                asyncio.to_thread(self._analyse, video, job, segment, hold),
+                extend,
+                heartbeat_s=self._rules.heartbeat_s,
+                stall_s=self._rules.stall_s,
+            )
+            stored = await self._complete(job, segment, token, found, hold.frames_done)
+        except LeaseLost:
+            self._telemetry.segment_ended(SegmentOutcome.LOST)
+            raise
+        except (Leaving, asyncio.CancelledError):
+            self._telemetry.segment_ended(SegmentOutcome.HANDED_BACK)
+            await asyncio.shield(self._hand_back(segment, token, timedelta(0)))
+            raise
+        except ServiceUnavailable as error:
+            self._telemetry.segment_ended(SegmentOutcome.HANDED_BACK)
+            delay = timedelta(seconds=error.retry_after_s)
+            # What is down may be the database itself; once the lease is over, there is nothing left to hand back.
+            lease_s = self._rules.lease.total_seconds()
+            await insist(lambda: self._hand_back(segment, token, delay), for_s=lease_s)
+            raise
+        except Stalled as stalled:
+            with suppress(DomainError):  # the process ends for it, whoever holds the work by now
+                await self._give_up(job, segment, token, stalled)
+            raise
+        except Exception as error:
+            await self._give_up(job, segment, token, error)
+            raise
+        self._telemetry.segment_ended(SegmentOutcome.DONE)
+        for warning in found.warnings:
+            self._telemetry.decode_fault(warning.code)
+        return stored
+
+    def _analyse(self, video: Video, job: AnalysisJob, segment: Segment, hold: Hold) -> _Found:
+        detector = self._detectors.get(job.model.name)
+        if detector.info.ref != job.model:
+            # The registry's model was exchanged between request and run: what was promised cannot be kept.
+            raise BusinessRuleViolation(
+                f"Model '{job.model.name}' was replaced since this job was queued. Start a new job."
+            )
+        seen: list[FrameDetections] = []
+        warnings: list[MediaWarning] = []
+        shots = ShotChangesFold()
+        similar = SimilarFrames(self._gauge)
+        appearances = Appearances(self._appearance)
+        with self._storage.open(content_of(video).key) as stream:
+            frames = self._decoder.frames(
+                stream, segment.span, sample_fps=job.spec.sample_fps, warn=warnings.append, going_on=hold.going_on
+            )
+            metered = self._metered(frames, shots)
+            analysed = detector.detect(
+                appearances.kept(similar.distinct(metered) if job.spec.reuse_similar else metered),
+                # The tracker wants faint ones as well; answers leave out what the client did not ask for.
+                min_confidence=min(FAINTEST, job.spec.min_confidence),
+                iou_threshold=job.spec.iou_threshold,
+                labels=job.spec.labels,
+            )
+            for frame in similar.restored(appearances.measured(analysed)):
+                hold.going_on()
+                hold.frames_done += 1
+                self._telemetry.frame_analysed()
+                if frame.detections:
+                    seen.append(frame)
+        return _Found(seen, warnings, shots.result(), similar.reused)
+
+    def _metered(self, frames: Iterator[Frame], shots: ShotChangesFold) -> Iterator[Frame]:
+        for frame in frames:
+            shots.add(FrameColours(frame.time_s, self._meter.counts(frame.image)))
+            yield frame
+
+    @repeated
+    async def _claim(self, segment_id: SegmentId) -> tuple[Video, AnalysisJob, Segment, int]:
+        async with self._uow() as uow:
+            found = await uow.segments.peek(segment_id)
+            job = await _locked_running_job(uow, found)
+            segment = await uow.segments.get_for_work(segment_id)
+            video = await uow.videos.get(job.tenant_id, job.video_id)
+            if segment is None or video is None:
+                raise LeaseLost("The segment was deleted.")
+            token = segment.claim(self._worker.owner, self._clock.now(), self._rules.lease)
+            await uow.segments.save(segment)
+            await uow.commit()
+            return video, job, segment, token
+
+    @repeated
+    async def _complete(
+        self,
+        claimed: AnalysisJob,
+        held: Segment,
+        token: int,
+        found: _Found,
+        frames_done: int,
+    ) -> int:
+        now = self._clock.now()
+        async with self._uow() as uow:
+            job = await _locked_running_job(uow, held)
+            segment = await _locked_segment(uow, held)
+            segment.complete(token, frames_done, now, found.warnings, found.shots, found.reused)
+            await uow.segments.save(segment)
+            stored = await uow.detections.add_all(segment, claimed.video_id, found.frames)
+            if await uow.segments.count_unfinished(job.id) == 0:
+                job.all_segments_done(now)
+                await uow.jobs.save(job)
+                await uow.ring()
+            await uow.commit()
+            return stored
+
+    @repeated
+    async def _hand_back(self, held: Segment, token: int, delay: timedelta) -> None:
+        async with self._uow() as uow:
+            segment = await _locked_segment(uow, held)
+            segment.hand_back(token, self._clock.now() + delay)
+            await uow.segments.save(segment)
+            await uow.ring()
+            await uow.commit()
+
+    @repeated
+    async def _give_up(self, claimed: AnalysisJob, held: Segment, token: int, error: Exception) -> None:
+        now = self._clock.now()
+        async with self._uow() as uow:
+            video, job = await lock_video_and_job(uow, claimed)
+            segment = await _locked_segment(uow, held)
+            if isinstance(error, PERMANENT):
+                failure = Failure.of(error)
+                segment.bury(token, failure, now)
+                lives = False
+            else:
+                failure = passing_failure(error)
+                lives = segment.retry_later(token, failure, now, self._rules.retry)
+            await uow.segments.save(segment)
+            if not lives:
+                await fail_job(uow, video, job, failure, now)
+            await uow.commit()
+        self._telemetry.segment_ended(SegmentOutcome.RETRIED if lives else SegmentOutcome.DEAD)
+        if isinstance(error, PERMANENT):
+            self._telemetry.decode_fault(failure.code)
+        if not lives:
+            self._telemetry.job_ended(JobStatus.FAILED)
+
+
+async def _locked_running_job(uow: UnitOfWork, segment: Segment | None) -> AnalysisJob:
+    job = None if segment is None else await uow.jobs.get_for_update(segment.tenant_id, segment.job_id)
+    if job is None or job.status is not JobStatus.RUNNING or job.stage is not JobStage.ANALYSE:
+        raise LeaseLost("The job of this segment is not running.")
+    return job
+
+
+async def _locked_segment(uow: UnitOfWork, held: Segment) -> Segment:
+    segment = await uow.segments.get_for_work(held.id)
+    if segment is None:
+        raise LeaseLost("The segment was deleted.")
+    return segment

@@ -1,0 +1,74 @@
+"""Deleting videos whose time is over."""
+
+from datetime import datetime, timedelta
+
+import structlog
+
+from vidintel.application.ports import Clock, Live, UnitOfWorkFactory
+from vidintel.application.retry import repeated
+from vidintel.application.videos.lookup import remove_video
+from vidintel.domain.errors import DomainError
+from vidintel.domain.identity import TenantId
+from vidintel.domain.retention import RetentionRules
+from vidintel.domain.video import VideoId
+
+_ALIGNED_AT_ONCE = 1_000
+_REMOVED_AT_ONCE = 20
+# A process that did not know of new rules yet may still have registered videos by the old ones.
+_ALIGN_EVERY = timedelta(hours=1)
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+class ApplyRetention:
+    """Called again and again, it brings `Video.expires_at` in line with the rules and deletes what has expired.
+
+    Each call does a bounded amount of that; each video goes in a transaction of its own, with all that was made of it,
+    as if an admin had deleted it. Several processes may do so at once.
+    """
+
+    def __init__(self, uow: UnitOfWorkFactory, clock: Clock, rules: Live[RetentionRules]) -> None:
+        self._uow = uow
+        self._clock = clock
+        self._rules = rules
+        self._aligned: RetentionRules | None = None
+        self._align_at = clock.now()
+
+    async def __call__(self) -> int:
+        """Returns how many videos were deleted."""
+        now = self._clock.now()
+        rules = self._rules()
+        if rules != self._aligned or now >= self._align_at:
+            if await self._align(rules):
+                self._aligned = None  # there may be more; none is deleted by rules that are not in force any more
+                return 0
+            self._aligned, self._align_at = rules, now + _ALIGN_EVERY
+        async with self._uow() as uow:
+            expired = await uow.videos.expired(now, _REMOVED_AT_ONCE)
+        return sum([await self._removed(tenant_id, video_id, now) for tenant_id, video_id in expired])
+
+    @repeated
+    async def _align(self, rules: RetentionRules) -> int:
+        async with self._uow() as uow:
+            changed = await uow.videos.align_expiry(rules, _ALIGNED_AT_ONCE)
+            await uow.commit()
+            return changed
+
+    async def _removed(self, tenant_id: TenantId, video_id: VideoId, now: datetime) -> bool:
+        try:
+            return await self._remove(tenant_id, video_id, now)
+        except DomainError as error:
+            # It is among the oldest and will be found again each time: it must not keep all others.
+            _log.error("video.not_removed", video=str(video_id), code=error.code, reason=error.detail)
+            return False
+
+    @repeated
+    async def _remove(self, tenant_id: TenantId, video_id: VideoId, now: datetime) -> bool:
+        async with self._uow() as uow:
+            video = await uow.videos.get_for_update(tenant_id, video_id)
+            if video is None or video.expires_at is None or video.expires_at > now:
+                return False
+            await remove_video(uow, video, now)
+            await uow.commit()
+        _log.info("video.expired", tenant=str(tenant_id), video=str(video_id))
+        return True

@@ -1,0 +1,72 @@
+"""Removing objects that nobody wants any more."""
+
+from datetime import timedelta
+
+import structlog
+
+from vidintel.application.ports import (
+    Clock,
+    ObjectStorage,
+    UnitOfWorkFactory,
+)
+from vidintel.domain.errors import DomainError, ServiceUnavailable
+
+_BATCH = 100
+_MOST_BATCHES = 50
+# Listing what is unfinished costs a request, in some places money.
+_PURGE_EVERY = timedelta(hours=1)
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+class CollectGarbage:
+    """Remove objects whose time has come: of deleted videos, and of uploads that were never finished.
+
+    What writes that died left behind in the storage is looked for once an hour.
+    """
+
+    def __init__(
+        self, uow: UnitOfWorkFactory, storage: ObjectStorage, clock: Clock, *, unfinished_after_s: float = 86_400
+    ) -> None:
+        self._uow = uow
+        self._storage = storage
+        self._clock = clock
+        self._unfinished_after_s = unfinished_after_s
+        self._purge_at = clock.now()
+
+    async def __call__(self) -> int:
+        """Returns how many objects were removed. One that cannot be removed now is tried again later, others first."""
+        removed = 0
+        for _ in range(_MOST_BATCHES):
+            taken, gone = await self._remove_due()
+            removed += gone
+            if taken < _BATCH or not gone:
+                break
+        if self._clock.now() >= self._purge_at:
+            removed += await self._storage.purge_unfinished(self._unfinished_after_s)
+            self._purge_at = self._clock.now() + _PURGE_EVERY
+        return removed
+
+    async def _remove_due(self) -> tuple[int, int]:
+        """How many were due, of a batch, and how many of these were removed."""
+        # No transaction is open while objects are removed: that may take long, and hold up who waits for the rows.
+        async with self._uow() as uow:
+            keys = await uow.object_deletions.take_due(self._clock.now(), _BATCH)
+            await uow.commit()
+        removed: list[str] = []
+        try:
+            for key in keys:
+                try:
+                    await self._storage.delete(key)
+                except ServiceUnavailable:
+                    break
+                except DomainError as error:
+                    _log.warning("object.not_removed", key=key, code=error.code, reason=error.detail)
+                    continue
+                removed.append(key)
+        finally:
+            if removed:
+                async with self._uow() as uow:
+                    await uow.object_deletions.removed(removed)
+                    await uow.commit()
+        return len(keys), len(removed)
