@@ -63,7 +63,7 @@ def panned(source: Path, folder: Path, *, frames: int, fps: int = 25) -> Path:
     return unfinished.rename(target)
 
 
-def repeated(source: Path, folder: Path, *, seconds: float) -> Path:
+def retried(source: Path, folder: Path, *, seconds: float) -> Path:
     """The packets of ``source`` again and again until the video lasts ``seconds``; nothing is coded anew."""
     target = folder / f"{source.stem}-{seconds:.0f}s.mp4"
     if target.exists():

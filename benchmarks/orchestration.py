@@ -62,7 +62,7 @@ class Feeder:
         async with SqlUnitOfWork(self._sessions) as uow:
             await uow.videos.add(video)
             await uow.jobs.add(job)
-            await uow.ring()
+            await uow.notify_work()
             before_s = time.monotonic()
             await uow.commit()
         return Fed(job, before_s, time.monotonic())

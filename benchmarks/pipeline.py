@@ -25,10 +25,10 @@ from vidintel.domain.shots import FrameColours, ShotChangesFold
 from vidintel.infrastructure.inference.openvino import DEFAULT_PRECISION, OpenVinoDetector, Precision
 from vidintel.infrastructure.inference.registry import DirectoryModelRegistry
 from vidintel.infrastructure.inference.yolov8 import Letterbox
-from vidintel.infrastructure.media.appearance import ColourGridGauge
-from vidintel.infrastructure.media.colour_histogram import HsvColourMeter
+from vidintel.infrastructure.media.appearance import ColourGridEncoder
+from vidintel.infrastructure.media.colour_histogram import HsvColourHistogram
 from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
-from vidintel.infrastructure.media.frame_differencing import BlockChangeGauge
+from vidintel.infrastructure.media.frame_differencing import BlockFrameDifferencer
 from vidintel.infrastructure.memory import return_free_memory
 from vidintel.settings.model import AnalysisSettings, WorkSettings
 
@@ -69,14 +69,14 @@ def analyse_and_forget(clip: Path, detector: Detector, sample_fps: float | None)
 def _segments(
     clip: Path, detector: Detector, sample_fps: float | None, reuse_similar: bool
 ) -> Iterator[list[FrameDetections]]:
-    decoder, gauge, concurrency = PyAvVideoDecoder(), BlockChangeGauge(), WorkSettings().concurrency
+    decoder, gauge, concurrency = PyAvVideoDecoder(), BlockFrameDifferencer(), WorkSettings().concurrency
     with clip.open("rb") as content:
         plan = decoder.plan(content, segment_s=AnalysisSettings().segment_s, sample_fps=sample_fps, limits=_LIMITS)
 
     def run(span: SegmentSpan) -> list[FrameDetections]:
         with clip.open("rb") as content:
             frames = _metered(decoder.frames(content, span, sample_fps=sample_fps))
-            similar, appearances = SimilarFrames(gauge), Appearances(ColourGridGauge())
+            similar, appearances = SimilarFrames(gauge), Appearances(ColourGridEncoder())
             analysed = detector.detect(
                 appearances.kept(similar.distinct(frames) if reuse_similar else frames),
                 min_confidence=MIN_CONFIDENCE,
@@ -96,7 +96,7 @@ def _segments(
 
 def _metered(frames: Iterator[Frame]) -> Iterator[Frame]:
     """With the colours of each frame measured for shot changes, as a worker does."""
-    meter, shots = HsvColourMeter(), ShotChangesFold()
+    meter, shots = HsvColourHistogram(), ShotChangesFold()
     for frame in frames:
         shots.add(FrameColours(frame.time_s, meter.counts(frame.image)))
         yield frame

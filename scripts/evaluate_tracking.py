@@ -31,10 +31,10 @@ from vidintel.application.ports import Detector, Frame
 from vidintel.domain.analytics import LINE_MARGIN, CrossingsFold, LineCount, MinimumTrack
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
 from vidintel.domain.geometry import Line, Point
-from vidintel.domain.tracking import FAINTEST, LiveTracks, Track, TrackBuilder, TrackPoint, points_of
+from vidintel.domain.tracking import LOW_THRESHOLD, LiveTracks, Track, TrackBuilder, TrackPoint, points_of
 from vidintel.infrastructure.inference.detectors import LoadedDetectors
 from vidintel.infrastructure.inference.registry import DirectoryModelRegistry
-from vidintel.infrastructure.media.appearance import ColourGridGauge
+from vidintel.infrastructure.media.appearance import ColourGridEncoder
 from vidintel.infrastructure.tracking.tracker import MotionTracker
 
 FIRST_SEED = 920_000
@@ -67,8 +67,10 @@ def detect(scene: Scene, detector: Detector) -> list[FrameDetections]:
     """All frames of a scene through the detector, down to the confidence that the tracker wants."""
     fps = scene.parameters.fps
     frames = (Frame(index, index / fps, image) for index, image in enumerate(scene.frames()))
-    appearances = Appearances(ColourGridGauge())
-    seen = detector.detect(appearances.kept(frames), min_confidence=FAINTEST, iou_threshold=detector.info.iou_threshold)
+    appearances = Appearances(ColourGridEncoder())
+    seen = detector.detect(
+        appearances.kept(frames), min_confidence=LOW_THRESHOLD, iou_threshold=detector.info.iou_threshold
+    )
     return list(appearances.measured(seen))
 
 
@@ -76,7 +78,7 @@ def near_truth(scene: Scene) -> list[FrameDetections]:
     """What a very good detector would see: the true boxes of what the model was taught to see, off by 2 % of their
     size, one in fifty missing. Shows what the tracker alone gets wrong."""
     rng = np.random.default_rng(scene.parameters.seed)
-    gauge = ColourGridGauge()
+    gauge = ColourGridEncoder()
     frames = []
     for index, objects in enumerate(scene.truth):
         seen = []

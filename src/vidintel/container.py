@@ -15,15 +15,15 @@ from vidintel.application.jobs.specs import SpecResolver
 from vidintel.application.pipeline.finish import FinishJob
 from vidintel.application.pipeline.plan import PlanJob
 from vidintel.application.pipeline.segment import RunSegment
-from vidintel.application.pipeline.snapshots import OpenPicture, TakePictures
+from vidintel.application.pipeline.snapshots import OpenPicture, TakeSnapshots
 from vidintel.application.ports import (
-    AppearanceGauge,
-    ChangeGauge,
-    ColourMeter,
+    AppearanceEncoder,
+    ColourHistogram,
     Detectors,
-    EvidenceCamera,
+    FrameDifferencer,
     MediaLimits,
     NoTracing,
+    SnapshotExtractor,
     Telemetry,
     Tracing,
     Tracker,
@@ -55,7 +55,7 @@ from vidintel.infrastructure.database.engine import check_database, create_engin
 from vidintel.infrastructure.database.read_model.reports import ReportDocuments, SqlReportDocuments, StoredVideoReads
 from vidintel.infrastructure.database.unit_of_work import SqlUnitOfWork
 from vidintel.infrastructure.database.work_contexts import SqlWorkContexts, current_cause
-from vidintel.infrastructure.database.work_notifications import PostgresWorkBell
+from vidintel.infrastructure.database.work_notifications import PostgresWorkNotifications
 from vidintel.infrastructure.identity.clerk import ClerkTokenVerifier
 from vidintel.infrastructure.inference.registry import DirectoryModelRegistry
 from vidintel.infrastructure.media.rendering import SubprocessFrameRenderer
@@ -176,29 +176,29 @@ def _decoder() -> VideoDecoder:
     return PyAvVideoDecoder()
 
 
-def _camera() -> EvidenceCamera:
+def _snapshot_extractor() -> SnapshotExtractor:
     from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
-    from vidintel.infrastructure.media.snapshots import PyAvEvidenceCamera
+    from vidintel.infrastructure.media.snapshots import PyAvSnapshotExtractor
 
-    return PyAvEvidenceCamera(PyAvVideoDecoder())
-
-
-def _meter() -> ColourMeter:
-    from vidintel.infrastructure.media.colour_histogram import HsvColourMeter
-
-    return HsvColourMeter()
+    return PyAvSnapshotExtractor(PyAvVideoDecoder())
 
 
-def _gauge() -> ChangeGauge:
-    from vidintel.infrastructure.media.frame_differencing import BlockChangeGauge
+def _meter() -> ColourHistogram:
+    from vidintel.infrastructure.media.colour_histogram import HsvColourHistogram
 
-    return BlockChangeGauge()
+    return HsvColourHistogram()
 
 
-def _appearance() -> AppearanceGauge:
-    from vidintel.infrastructure.media.appearance import ColourGridGauge
+def _gauge() -> FrameDifferencer:
+    from vidintel.infrastructure.media.frame_differencing import BlockFrameDifferencer
 
-    return ColourGridGauge()
+    return BlockFrameDifferencer()
+
+
+def _appearance() -> AppearanceEncoder:
+    from vidintel.infrastructure.media.appearance import ColourGridEncoder
+
+    return ColourGridEncoder()
 
 
 def _tracker(frame_interval_s: float, track_confidence: float) -> Tracker:
@@ -243,7 +243,7 @@ class Container(containers.DeclarativeContainer):
         cache_statistics,
     )
     video_reads = providers.Singleton(_video_reads, documents, changes, cache_statistics, settings.provided.cache)
-    bell = providers.Singleton(PostgresWorkBell, database_url)
+    notifications = providers.Singleton(PostgresWorkNotifications, database_url)
     metrics_registry = providers.Singleton(create_registry, version("vidintel"))
     telemetry = providers.Singleton(PrometheusTelemetry, metrics_registry)
     circuits = providers.Singleton(CircuitBreakers, live_circuit.provider, settings.provided.redis)
@@ -272,11 +272,11 @@ class Container(containers.DeclarativeContainer):
     gauge = providers.Singleton(_gauge)
     appearance = providers.Singleton(_appearance)
     tracker = providers.Factory(_tracker)
-    take_pictures = providers.Factory(
-        TakePictures,
+    take_snapshots = providers.Factory(
+        TakeSnapshots,
         uow.provider,
         storage,
-        providers.Factory(_camera),
+        providers.Factory(_snapshot_extractor),
         clock,
         stall_s=settings.provided.work.stall_s,
     )
@@ -345,7 +345,7 @@ class Container(containers.DeclarativeContainer):
         WorkerServices,
         identity=identity,
         engine=task_engine,
-        bell=bell,
+        notifications=notifications,
         plan_job=providers.Factory(
             PlanJob,
             uow.provider,
@@ -373,7 +373,7 @@ class Container(containers.DeclarativeContainer):
             telemetry,
         ),
         finish_job=providers.Factory(
-            FinishJob, uow.provider, tracker.provider, take_pictures, clock, identity, rules, telemetry
+            FinishJob, uow.provider, tracker.provider, take_snapshots, clock, identity, rules, telemetry
         ),
         dispatch=providers.Factory(
             DispatchWork,

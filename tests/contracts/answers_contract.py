@@ -24,8 +24,8 @@ from tests.support.factories import (
 from vidintel.application.ports import (
     DetectionFilter,
     DueWork,
-    Evidence,
     Page,
+    Snapshot,
     TrackFilter,
     UnitOfWork,
     UnitOfWorkFactory,
@@ -399,33 +399,33 @@ class ResultContract:
             assert await uow.results.of_job(STRANGER, job.id) == {}
 
 
-class EvidenceContract:
+class SnapshotContract:
     async def test_pictures_are_read_back_by_name_and_replaced(self, unit_of_work: UnitOfWorkFactory) -> None:
         _, job = await analysed(unit_of_work, [])
-        poster, shot, newer = (Evidence(name, StoredContent(f"k/{name}", 2**33, SHA256)) for name in ("a", "b", "c"))
+        poster, shot, newer = (Snapshot(name, StoredContent(f"k/{name}", 2**33, SHA256)) for name in ("a", "b", "c"))
         for pictures in ([poster, shot], [shot, newer]):
             async with unit_of_work() as uow:
-                await uow.evidence.put_all(job, pictures)
+                await uow.snapshots.put_all(job, pictures)
                 await uow.commit()
 
         async with unit_of_work() as uow:
-            assert await uow.evidence.get(TENANT, job.id, "a") is None
-            assert await uow.evidence.get(TENANT, job.id, "b") == shot
-            assert await uow.evidence.get(TENANT, job.id, "c") == newer
-            assert await uow.evidence.get(STRANGER, job.id, "b") is None
-            assert await uow.evidence.keys_of_video(TENANT, job.video_id) == ["k/b", "k/c"]
-            assert await uow.evidence.keys_of_video(STRANGER, job.video_id) == []
+            assert await uow.snapshots.get(TENANT, job.id, "a") is None
+            assert await uow.snapshots.get(TENANT, job.id, "b") == shot
+            assert await uow.snapshots.get(TENANT, job.id, "c") == newer
+            assert await uow.snapshots.get(STRANGER, job.id, "b") is None
+            assert await uow.snapshots.keys_of_video(TENANT, job.video_id) == ["k/b", "k/c"]
+            assert await uow.snapshots.keys_of_video(STRANGER, job.video_id) == []
 
     async def test_pictures_go_with_their_video(self, unit_of_work: UnitOfWorkFactory) -> None:
         video, job = await analysed(unit_of_work, [])
         async with unit_of_work() as uow:
-            await uow.evidence.put_all(job, [])
-            await uow.evidence.put_all(job, [Evidence("a", StoredContent("k/a", 1, SHA256))])
+            await uow.snapshots.put_all(job, [])
+            await uow.snapshots.put_all(job, [Snapshot("a", StoredContent("k/a", 1, SHA256))])
             await uow.videos.delete(TENANT, video.id)
             await uow.commit()
 
         async with unit_of_work() as uow:
-            assert await uow.evidence.get(TENANT, job.id, "a") is None
+            assert await uow.snapshots.get(TENANT, job.id, "a") is None
 
 
 class ObjectDeletionContract:
@@ -505,15 +505,15 @@ class WorkQueueContract:
         queued = make_job(video=videos[0])
         analysing = make_job(video=videos[1], status=JobStatus.RUNNING)
         finishing = make_job(video=videos[2], status=JobStatus.RUNNING, stage=JobStage.FINISH)
-        handed_back = make_job(video=videos[3], status=JobStatus.RUNNING, stage=JobStage.PLAN)
+        released = make_job(video=videos[3], status=JobStatus.RUNNING, stage=JobStage.PLAN)
         segment = make_segment(job=analysing)
-        await keep(unit_of_work, *videos, queued, analysing, finishing, handed_back, segment)
+        await keep(unit_of_work, *videos, queued, analysing, finishing, released, segment)
 
         assert set(await take(unit_of_work)) == {
             DueWork(JobStage.PLAN, queued.id, TENANT),
             DueWork(JobStage.ANALYSE, segment.id, TENANT),
             DueWork(JobStage.FINISH, finishing.id, TENANT),
-            DueWork(JobStage.PLAN, handed_back.id, TENANT),
+            DueWork(JobStage.PLAN, released.id, TENANT),
         }
 
     async def test_what_is_held_or_ended_or_not_yet_due_stays(self, unit_of_work: UnitOfWorkFactory) -> None:

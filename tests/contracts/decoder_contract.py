@@ -126,7 +126,7 @@ class VideoDecoderContract:
             raise LeaseLost
 
         with pytest.raises(LeaseLost):
-            next(iter(decoder.frames(io.BytesIO(clip), span, sample_fps=None, going_on=stop)))
+            next(iter(decoder.frames(io.BytesIO(clip), span, sample_fps=None, heartbeat=stop)))
 
     @pytest.mark.parametrize("content", [b"", b"This is a text, and no video.\n" * 50])
     def test_what_is_no_video_is_refused(self, decoder: VideoDecoder, content: bytes) -> None:

@@ -408,7 +408,7 @@ class JobContract:
         job.retry(NOW)
         await keep(unit_of_work, video, job)
 
-        assert (await reload_job(unit_of_work, job)).epoch == 2
+        assert (await reload_job(unit_of_work, job)).run_number == 2
 
 
 class SegmentContract:

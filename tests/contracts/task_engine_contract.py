@@ -1,4 +1,4 @@
-"""What every task engine does: it is a doorbell at one end, and runs actors at the other."""
+"""What every task engine does: it is a task_queue at one end, and runs actors at the other."""
 
 import asyncio
 import threading
@@ -8,14 +8,14 @@ from typing import Protocol
 from uuid import uuid4
 
 from tests.support.factories import TENANT
-from vidintel.application.ports import Doorbell, DueWork
+from vidintel.application.ports import DueWork, TaskQueue
 from vidintel.domain.analysis import JobStage
 from vidintel.presentation.worker import TaskEngine
 
 PATIENCE_S = 30.0
 
 
-class Engine(Doorbell, TaskEngine, Protocol): ...
+class Engine(TaskQueue, TaskEngine, Protocol): ...
 
 
 @dataclass
@@ -86,7 +86,7 @@ class TaskEngineContract:
         engine.start()
         works = [due(stage) for stage in JobStage]
         for work in works:
-            await engine.ring(work)
+            await engine.enqueue(work)
 
         await until(lambda: handled.answers == 3)
         await stop(engine)
@@ -101,11 +101,11 @@ class TaskEngineContract:
         handled.put_on(engine)
         engine.start()
         failing, fine = due(JobStage.FINISH), due()
-        await engine.ring(failing)
-        await engine.ring(fine)
+        await engine.enqueue(failing)
+        await engine.enqueue(fine)
 
         await until(lambda: handled.answers == 2)
-        assert await engine.load() == 0
+        assert await engine.backlog() == 0
         await stop(engine)
 
         assert handled.ids == [str(failing.id), str(fine.id)]
@@ -114,15 +114,15 @@ class TaskEngineContract:
         engine, handled = new_engine(2), Handled()
         handled.put_on(engine, opened=False)
         engine.start()
-        assert await engine.load() == 0
+        assert await engine.backlog() == 0
         for _ in range(5):
-            await engine.ring(due())
+            await engine.enqueue(due())
 
         await until(lambda: handled.at_once == 2)
-        assert await engine.load() == 5
+        assert await engine.backlog() == 5
         handled.gate.set()
         await until(lambda: handled.answers == 5)
-        assert await engine.load() == 0
+        assert await engine.backlog() == 0
         await stop(engine)
 
         assert handled.most_at_once == 2
@@ -133,7 +133,7 @@ class TaskEngineContract:
         engine, handled = new_engine(1), Handled()
         handled.put_on(engine, opened=False)
         engine.start()
-        await engine.ring(due())
+        await engine.enqueue(due())
         await until(lambda: handled.at_once == 1)
 
         await engine.stop(drain_s=0.0, hurry=handled.gate.set)

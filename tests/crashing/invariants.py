@@ -17,13 +17,13 @@ TRUE_OF_THE_ROWS = {  # each of these finds nothing
         WHERE (videos.status, jobs.status) NOT IN (('completed', 'succeeded'), ('failed', 'failed'))""",
     "a video has no job": "SELECT id FROM videos WHERE id NOT IN (SELECT video_id FROM jobs)",
     "an end was not told, or told wrongly": """
-        SELECT jobs.id FROM jobs LEFT JOIN outbox ON outbox.job_id = jobs.id AND outbox.epoch = jobs.epoch
+        SELECT jobs.id FROM jobs LEFT JOIN outbox ON outbox.job_id = jobs.id AND outbox.run_number = jobs.run_number
         WHERE outbox.kind IS DISTINCT FROM 'job.' || jobs.status""",
     "something was told that did not happen": """
-        SELECT job_id FROM outbox WHERE (job_id, epoch) NOT IN (SELECT id, epoch FROM jobs)""",
+        SELECT job_id FROM outbox WHERE (job_id, run_number) NOT IN (SELECT id, epoch FROM jobs)""",
     "detections belong to no job": "SELECT job_id FROM detections WHERE job_id NOT IN (SELECT id FROM jobs)",
 }
-KEPT = "SELECT content_key AS key FROM videos UNION SELECT key FROM evidence"
+KEPT = "SELECT content_key AS key FROM videos UNION SELECT key FROM snapshots"
 _FOUND = """
     SELECT frame, position, label, confidence, x1, y1, x2, y2, track_id
     FROM detections JOIN jobs ON jobs.id = detections.job_id ORDER BY jobs.created_at, frame, position"""

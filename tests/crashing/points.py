@@ -95,15 +95,15 @@ class CrashingStorage:
 
 
 class CrashingDoorbell:
-    """Implements `Doorbell`: what was ``rung`` for waits until the driver does it."""
+    """Implements `TaskQueue`: what was ``rung`` for waits until the driver does it."""
 
     def __init__(self, points: CrashPoints) -> None:
         self._points = points
         self.rung: list[DueWork] = []
 
-    async def load(self) -> int:
+    async def backlog(self) -> int:
         return len(self.rung)
 
-    async def ring(self, work: DueWork) -> None:
+    async def enqueue(self, work: DueWork) -> None:
         with self._points.around("ring"):
             self.rung.append(work)

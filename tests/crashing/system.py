@@ -102,14 +102,14 @@ class System:
         with self._place.answers.open("a") as answers:
             answers.write(f"{result.value.video.id}\n")
 
-    async def work_off(self, doorbell: CrashingDoorbell) -> bool:
+    async def work_off(self, task_queue: CrashingDoorbell) -> bool:
         """Dispatch and do what is due until nothing is; whether there was anything."""
         for rounds in range(_ROUNDS):
             self._points.step = "dispatch"
             if not await self._services.dispatch():
                 return rounds > 0
-            while doorbell.rung:
-                await self._do(doorbell.rung.pop(0))
+            while task_queue.rung:
+                await self._do(task_queue.rung.pop(0))
         raise AssertionError("there is always something left to do")
 
     async def _do(self, due: DueWork) -> None:
@@ -140,26 +140,26 @@ async def started(
     )
     given = {"settings": providers.Object(settings), "database_url": providers.Object(place.database_url)}
     plain, container = Container(**given), Container(**given)
-    doorbell = CrashingDoorbell(points)
+    task_queue = CrashingDoorbell(points)
     container.clock.override(providers.Object(clock))
     container.registry.override(providers.Singleton(FakeModelRegistry))
     container.detectors.override(providers.Singleton(FakeDetectors))
     container.uow.override(providers.Factory(CrashingUnitOfWork, plain.sessions, points))
     container.storage.override(providers.Singleton(CrashingStorage, plain.storage, points))
-    container.task_engine.override(providers.Object(doorbell))
+    container.task_engine.override(providers.Object(task_queue))
     try:
-        yield System(place, points, container.worker_services(), container.register_video()), doorbell, container
+        yield System(place, points, container.worker_services(), container.register_video()), task_queue, container
     finally:
         await plain.engine().dispose()
 
 
 async def run(place: Place, points: CrashPoints) -> None:
     """Everything from the first byte to the last commit."""
-    async with started(place, points, AheadClock()) as (system, doorbell, container):
+    async with started(place, points, AheadClock()) as (system, task_queue, container):
         await system.accept("a video", place.clip)
-        await system.work_off(doorbell)
+        await system.work_off(task_queue)
         await system.accept("no video", NOT_A_VIDEO)
-        await system.work_off(doorbell)
+        await system.work_off(task_queue)
         points.step = "sweep"
         await container.worker_services().collect_garbage()
 
@@ -172,10 +172,10 @@ def run_and_crash(place: Place, crash_at: int) -> None:
 async def recover(place: Place) -> None:
     """The next process: leases have run out, uploads have expired, and it works until nothing is left to do."""
     points, clock = CrashPoints(None, lambda: None), AheadClock()
-    async with started(place, points, clock) as (system, doorbell, container):
+    async with started(place, points, clock) as (system, task_queue, container):
         for _ in range(_ROUNDS):
             clock.ahead += timedelta(hours=1)
-            if not await system.reclaim() + await system.work_off(doorbell):
+            if not await system.reclaim() + await system.work_off(task_queue):
                 break
         clock.ahead += timedelta(days=2)
         await CollectGarbage(container.uow, container.storage(), clock, unfinished_after_s=-1.0)()

@@ -121,7 +121,7 @@ def make_job(
 def _advance(job: AnalysisJob, stage: JobStage, now: datetime) -> None:
     token = job.claim(JobStage.PLAN, WORKER, now, LEASE)
     if stage is JobStage.PLAN:
-        job.hand_back(token, now)
+        job.release(token, now)
         return
     job.planned(token, now)
     if stage is JobStage.FINISH:
@@ -167,7 +167,7 @@ def make_segment(
         shots = ShotChanges(ends[0], ends[1], (segment.span.start_s + 0.1,))
         segment.complete(token, segment.span.sample_count, now, warnings, shots)
     elif status is SegmentStatus.DEAD:
-        segment.bury(token, FAILURE, now)
+        segment.dead_letter(token, FAILURE, now)
     return segment
 
 

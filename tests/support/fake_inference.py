@@ -49,10 +49,10 @@ class FakeVideoDecoder:
         segment_s: float,
         sample_fps: float | None,
         limits: MediaLimits,
-        going_on: Callable[[], None] | None = None,
+        heartbeat: Callable[[], None] | None = None,
     ) -> MediaPlan:
-        if going_on is not None:
-            going_on()
+        if heartbeat is not None:
+            heartbeat()
         times, keyframe_every, side = _parse(content)
         if not limits.min_side_px <= side <= limits.max_side_px:
             raise ResolutionUnsupported(f"{side} pixels")
@@ -88,12 +88,12 @@ class FakeVideoDecoder:
         *,
         sample_fps: float | None,
         warn: Callable[[MediaWarning], None] | None = None,
-        going_on: Callable[[], None] | None = None,
+        heartbeat: Callable[[], None] | None = None,
     ) -> Iterator[Frame]:
         times, _, side = _parse(content)
         for index in sorted(_chosen(times, sample_fps)):
-            if going_on is not None:
-                going_on()
+            if heartbeat is not None:
+                heartbeat()
             if span.first_frame <= index < span.first_frame + span.frame_count:
                 yield Frame(index, times[index], np.full((side, side, 3), index % 256, dtype=np.uint8))
 

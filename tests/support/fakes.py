@@ -10,12 +10,12 @@ from typing import BinaryIO, Self
 
 from tests.support.in_memory import (
     Detections,
-    EvidencePictures,
     Jobs,
     ObjectDeletions,
     Outbox,
     Results,
     Segments,
+    Snapshots,
     Store,
     Tracks,
     Transaction,
@@ -86,7 +86,7 @@ class FakeObjectStorage:
 
 @dataclass
 class InMemoryDatabase(Store):
-    """What was committed, how often, and how often that rang the doorbell. ``open`` counts units of work now open."""
+    """What was committed, how often, and how often that rang the task_queue. ``open`` counts units of work now open."""
 
     open: int = 0
     commits: int = 0
@@ -107,13 +107,13 @@ class InMemoryUnitOfWork:
 
     def _begin(self) -> None:
         self._transaction = Transaction(self._database)
-        self._rings = 0
+        self._notifications = 0
         self.videos = Videos(self._transaction)
         self.jobs = Jobs(self._transaction)
         self.segments = Segments(self._transaction)
         self.detections = Detections(self._transaction)
         self.tracks = Tracks(self._transaction)
-        self.evidence = EvidencePictures(self._transaction)
+        self.snapshots = Snapshots(self._transaction)
         self.results = Results(self._transaction)
         self.object_deletions = ObjectDeletions(self._transaction)
         self.work_queue = WorkQueue(self._transaction)
@@ -129,12 +129,12 @@ class InMemoryUnitOfWork:
         self._database.open -= 1
         self._begin()
 
-    async def ring(self) -> None:
-        self._rings = 1  # however often a transaction rings, it is heard once
+    async def notify_work(self) -> None:
+        self._notifications = 1  # however often a transaction rings, it is heard once
 
     async def commit(self) -> None:
         self._transaction.commit()
         self._database.commits += 1
-        self._database.rings += self._rings
-        self._rings = 0
+        self._database.rings += self._notifications
+        self._notifications = 0
         self.committed = True

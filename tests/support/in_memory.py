@@ -13,9 +13,9 @@ from vidintel.application.ports import (
     DetectionFilter,
     DetectionRow,
     DueWork,
-    Evidence,
     JobProgress,
     Page,
+    Snapshot,
     TrackFilter,
     VideoFilter,
 )
@@ -60,7 +60,7 @@ class Store:
     detections: dict[tuple[JobId, int, int], _StoredDetection] = field(default_factory=dict)
     tracks: dict[tuple[JobId, int], tuple[TenantId, Track]] = field(default_factory=dict)
     results: dict[tuple[JobId, str], tuple[TenantId, dict[str, object]]] = field(default_factory=dict)
-    evidence: dict[tuple[JobId, str], tuple[TenantId, Evidence]] = field(default_factory=dict)
+    snapshots: dict[tuple[JobId, str], tuple[TenantId, Snapshot]] = field(default_factory=dict)
     object_deletions: dict[str, tuple[datetime, int]] = field(default_factory=dict)
     outbox: dict[tuple[JobId, int], JobEvent] = field(default_factory=dict)
 
@@ -108,7 +108,7 @@ class Transaction:
         self.detections = _Table(store.detections)
         self.tracks = _Table(store.tracks)
         self.results = _Table(store.results)
-        self.evidence = _Table(store.evidence)
+        self.snapshots = _Table(store.snapshots)
         self.object_deletions = _Table(store.object_deletions)
         self.outbox = _Table(store.outbox)
         self.staged_frames: list[TrackedFrame] = []
@@ -117,7 +117,7 @@ class Transaction:
     def commit(self) -> None:
         for table in (self.videos, self.jobs, self.segments, self.detections, self.tracks, self.results):
             table.commit()
-        self.evidence.commit()
+        self.snapshots.commit()
         self.object_deletions.commit()
         self.outbox.commit()
         self.staged_frames, self.staged_tracks = [], []
@@ -157,9 +157,9 @@ class Videos:
         for result, _ in list(self._tables.results.items()):
             if result[0] in gone:
                 self._tables.results.remove(result)
-        for picture, _ in list(self._tables.evidence.items()):
+        for picture, _ in list(self._tables.snapshots.items()):
             if picture[0] in gone:
-                self._tables.evidence.remove(picture)
+                self._tables.snapshots.remove(picture)
         for job_id in gone:
             self._tables.jobs.remove(job_id)
         self._tables.videos.remove(video_id)
@@ -434,26 +434,26 @@ class Results:
         }
 
 
-class EvidencePictures:
+class Snapshots:
     def __init__(self, transaction: Transaction) -> None:
         self._tables = transaction
 
-    async def put_all(self, job: AnalysisJob, pictures: Sequence[Evidence]) -> None:
-        for key, _ in list(self._tables.evidence.items()):
+    async def put_all(self, job: AnalysisJob, pictures: Sequence[Snapshot]) -> None:
+        for key, _ in list(self._tables.snapshots.items()):
             if key[0] == job.id:
-                self._tables.evidence.remove(key)
+                self._tables.snapshots.remove(key)
         for picture in pictures:
-            self._tables.evidence.put((job.id, picture.name), (job.tenant_id, picture))
+            self._tables.snapshots.put((job.id, picture.name), (job.tenant_id, picture))
 
-    async def get(self, tenant_id: TenantId, job_id: JobId, name: str) -> Evidence | None:
-        found = self._tables.evidence.get((job_id, name))
+    async def get(self, tenant_id: TenantId, job_id: JobId, name: str) -> Snapshot | None:
+        found = self._tables.snapshots.get((job_id, name))
         return found[1] if found is not None and found[0] == tenant_id else None
 
     async def keys_of_video(self, tenant_id: TenantId, video_id: VideoId) -> Sequence[str]:
         jobs = {job.id for job in self._tables.jobs.where(lambda job: job.video_id == video_id)}
         return sorted(
             picture.content.key
-            for (job_id, _), (owner, picture) in self._tables.evidence.items()
+            for (job_id, _), (owner, picture) in self._tables.snapshots.items()
             if job_id in jobs and owner == tenant_id
         )
 
@@ -491,12 +491,12 @@ class Outbox:
         self._tables = transaction
 
     async def add(self, event: JobEvent) -> None:
-        assert self._tables.outbox.get((event.job_id, event.epoch)) is None
-        self._tables.outbox.put((event.job_id, event.epoch), event)
+        assert self._tables.outbox.get((event.job_id, event.run_number)) is None
+        self._tables.outbox.put((event.job_id, event.run_number), event)
 
     async def of_job(self, tenant_id: TenantId, job_id: JobId) -> Sequence[JobEvent]:
         found = self._tables.outbox.where(lambda event: event.tenant_id == tenant_id and event.job_id == job_id)
-        return sorted(found, key=lambda event: event.epoch)
+        return sorted(found, key=lambda event: event.run_number)
 
 
 class WorkQueue:

@@ -38,7 +38,7 @@ class TestDetectionsInMemory(answers.DetectionContract): ...
 class TestTracksInMemory(answers.TrackContract): ...
 
 
-class TestEvidenceInMemory(answers.EvidenceContract): ...
+class TestSnapshotsInMemory(answers.SnapshotContract): ...
 
 
 class TestResultsInMemory(answers.ResultContract): ...
@@ -58,11 +58,11 @@ class TestTransactionsInMemory(answers.TransactionContract):
         self, unit_of_work: UnitOfWorkFactory, database: InMemoryDatabase
     ) -> None:
         async with unit_of_work() as uow:
-            await uow.ring()
+            await uow.notify_work()
         assert database.rings == 0
 
         async with unit_of_work() as uow:
-            await uow.ring()
-            await uow.ring()
+            await uow.notify_work()
+            await uow.notify_work()
             await uow.commit()
         assert (database.rings, database.commits) == (1, 1)

@@ -55,7 +55,7 @@ def services_of(world: World, settings: WorkSettings) -> WorkerServices:
     return WorkerServices(
         identity=world.worker,
         engine=NoEngine(),
-        bell=SilentBell(),
+        notifications=SilentBell(),
         plan_job=world.plan,
         run_segment=world.run,
         finish_job=world.finish,
@@ -256,7 +256,7 @@ async def test_a_worker_that_is_told_to_end_while_it_is_being_woken_ends() -> No
                     await asyncio.sleep(0)
 
     stop = asyncio.Event()
-    services = replace(services_of(world, WorkSettings(poll_s=60)), bell=WokenAtTheEnd(stop))
+    services = replace(services_of(world, WorkSettings(poll_s=60)), notifications=WokenAtTheEnd(stop))
     process = WorkerProcess(services)
     running = asyncio.create_task(process.run(stop))
     async with asyncio.timeout(30):

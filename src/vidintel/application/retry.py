@@ -1,4 +1,4 @@
-"""Doing a unit of work again that was undone for a passing reason."""
+"""Doing a unit of work again after a transient failure."""
 
 import asyncio
 import random
@@ -15,7 +15,7 @@ _PAUSES_S = (0.05, 0.25, 1.0)
 """Before each further attempt, on average. A database that is restarted is back within about a second."""
 
 
-def repeated(unit: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+def retried(unit: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
     """For a coroutine that is one unit of work from its first to its last line, and reads all that it decides upon.
 
     It is done again when it left nothing for sure: a deadlock, or a connection that broke before the commit. When the
@@ -28,7 +28,7 @@ def repeated(unit: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine
             try:
                 return await unit(*args, **kwargs)
             except ServiceUnavailable as error:
-                if not error.undone:
+                if not error.retryable:
                     raise
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311 - two that collided must not again
         return await unit(*args, **kwargs)

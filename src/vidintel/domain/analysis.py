@@ -126,7 +126,7 @@ class AnalysisJob:
     _started_at: datetime | None = None
     _finished_at: datetime | None = None
     _failure: Failure | None = None
-    _epoch: int = 1
+    _run_number: int = 1
 
     @classmethod
     def queue(
@@ -176,12 +176,12 @@ class AnalysisJob:
         return self._failure
 
     @property
-    def epoch(self) -> int:
-        """How many times it was queued: a person's retry begins another epoch, and each ends once."""
-        return self._epoch
+    def run_number(self) -> int:
+        """How many times it was queued: a person's retry begins another run_number, and each ends once."""
+        return self._run_number
 
     def claim(self, stage: JobStage, owner: str, now: datetime, lease: timedelta) -> int:
-        """Hold ``stage`` (plan or finish) and return the fencing token. Raises `LeaseLost` when it is not to be had."""
+        """Claim ``stage`` (plan or finish) and return the fencing token. Raises `LeaseLost` when it is not free."""
         if self._stage is not stage or stage is JobStage.ANALYSE or self._status.is_final:
             raise LeaseLost("This stage of the job is not waiting to be done.")
         self._work = self._work.claimed(owner, now, lease)
@@ -203,10 +203,10 @@ class AnalysisJob:
         self._stage = JobStage.FINISH
         self._work = self._work.renewed(now)
 
-    def hand_back(self, token: int, due_at: datetime) -> None:
+    def release(self, token: int, due_at: datetime) -> None:
         """Free the stage without using up an attempt: the worker is leaving, or what it needs is down."""
         self._work.require(token)
-        self._work = self._work.handed_back(due_at)
+        self._work = self._work.released(due_at)
 
     def retry_later(self, token: int, now: datetime, policy: RetryPolicy) -> bool:
         """Free the stage after a passing fault; ``False`` when the attempts are used up and the job must fail."""
@@ -237,7 +237,7 @@ class AnalysisJob:
     def retry(self, now: datetime) -> None:
         """A person asks again: ``failed`` → ``queued``. Segments that are done stay done."""
         self._move_to(JobStatus.QUEUED)
-        self._epoch += 1
+        self._run_number += 1
         self._failure = None
         self._started_at = None
         self._finished_at = None

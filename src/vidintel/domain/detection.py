@@ -41,7 +41,7 @@ class BoundingBox:
 class Detection:
     """One object that a model saw in one frame, with its confidence (0..1).
 
-    ``appearance`` is what the object looks like, as an `AppearanceGauge` measured it for the tracker; empty where not.
+    ``appearance`` is what the object looks like, as an `AppearanceEncoder` measured it for the tracker, or empty.
     """
 
     label: str

@@ -214,15 +214,17 @@ class StorageError(ExternalServiceError):
 
 
 class ServiceUnavailable(DomainError):
-    """``undone``: nothing of what was asked for happened, for sure. ``busy``: it is there, but others were first."""
+    """``retryable``: nothing was committed. ``contended``: a lock or connection was not available in time."""
 
     code = "service_unavailable"
 
-    def __init__(self, detail: str, *, retry_after_s: float = 5.0, undone: bool = False, busy: bool = False) -> None:
+    def __init__(
+        self, detail: str, *, retry_after_s: float = 5.0, retryable: bool = False, contended: bool = False
+    ) -> None:
         super().__init__(detail)
         self.retry_after_s = retry_after_s
-        self.undone = undone
-        self.busy = busy
+        self.retryable = retryable
+        self.contended = contended
 
 
 class StorageFull(ServiceUnavailable):

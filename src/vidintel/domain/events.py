@@ -24,15 +24,15 @@ _KIND_OF = {
 
 @dataclass(frozen=True, slots=True)
 class JobEvent:
-    """That a job came to an end, once for each ``epoch`` of it. ``payload`` can be written as JSON.
+    """That a job came to an end, once for each ``run_number`` of it. ``payload`` can be written as JSON.
 
-    ``id`` follows from job and epoch, so that who hears of it twice can tell.
+    ``id`` follows from job and run_number, so that who hears of it twice can tell.
     """
 
     id: UUID
     tenant_id: TenantId
     job_id: JobId
-    epoch: int
+    run_number: int
     kind: JobEventKind
     payload: dict[str, object]
     created_at: datetime
@@ -42,10 +42,10 @@ class JobEvent:
         """``job`` must have ended."""
         failure = job.failure
         return cls(
-            id=uuid5(job.id, f"ended/{job.epoch}"),
+            id=uuid5(job.id, f"ended/{job.run_number}"),
             tenant_id=job.tenant_id,
             job_id=job.id,
-            epoch=job.epoch,
+            run_number=job.run_number,
             kind=_KIND_OF[job.status],
             payload={
                 "job_id": str(job.id),

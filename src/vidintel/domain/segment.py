@@ -148,12 +148,12 @@ class Segment:
         self._failure = None
         self._work = self._work.freed(now)
 
-    def hand_back(self, token: int, due_at: datetime) -> None:
+    def release(self, token: int, due_at: datetime) -> None:
         """Back to ``pending`` without using up an attempt: the worker is leaving, or what it needs is down."""
         self._work.require(token)
         self._move_to(SegmentStatus.PENDING)
         self._frames_done = 0
-        self._work = self._work.handed_back(due_at)
+        self._work = self._work.released(due_at)
 
     def retry_later(self, token: int, failure: Failure, now: datetime, policy: RetryPolicy) -> bool:
         """Free it after a passing fault; ``False`` when the attempts are used up: it is ``dead`` then."""
@@ -174,12 +174,12 @@ class Segment:
         self._frames_done = 0
         self._work = self._work.renewed(now)
 
-    def bury(self, token: int, failure: Failure, now: datetime) -> None:
+    def dead_letter(self, token: int, failure: Failure, now: datetime) -> None:
         """``running`` → ``dead``: trying again cannot help."""
         self._work.require(token)
         self._die(failure, now)
 
-    def revive(self, now: datetime) -> None:
+    def requeue(self, now: datetime) -> None:
         """A person asked to retry the job: ``dead`` → ``pending`` with its attempts forgotten."""
         self._move_to(SegmentStatus.PENDING)
         self._failure = None

@@ -13,7 +13,7 @@ from vidintel.domain.geometry import Point
 PATH_TOLERANCE = 0.005
 """How far a simplified path strays from the true one, as a share of the picture."""
 MAX_PATH_POINTS = 512
-FAINTEST = 0.1
+LOW_THRESHOLD = 0.1
 """Detections from this confidence on are kept for the tracker, whatever is reported: they bridge gaps (ByteTrack)."""
 ROUNDING_S = 1e-6
 """Differences of frame times carry rounding: what lies this close to a limit has reached it."""

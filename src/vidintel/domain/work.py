@@ -1,6 +1,6 @@
 """Leases, attempts and back-off: how a piece of work is held by one worker at a time.
 
-A piece of work is *due* at ``due_at``. Ringing the doorbell for it moves ``due_at`` a little ahead, claiming it moves
+A piece of work is *due* at ``due_at``. Ringing the task_queue for it moves ``due_at`` a little ahead, claiming it moves
 ``due_at`` to the end of the lease, a heartbeat extends that, a retry sets it to the end of the back-off. So one rule
 finds everything that needs attention: what is not final and whose ``due_at`` has passed, be it a message that was lost,
 a lease that ran out or a retry whose time came.
@@ -62,7 +62,7 @@ class Work:
         """Held by nobody; whoever held it can write no more."""
         return replace(self, due_at=due_at, token=self.token + 1, owner=None)
 
-    def handed_back(self, due_at: datetime) -> "Work":
+    def released(self, due_at: datetime) -> "Work":
         """Freed without using up the attempt: the worker is leaving, the work is not at fault."""
         return replace(self.freed(due_at), attempts=max(0, self.attempts - 1))
 

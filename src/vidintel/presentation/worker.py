@@ -15,7 +15,7 @@ import structlog
 from vidintel.application.pipeline.finish import FinishJob
 from vidintel.application.pipeline.plan import PlanJob
 from vidintel.application.pipeline.segment import RunSegment
-from vidintel.application.ports import Telemetry, Tracing, WorkBell, WorkContext, WorkContexts
+from vidintel.application.ports import Telemetry, Tracing, WorkContext, WorkContexts, WorkNotifications
 from vidintel.application.result import Err, Ok, Result
 from vidintel.application.videos.retention import ApplyRetention
 from vidintel.application.work.dispatch import DispatchWork
@@ -56,7 +56,7 @@ class WorkerServices:
 
     identity: WorkerIdentity
     engine: TaskEngine
-    bell: WorkBell
+    notifications: WorkNotifications
     plan_job: PlanJob
     run_segment: RunSegment
     finish_job: FinishJob
@@ -133,7 +133,7 @@ class WorkerProcess:
             await engine.stop(drain_s=drain_s, hurry=leave)
 
     async def _dispatch_for_ever(self) -> None:
-        async with self._services.bell.listening() as bell:
+        async with self._services.notifications.listening() as notifications:
             while True:
                 self._more_room.clear()
                 try:
@@ -141,7 +141,7 @@ class WorkerProcess:
                 except Exception:  # noqa: BLE001 - the dispatcher outlives an outage of the database
                     _log.exception("dispatch.failed")
                     await asyncio.sleep(self._services.settings.poll_s)
-                ring = asyncio.create_task(bell.wait(self._services.settings.poll_s))
+                ring = asyncio.create_task(notifications.wait(self._services.settings.poll_s))
                 room = asyncio.create_task(self._more_room.wait())
                 try:
                     await asyncio.wait({ring, room}, return_when=asyncio.FIRST_COMPLETED)
@@ -220,8 +220,8 @@ class WorkerProcess:
         try:
             result = await use_case()
         except Leaving:
-            _log.info("task.handed_back")
-            return "handed_back"
+            _log.info("task.released")
+            return "released"
         except Stalled:
             _log.error("task.stalled")
             return "stalled"

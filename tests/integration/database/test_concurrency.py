@@ -23,7 +23,7 @@ from vidintel.domain.events import JobEvent
 from vidintel.domain.video import Video
 from vidintel.infrastructure.database.engine import check_database, create_engine
 from vidintel.infrastructure.database.repositories.work_queue import LOOKAHEAD, TAKE_DUE
-from vidintel.infrastructure.database.work_notifications import PostgresWorkBell
+from vidintel.infrastructure.database.work_notifications import PostgresWorkNotifications
 from vidintel.settings.model import DatabaseSettings
 
 LATER = NOW + timedelta(minutes=5)
@@ -168,14 +168,14 @@ def segments_read(node: dict[str, Any]) -> float:
 
 
 async def test_a_committed_ring_is_heard(unit_of_work: UnitOfWorkFactory, database_url: str) -> None:
-    async with PostgresWorkBell(database_url).listening() as bell, asyncio.timeout(LONG_S):
-        await bell.wait(LONG_S)  # the first connection counts as a ring
+    async with PostgresWorkNotifications(database_url).listening() as notifications, asyncio.timeout(LONG_S):
+        await notifications.wait(LONG_S)  # the first connection counts as a ring
         async with unit_of_work() as uow:
-            await uow.ring()
-        waiting = asyncio.create_task(bell.wait(LONG_S))
+            await uow.notify_work()
+        waiting = asyncio.create_task(notifications.wait(LONG_S))
         await bell_has_nothing(waiting)
         async with unit_of_work() as uow:
-            await uow.ring()
+            await uow.notify_work()
             await uow.commit()
         await waiting
 
@@ -190,24 +190,27 @@ async def test_a_bell_that_lost_its_connection_comes_back_and_rings(
     unit_of_work: UnitOfWorkFactory, database_url: str
 ) -> None:
     name = f"bell-{uuid4().hex}"
-    async with PostgresWorkBell(database_url, application_name=name).listening() as bell, asyncio.timeout(LONG_S):
-        await bell.wait(LONG_S)
+    async with (
+        PostgresWorkNotifications(database_url, application_name=name).listening() as notifications,
+        asyncio.timeout(LONG_S),
+    ):
+        await notifications.wait(LONG_S)
         await asyncio.to_thread(
             administer,
             database_url,
             f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{name}'",
         )
-        await bell.wait(LONG_S)
+        await notifications.wait(LONG_S)
         async with unit_of_work() as uow:
-            await uow.ring()
+            await uow.notify_work()
             await uow.commit()
-        await bell.wait(LONG_S)
+        await notifications.wait(LONG_S)
 
 
 async def test_a_bell_without_a_database_returns_after_its_timeout() -> None:
     url = "postgresql+asyncpg://nobody@127.0.0.1:1/nothing"
-    async with PostgresWorkBell(url).listening() as bell:
-        await bell.wait(0.01)
+    async with PostgresWorkNotifications(url).listening() as notifications:
+        await notifications.wait(0.01)
 
 
 async def test_a_database_that_answers_passes_its_check(engine: AsyncEngine) -> None:

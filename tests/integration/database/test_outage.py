@@ -30,7 +30,7 @@ async def test_no_server_at_all_and_nothing_was_done() -> None:
     with pytest.raises(ServiceUnavailable) as refused:
         async with SqlUnitOfWork(create_session_factory(engine)) as uow:
             await uow.videos.get(video.tenant_id, video.id)
-    assert refused.value.undone
+    assert refused.value.retryable
     await engine.dispose()
 
 
@@ -45,7 +45,7 @@ async def test_a_connection_that_is_cut_in_the_middle(engine: AsyncEngine, datab
 
     with pytest.raises(ServiceUnavailable) as cut:
         await add_while_the_server_goes()
-    assert not cut.value.undone, "a commit without an answer may have happened"
+    assert not cut.value.retryable, "a commit without an answer may have happened"
 
     async with SqlUnitOfWork(create_session_factory(engine)) as uow:
         assert await uow.videos.get(TenantId(video.tenant_id.value), video.id) is None
@@ -77,7 +77,7 @@ async def test_a_server_that_falls_silent_is_not_waited_for_for_ever(database_ur
         await ask(silent=False)
         with pytest.raises(ServiceUnavailable) as gone:
             await ask(silent=True)
-        assert gone.value.undone
+        assert gone.value.retryable
         proxy.delay_s = 0
         await ask(silent=False)
 
@@ -113,7 +113,7 @@ async def test_rows_that_are_copied_when_the_server_goes_are_not_waited_for(data
         with pytest.raises(ServiceUnavailable) as gone:
             async with SqlUnitOfWork(create_session_factory(engine)) as uow:
                 await uow.detections.add_all(segment, make_video().id, frames())
-        assert gone.value.undone
+        assert gone.value.retryable
         await asyncio.gather(*others)
 
 

@@ -1,4 +1,4 @@
-"""A unit of work that was undone for a passing reason is done again as a whole; one that may have happened is not."""
+"""A unit of work is retried after a transient failure, unless it may have been committed."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from tests.contracts.stored import keep, reload_video
 from tests.support.factories import NOW, make_video
 from tests.support.postgres import cut_all_others
 from vidintel.application.ports import UnitOfWorkFactory
-from vidintel.application.retry import repeated
+from vidintel.application.retry import retried
 from vidintel.domain.errors import ServiceUnavailable
 from vidintel.domain.video import Video
 
@@ -20,7 +20,7 @@ async def test_of_two_that_lock_each_other_out_both_succeed_in_the_end(unit_of_w
     both_hold_one = asyncio.Barrier(2)
     attempts: list[str] = []
 
-    @repeated
+    @retried
     async def rename(videos: Sequence[Video], title: str) -> None:
         attempts.append(title)
         async with unit_of_work() as uow:
@@ -46,7 +46,7 @@ async def test_a_connection_that_breaks_before_the_commit_costs_nothing(
 ) -> None:
     video, attempts = make_video(), 0
 
-    @repeated
+    @retried
     async def add() -> None:
         nonlocal attempts
         attempts += 1
@@ -66,7 +66,7 @@ async def test_a_connection_that_breaks_before_the_commit_costs_nothing(
 async def test_a_commit_without_an_answer_is_not_done_again(unit_of_work: UnitOfWorkFactory, database_url: str) -> None:
     attempts = 0
 
-    @repeated
+    @retried
     async def add() -> None:
         nonlocal attempts
         attempts += 1
@@ -84,11 +84,11 @@ async def test_a_commit_without_an_answer_is_not_done_again(unit_of_work: UnitOf
 async def test_it_is_given_up_in_the_end() -> None:
     attempts = 0
 
-    @repeated
+    @retried
     async def fail() -> None:
         nonlocal attempts
         attempts += 1
-        raise ServiceUnavailable("No.", undone=True)
+        raise ServiceUnavailable("No.", retryable=True)
 
     with pytest.raises(ServiceUnavailable):
         await fail()

@@ -64,7 +64,7 @@ async def test_a_transaction_that_stays_idle_is_ended_by_the_server(
 
     with pytest.raises(ServiceUnavailable) as ended:
         await idle(engine)
-    assert ended.value.undone
+    assert ended.value.retryable
     await engine.dispose()
     async with unit_of_work() as uow:
         assert await uow.videos.get(video.tenant_id, video.id) is None

@@ -1,4 +1,4 @@
-"""`PyAvEvidenceCamera` on real files: the right moments, cut and joined."""
+"""`PyAvSnapshotExtractor` on real files: the right moments, cut and joined."""
 
 import io
 from collections.abc import Sequence
@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from tests.support.media_files import Recipe, cut_off, even_times, number_in, video
-from vidintel.application.ports import Image, PictureOrder
+from vidintel.application.ports import Image, SnapshotRequest
 from vidintel.domain.detection import BoundingBox
 from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
-from vidintel.infrastructure.media.snapshots import PyAvEvidenceCamera
+from vidintel.infrastructure.media.snapshots import PyAvSnapshotExtractor
 
-CAMERA = PyAvEvidenceCamera(PyAvVideoDecoder())
+CAMERA = PyAvSnapshotExtractor(PyAvVideoDecoder())
 RECIPES = [
     Recipe(),
     Recipe(b_frames=2, open_gop=True),
@@ -22,7 +22,7 @@ RECIPES = [
 ]
 
 
-def taken(clip: bytes, orders: Sequence[PictureOrder]) -> dict[str, Image]:
+def taken(clip: bytes, orders: Sequence[SnapshotRequest]) -> dict[str, Image]:
     made = {}
     for name, jpeg in CAMERA.take(io.BytesIO(clip), orders):
         assert name not in made
@@ -39,7 +39,7 @@ def test_each_picture_is_the_one_shown_at_its_moment(recipe: Recipe) -> None:
     times = [PyAvVideoDecoder().picture_at(io.BytesIO(clip), number / 25) for number in numbers]
     expected = [number_in(image) for image in times]
 
-    orders = [PictureOrder(str(number), (number / 25,)) for number in reversed(numbers)]
+    orders = [SnapshotRequest(str(number), (number / 25,)) for number in reversed(numbers)]
     made = taken(clip, orders)
 
     assert [number_in(made[str(number)]) for number in numbers] == expected == numbers
@@ -48,7 +48,7 @@ def test_each_picture_is_the_one_shown_at_its_moment(recipe: Recipe) -> None:
 def test_a_strip_shows_its_moments_from_left_to_right() -> None:
     clip = video(even_times(100), Recipe(b_frames=2))
 
-    strip = taken(clip, [PictureOrder("preview", (0.0, 1.2, 2.0, 3.96))])["preview"]
+    strip = taken(clip, [SnapshotRequest("preview", (0.0, 1.2, 2.0, 3.96))])["preview"]
 
     assert strip.shape == (64, 640, 3)
     pieces = np.split(strip, 4, axis=1)
@@ -62,7 +62,7 @@ def test_a_shot_is_cut_to_its_box_and_a_little_around() -> None:
         return image
 
     clip = video(even_times(5), draw=half_white)
-    (shot,) = taken(clip, [PictureOrder("shot-1", (0.08,), BoundingBox(0.25, 0.25, 0.5, 0.75))]).values()
+    (shot,) = taken(clip, [SnapshotRequest("shot-1", (0.08,), BoundingBox(0.25, 0.25, 0.5, 0.75))]).values()
 
     assert shot.shape == (241, 241, 3)
     assert shot[30:-30, 30:-30].min() > 200
@@ -72,7 +72,7 @@ def test_a_shot_is_cut_to_its_box_and_a_little_around() -> None:
 def test_large_pictures_are_made_smaller() -> None:
     clip = video(even_times(2), draw=lambda _: np.full((1080, 1920, 3), 90, dtype=np.uint8))
 
-    made = taken(clip, [PictureOrder("poster", (0.0,)), PictureOrder("shot-1", (0.0,), BoundingBox(0, 0, 1, 1))])
+    made = taken(clip, [SnapshotRequest("poster", (0.0,)), SnapshotRequest("shot-1", (0.0,), BoundingBox(0, 0, 1, 1))])
 
     assert (made["poster"].shape, made["shot-1"].shape) == ((720, 1280, 3), (180, 320, 3))
 
@@ -81,14 +81,18 @@ def test_boxes_at_the_rim_and_without_area_give_a_picture() -> None:
     clip = video(even_times(2))
     boxes = [BoundingBox(1, 1, 1, 1), BoundingBox(0, 0, 0, 0), BoundingBox(0, 0, 1, 1)]
 
-    made = taken(clip, [PictureOrder(str(place), (0.0,), box) for place, box in enumerate(boxes)])
+    made = taken(clip, [SnapshotRequest(str(place), (0.0,), box) for place, box in enumerate(boxes)])
 
     assert len(made) == 3
 
 
 def test_what_a_broken_file_no_longer_has_is_left_out() -> None:
     clip = cut_off(video(even_times(100), Recipe(index_first=True)), 0.5)
-    orders = [PictureOrder("poster", (0.4,)), PictureOrder("late", (60.0,)), PictureOrder("preview", (0.0, 60.0))]
+    orders = [
+        SnapshotRequest("poster", (0.4,)),
+        SnapshotRequest("late", (60.0,)),
+        SnapshotRequest("preview", (0.0, 60.0)),
+    ]
 
     made = taken(clip, orders)
 
@@ -98,4 +102,4 @@ def test_what_a_broken_file_no_longer_has_is_left_out() -> None:
 
 
 def test_of_what_is_no_video_there_are_no_pictures() -> None:
-    assert taken(b"no video at all", [PictureOrder("poster", (0.0,))]) == {}
+    assert taken(b"no video at all", [SnapshotRequest("poster", (0.0,))]) == {}

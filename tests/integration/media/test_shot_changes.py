@@ -10,10 +10,10 @@ from tests.e2e.serving import SAMPLE
 from tests.support.media_files import even_times, video
 from vidintel.application.ports import Image, MediaLimits
 from vidintel.domain.shots import FrameColours, ShotChangesFold
-from vidintel.infrastructure.media.colour_histogram import HsvColourMeter
+from vidintel.infrastructure.media.colour_histogram import HsvColourHistogram
 from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
 
-DECODER, METER = PyAvVideoDecoder(), HsvColourMeter()
+DECODER, METER = PyAvVideoDecoder(), HsvColourHistogram()
 
 
 def changes_in(clip: bytes, sample_fps: float) -> tuple[float, ...]:

@@ -127,7 +127,7 @@ class Frames(ScriptedMedia):
         *,
         sample_fps: float | None,
         warn: Callable[[MediaWarning], None] | None = None,
-        going_on: Callable[[], None] | None = None,
+        heartbeat: Callable[[], None] | None = None,
     ) -> Iterator[Frame]:
         for number, frame in enumerate(super().frames(content, span, sample_fps=sample_fps, warn=warn)):
             if number == 1:

@@ -86,7 +86,7 @@ async def ring_anyhow(unit_of_work: UnitOfWorkFactory, redis_url: str) -> None:
     async with unit_of_work() as uow:
         (work,) = await uow.work_queue.take_due(NOW, 1, NOW + timedelta(hours=1))
         await uow.commit()
-    await engine.ring(work)
+    await engine.enqueue(work)
     await engine.stop(drain_s=PATIENCE_S, hurry=lambda: None)
 
 

@@ -22,14 +22,14 @@ class TestRedisTaskEngine(TaskEngineContract):
 async def test_any_worker_takes_up_what_another_rang_for(redis_url: str) -> None:
     ringing, working = engine_on(redis_url), engine_on(redis_url)
     rung = due()
-    await ringing.ring(rung)
-    assert await working.load() == 1, "what waits counts for everybody"
+    await ringing.enqueue(rung)
+    assert await working.backlog() == 1, "what waits counts for everybody"
 
     handled = Handled()
     handled.put_on(working)
     working.start()
     await until(lambda: handled.answers == 1)
-    assert await ringing.load() == 0
+    assert await ringing.backlog() == 0
     await stop(working)
     await stop(ringing)
 
@@ -42,11 +42,11 @@ async def test_no_worker_takes_more_than_it_can_begin(redis_url: str) -> None:
     held_up.put_on(busy, opened=False)
     handled.put_on(idle)
     busy.start()
-    await busy.ring(due())
+    await busy.enqueue(due())
     await until(lambda: held_up.at_once == 1)
     later = [due() for _ in range(3)]
     for work in later:
-        await busy.ring(work)
+        await busy.enqueue(work)
     idle.start()
 
     await until(lambda: handled.answers == 3)
@@ -62,7 +62,7 @@ async def test_a_worker_that_stops_leaves_nothing_behind_in_redis(redis_url: str
     engine, handled = engine_on(redis_url), Handled()
     handled.put_on(engine)
     engine.start()
-    await engine.ring(due())
+    await engine.enqueue(due())
     await until(lambda: handled.answers == 1)
     await stop(engine)
 
@@ -77,10 +77,10 @@ async def test_without_redis_a_worker_works_for_itself(redis_server: RedisServer
     redis_server.kill()
     works = [due() for _ in range(3)]
     for work in works:
-        await engine.ring(work)
+        await engine.enqueue(work)
 
     await until(lambda: handled.answers == 3)
-    assert await engine.load() == 0
+    assert await engine.backlog() == 0
     await stop(engine)
 
     assert sorted(handled.ids) == sorted(str(work.id) for work in works)
@@ -90,16 +90,16 @@ async def test_redis_may_go_while_work_is_done_and_come_back_empty(redis_server:
     engine, other, handled = engine_on(redis_server.url), engine_on(redis_server.url), Handled()
     handled.put_on(engine, opened=False)
     engine.start()
-    await engine.ring(due())
+    await engine.enqueue(due())
     await until(lambda: handled.at_once == 1)
-    await engine.ring(due())  # waits in Redis, and is lost with it: the database knows of it
+    await engine.enqueue(due())  # waits in Redis, and is lost with it: the database knows of it
 
     redis_server.forget()
     handled.gate.set()
     await until(lambda: handled.answers == 1)
     redis_server.start()
     again = due()
-    await other.ring(again)
+    await other.enqueue(again)
     await until(lambda: handled.answers == 2)
     await stop(engine)
     await stop(other)
@@ -111,7 +111,7 @@ async def test_a_worker_stops_though_redis_is_away(redis_server: RedisServer) ->
     engine, handled = engine_on(redis_server.url), Handled()
     handled.put_on(engine, opened=False)
     engine.start()
-    await engine.ring(due())
+    await engine.enqueue(due())
     await until(lambda: handled.at_once == 1)
     redis_server.kill()
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from vidintel.application.ports import PictureOrder
+from vidintel.application.ports import SnapshotRequest
 
 
 @dataclass
@@ -14,7 +14,7 @@ class FakeCamera:
     on_picture: Callable[[str], None] = lambda _: None
     broken: frozenset[str] = frozenset()
 
-    def take(self, content: BinaryIO, orders: Sequence[PictureOrder]) -> Generator[tuple[str, bytes], None, None]:
+    def take(self, content: BinaryIO, orders: Sequence[SnapshotRequest]) -> Generator[tuple[str, bytes], None, None]:
         assert content.read(1), "the video is open"
         for order in orders:
             self.on_picture(order.name)

@@ -9,7 +9,7 @@ from vidintel.domain.events import JobEvent, JobEventKind
 
 async def told(world: World, job: AnalysisJob) -> list[tuple[int, JobEventKind]]:
     async with world.database.unit_of_work() as uow:
-        return [(event.epoch, event.kind) for event in await uow.outbox.of_job(job.tenant_id, job.id)]
+        return [(event.run_number, event.kind) for event in await uow.outbox.of_job(job.tenant_id, job.id)]
 
 
 def break_the_video() -> None:

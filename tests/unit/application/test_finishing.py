@@ -72,7 +72,7 @@ class ScriptedVideo:
         segment_s: float,
         sample_fps: float | None,
         limits: MediaLimits,
-        going_on: Callable[[], None] | None = None,
+        heartbeat: Callable[[], None] | None = None,
     ) -> MediaPlan:
         return self.decoder.plan(io.BytesIO(self.clip), segment_s=segment_s, sample_fps=sample_fps, limits=limits)
 
@@ -83,7 +83,7 @@ class ScriptedVideo:
         *,
         sample_fps: float | None,
         warn: Callable[[MediaWarning], None] | None = None,
-        going_on: Callable[[], None] | None = None,
+        heartbeat: Callable[[], None] | None = None,
     ) -> Iterator[Frame]:
         return self.decoder.frames(io.BytesIO(self.clip), span, sample_fps=sample_fps, warn=warn)
 

@@ -124,7 +124,7 @@ async def test_pictures_that_were_swept_before_they_were_stored_leave_nothing_be
     await world.collect_garbage()
 
     async with world.database.unit_of_work() as uow:
-        kept = set(await uow.evidence.keys_of_video(job.tenant_id, job.video_id))
+        kept = set(await uow.snapshots.keys_of_video(job.tenant_id, job.video_id))
     content = (await world.video(job)).content
     assert content is not None
     assert len(kept) >= 2

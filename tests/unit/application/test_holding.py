@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vidintel.application.work.lease import Hold, WorkerIdentity, insist, run_held
+from vidintel.application.work.lease import Lease, WorkerIdentity, retry_until, run_under_lease
 from vidintel.domain.errors import ServiceUnavailable
 
 
@@ -25,32 +25,32 @@ class Flaky:
 async def test_insisting_outlasts_an_outage() -> None:
     flaky = Flaky(3)
 
-    await insist(flaky, for_s=10, every_s=0.001)
+    await retry_until(flaky, for_s=10, every_s=0.001)
 
     assert flaky.left == 0
 
 
 async def test_insisting_gives_up_in_the_end() -> None:
     with pytest.raises(ServiceUnavailable):
-        await insist(Flaky(1_000_000), for_s=0.01, every_s=0.001)
+        await retry_until(Flaky(1_000_000), for_s=0.01, every_s=0.001)
 
 
 async def test_work_that_ends_badly_after_its_cancellation_is_no_unhandled_error() -> None:
     unhandled: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: unhandled.append(context))
-    hold = Hold(WorkerIdentity("worker-1"))
+    lease = Lease(WorkerIdentity("worker-1"))
     began = asyncio.Event()
 
     async def work() -> None:
         began.set()
         while True:
-            hold.check()
+            lease.check()
             await asyncio.sleep(0)
 
     async def extend() -> bool:
         return True
 
-    held = asyncio.create_task(run_held(hold, work(), extend, heartbeat_s=60))
+    held = asyncio.create_task(run_under_lease(lease, work(), extend, heartbeat_s=60))
     await began.wait()
     held.cancel()
     await asyncio.wait({held})
@@ -63,23 +63,23 @@ async def test_work_that_ends_badly_after_its_cancellation_is_no_unhandled_error
 
 
 async def test_work_that_shows_life_has_not_stalled_though_no_frame_gets_done() -> None:
-    hold = Hold(WorkerIdentity("worker-1"))
+    lease = Lease(WorkerIdentity("worker-1"))
 
     async def work() -> str:
         for _ in range(30):
             await asyncio.sleep(0.05)
-            hold.going_on()
+            lease.heartbeat()
         return "done"
 
     async def extend() -> bool:
         return True
 
-    assert await run_held(hold, work(), extend, heartbeat_s=0.01, stall_s=1) == "done"
-    assert hold.frames_done == 0
+    assert await run_under_lease(lease, work(), extend, heartbeat_s=0.01, stall_s=1) == "done"
+    assert lease.frames_done == 0
 
 
 async def test_a_heartbeat_that_hangs_is_given_up_for_the_next() -> None:
-    hold = Hold(WorkerIdentity("worker-1"))
+    lease = Lease(WorkerIdentity("worker-1"))
     extended = asyncio.Event()
     hangs = [True, False]
 
@@ -93,6 +93,6 @@ async def test_a_heartbeat_that_hangs_is_given_up_for_the_next() -> None:
         extended.set()
         return True
 
-    await run_held(hold, work(), extend, heartbeat_s=0.05)
+    await run_under_lease(lease, work(), extend, heartbeat_s=0.05)
 
     assert hangs == []

@@ -332,8 +332,8 @@ async def test_a_worker_that_is_told_to_leave_hands_its_segment_back() -> None:
 
     with pytest.raises(Leaving):
         await running
-    handed_back = (await world.segments())[0]
-    assert (handed_back.status, handed_back.work.attempts) == (SegmentStatus.PENDING, 0)
+    released = (await world.segments())[0]
+    assert (released.status, released.work.attempts) == (SegmentStatus.PENDING, 0)
 
 
 class ReadsForEver(ScriptedMedia):
@@ -346,11 +346,11 @@ class ReadsForEver(ScriptedMedia):
         *,
         sample_fps: float | None,
         warn: Callable[[MediaWarning], None] | None = None,
-        going_on: Callable[[], None] | None = None,
+        heartbeat: Callable[[], None] | None = None,
     ) -> Iterator[Frame]:
-        assert going_on is not None
+        assert heartbeat is not None
         while span.sample_count:
-            going_on()
+            heartbeat()
         yield from ()
 
 
@@ -480,9 +480,9 @@ async def test_the_dispatcher_rings_only_for_what_can_be_begun() -> None:
         await world.registered()
 
     assert await world.dispatch() == 2
-    world.doorbell.waiting = 2
+    world.task_queue.waiting = 2
     assert await world.dispatch() == 0
-    world.doorbell.waiting = 1
+    world.task_queue.waiting = 1
     assert await world.dispatch() == 1
 
 
@@ -495,7 +495,7 @@ async def test_a_lost_ring_is_rung_again() -> None:
     world.clock.advance(10)
 
     assert await world.dispatch() == 1
-    assert len({work.id for work in world.doorbell.rung}) == 1
+    assert len({work.id for work in world.task_queue.rung}) == 1
 
 
 async def test_tenants_take_turns_even_when_work_is_taken_one_piece_at_a_time() -> None:
@@ -503,9 +503,9 @@ async def test_tenants_take_turns_even_when_work_is_taken_one_piece_at_a_time() 
     for tenant in ("busy", "busy", "busy", "small"):
         value_of(await world.register(principal(tenant=tenant), Incoming()))
         world.clock.advance(1)
-    world.doorbell.waiting = 1
+    world.task_queue.waiting = 1
 
     for _ in range(3):
         assert await world.dispatch() == 1
 
-    assert [work.tenant_id.value for work in world.doorbell.rung] == ["busy", "small", "busy"]
+    assert [work.tenant_id.value for work in world.task_queue.rung] == ["busy", "small", "busy"]

@@ -87,7 +87,7 @@ async def test_a_segment_that_is_handed_back_while_something_is_down(world: Worl
 
     await world.run((await world.segments())[0].id)
 
-    assert told(registry)["segments{handed_back}"] == 1
+    assert told(registry)["segments{released}"] == 1
 
 
 async def test_leases_that_ran_out(world: World, registry: CollectorRegistry) -> None:

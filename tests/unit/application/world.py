@@ -15,7 +15,7 @@ from vidintel.application.jobs.specs import SpecResolver
 from vidintel.application.pipeline.finish import FinishJob
 from vidintel.application.pipeline.plan import PlanJob
 from vidintel.application.pipeline.segment import RunSegment
-from vidintel.application.pipeline.snapshots import TakePictures
+from vidintel.application.pipeline.snapshots import TakeSnapshots
 from vidintel.application.ports import SILENT, DueWork, Frame, Image, MediaLimits, MediaPlan, ModelInfo, Telemetry
 from vidintel.application.result import Err, Ok, Result
 from vidintel.application.videos.library import DeleteVideo
@@ -82,10 +82,10 @@ class ScriptedMedia:
         segment_s: float,
         sample_fps: float | None,
         limits: MediaLimits,
-        going_on: Callable[[], None] | None = None,
+        heartbeat: Callable[[], None] | None = None,
     ) -> MediaPlan:
-        if going_on is not None:
-            going_on()
+        if heartbeat is not None:
+            heartbeat()
         self.plans += 1
         self.on_plan()
         return MediaPlan(MEDIA, SPANS, self.warnings)
@@ -97,7 +97,7 @@ class ScriptedMedia:
         *,
         sample_fps: float | None,
         warn: Callable[[MediaWarning], None] | None = None,
-        going_on: Callable[[], None] | None = None,
+        heartbeat: Callable[[], None] | None = None,
     ) -> Iterator[Frame]:
         for warning in self.warnings:
             assert warn is not None
@@ -156,10 +156,10 @@ class RecordingDoorbell:
         self.rung: list[DueWork] = []
         self.waiting = 0
 
-    async def load(self) -> int:
+    async def backlog(self) -> int:
         return self.waiting
 
-    async def ring(self, work: DueWork) -> None:
+    async def enqueue(self, work: DueWork) -> None:
         self.rung.append(work)
 
 
@@ -199,7 +199,7 @@ class World:
     storage: FakeObjectStorage = field(default_factory=FakeObjectStorage)
     clock: FakeClock = field(default_factory=FakeClock)
     media: Any = field(default_factory=ScriptedMedia)
-    doorbell: RecordingDoorbell = field(default_factory=RecordingDoorbell)
+    task_queue: RecordingDoorbell = field(default_factory=RecordingDoorbell)
     worker: WorkerIdentity = field(default_factory=lambda: WorkerIdentity("worker-1"))
     rules: WorkRules = field(
         default_factory=lambda: WorkRules(timedelta(seconds=LEASE_S), heartbeat_s=0.01, retry=POLICY, stall_s=30)
@@ -247,14 +247,14 @@ class World:
             self.telemetry,
         )
         self.finish = self.finishing_with(MotionTracker)
-        self.dispatch = DispatchWork(uow, self.doorbell, clock, concurrency=2, redispatch=timedelta(seconds=10))
+        self.dispatch = DispatchWork(uow, self.task_queue, clock, concurrency=2, redispatch=timedelta(seconds=10))
         self.reclaim = ReclaimWork(uow, clock, POLICY, self.telemetry)
         self.apply_retention = ApplyRetention(uow, clock, lambda: self.retention)
         self.collect_garbage = CollectGarbage(uow, self.storage, clock)
 
     def finishing_with(self, new_tracker: Any) -> FinishJob:
         uow = self.database.unit_of_work
-        pictures = TakePictures(uow, self.storage, self.camera, self.clock, stall_s=self.rules.stall_s)
+        pictures = TakeSnapshots(uow, self.storage, self.camera, self.clock, stall_s=self.rules.stall_s)
         return FinishJob(uow, new_tracker, pictures, self.clock, self.worker, self.rules, self.telemetry)
 
     async def registered(self) -> RegisteredVideo:
@@ -290,8 +290,8 @@ class World:
         for _ in range(rounds):
             if not await self.dispatch():
                 return
-            while self.doorbell.rung:
-                await self.do(self.doorbell.rung.pop(0))
+            while self.task_queue.rung:
+                await self.do(self.task_queue.rung.pop(0))
 
     async def do(self, due: DueWork) -> Result[object]:
         match due.stage:

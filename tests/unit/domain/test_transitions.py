@@ -194,7 +194,7 @@ def test_retrying_a_failed_job_forgets_failure_and_attempts() -> None:
 SEGMENT_MOVES: Mapping[SegmentStatus, list[Callable[[Segment], object]]] = {
     SegmentStatus.RUNNING: [lambda s: s.claim("w", NOW, LEASE)],
     SegmentStatus.DONE: [lambda s: s.complete(s.work.token, 10, NOW)],
-    SegmentStatus.DEAD: [lambda s: s.bury(s.work.token, FAILURE, NOW)],
+    SegmentStatus.DEAD: [lambda s: s.dead_letter(s.work.token, FAILURE, NOW)],
 }
 
 
@@ -216,10 +216,10 @@ def test_a_segment_moves_exactly_where_its_table_says(current: SegmentStatus, ta
     "move",
     [
         lambda s: s.revoke(NOW),
-        lambda s: s.hand_back(s.work.token, NOW),
+        lambda s: s.release(s.work.token, NOW),
         lambda s: s.retry_later(s.work.token, FAILURE, NOW, POLICY),
     ],
-    ids=["revoke", "hand_back", "retry_later"],
+    ids=["revoke", "release", "retry_later"],
 )
 def test_a_running_segment_that_is_released_waits_again_and_fences_its_holder_off(
     move: Callable[[Segment], object],
@@ -243,5 +243,5 @@ def test_a_segment_dies_when_its_attempts_are_used_up_and_can_be_revived() -> No
 
     assert lives == [True, False]
     assert (segment.status, segment.failure) == (SegmentStatus.DEAD, FAILURE)
-    segment.revive(NOW)
+    segment.requeue(NOW)
     assert (segment.status, segment.failure, segment.work.attempts) == (SegmentStatus.PENDING, None, 0)

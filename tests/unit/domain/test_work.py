@@ -35,7 +35,7 @@ def test_a_lease_that_ran_out_can_be_taken_and_fences_the_former_holder_off() ->
         second.require(first.token)
 
 
-@pytest.mark.parametrize("release", [lambda w: w.freed(NOW), lambda w: w.handed_back(NOW), lambda w: w.renewed(NOW)])
+@pytest.mark.parametrize("release", [lambda w: w.freed(NOW), lambda w: w.released(NOW), lambda w: w.renewed(NOW)])
 def test_whoever_was_released_can_write_no_more(release: object) -> None:
     held = Work(due_at=NOW).claimed("a", NOW, LEASE)
 
@@ -47,7 +47,7 @@ def test_whoever_was_released_can_write_no_more(release: object) -> None:
 
 
 def test_handing_back_gives_the_attempt_back() -> None:
-    assert Work(due_at=NOW).claimed("a", NOW, LEASE).handed_back(NOW).attempts == 0
+    assert Work(due_at=NOW).claimed("a", NOW, LEASE).released(NOW).attempts == 0
     assert Work(due_at=NOW).claimed("a", NOW, LEASE).freed(NOW).attempts == 1
 
 

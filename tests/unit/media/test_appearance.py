@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vidintel.domain.detection import BoundingBox
-from vidintel.infrastructure.media.appearance import ColourGridGauge
+from vidintel.infrastructure.media.appearance import ColourGridEncoder
 from vidintel.infrastructure.tracking.tracklets import difference
 
 BOX = BoundingBox(0.25, 0.25, 0.75, 0.75)
@@ -21,7 +21,7 @@ def picture(*colours: tuple[int, int, int], light: float = 1.0) -> np.ndarray:
 
 
 def look(image: np.ndarray, box: BoundingBox = BOX) -> np.ndarray:
-    (appearance,) = ColourGridGauge().appearances(image, [box])
+    (appearance,) = ColourGridEncoder().appearances(image, [box])
     return np.frombuffer(appearance, np.uint8).astype(np.float64)
 
 
@@ -68,8 +68,8 @@ def test_what_is_around_the_box_does_not_matter() -> None:
 def test_any_box_of_any_picture_has_one(size: tuple[int, int], box: BoundingBox) -> None:
     image = np.full((*size, 3), 7, np.uint8)
 
-    assert ColourGridGauge().appearances(image, [box, box]) == [bytes([round(60 * np.log(1.7))] * 27)] * 2
+    assert ColourGridEncoder().appearances(image, [box, box]) == [bytes([round(60 * np.log(1.7))] * 27)] * 2
 
 
 def test_no_boxes_have_none() -> None:
-    assert ColourGridGauge().appearances(np.zeros((4, 4, 3), np.uint8), []) == []
+    assert ColourGridEncoder().appearances(np.zeros((4, 4, 3), np.uint8), []) == []

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from vidintel.application.ports import Image
-from vidintel.infrastructure.media.frame_differencing import BlockChangeGauge
+from vidintel.infrastructure.media.frame_differencing import BlockFrameDifferencer
 
-GAUGE = BlockChangeGauge()
+GAUGE = BlockFrameDifferencer()
 
 
 def street(width: int, height: int, *, noise: float = 0.0, seed: int = 0) -> Image:

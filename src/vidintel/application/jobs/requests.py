@@ -8,7 +8,7 @@ from uuid import uuid4
 from vidintel.application.jobs.specs import SpecRequest, SpecResolver
 from vidintel.application.ports import Clock, JobReport, Page, UnitOfWork, UnitOfWorkFactory, VideoReads
 from vidintel.application.result import as_result
-from vidintel.application.retry import repeated
+from vidintel.application.retry import retried
 from vidintel.application.videos.lookup import locked_video_of, report_of, video_of
 from vidintel.domain.analysis import AnalysisJob, JobId
 from vidintel.domain.errors import ConflictError, JobAlreadyActive, JobNotFound
@@ -36,7 +36,7 @@ class RequestAnalysis:
         self._clock = clock
 
     @as_result
-    @repeated
+    @retried
     async def __call__(self, principal: Principal, video_id: VideoId, request: SpecRequest) -> JobReport:
         principal.require(Permission.JOB_CREATE)
         spec, model = await asyncio.to_thread(self._specs.resolve, request)
@@ -56,7 +56,7 @@ class RequestAnalysis:
                 now=self._clock.now(),
             )
             await uow.jobs.add(job)
-            await uow.ring()
+            await uow.notify_work()
             report = await report_of(uow, job)
             await uow.commit()
             return report
@@ -69,7 +69,7 @@ class ListJobs:
         self._uow = uow
 
     @as_result
-    @repeated
+    @retried
     async def __call__(self, principal: Principal, video_id: VideoId, page: Page) -> JobPage:
         principal.require(Permission.JOB_READ)
         async with self._uow() as uow:
@@ -104,7 +104,7 @@ class CancelJob:
         self._clock = clock
 
     @as_result
-    @repeated
+    @retried
     async def __call__(self, principal: Principal, job_id: JobId) -> JobReport:
         principal.require(Permission.JOB_CANCEL)
         now = self._clock.now()
@@ -136,7 +136,7 @@ class RetryJob:
         self._clock = clock
 
     @as_result
-    @repeated
+    @retried
     async def __call__(self, principal: Principal, job_id: JobId) -> JobReport:
         principal.require(Permission.JOB_CREATE)
         now = self._clock.now()
@@ -145,9 +145,9 @@ class RetryJob:
             job.retry(now)
             await uow.jobs.save(job)
             for segment in await uow.segments.of_job(job.id, SegmentStatus.DEAD):
-                segment.revive(now)
+                segment.requeue(now)
                 await uow.segments.save(segment)
-            await uow.ring()
+            await uow.notify_work()
             report = await report_of(uow, job)
             await uow.commit()
             return report

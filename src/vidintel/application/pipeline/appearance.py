@@ -4,14 +4,14 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from vidintel.application.ports import AppearanceGauge, Frame
+from vidintel.application.ports import AppearanceEncoder, Frame
 from vidintel.domain.detection import FrameDetections
 
 
 class Appearances:
     """Stands before and behind a detector, for one segment; keeps the frames that the detector has read ahead."""
 
-    def __init__(self, gauge: AppearanceGauge) -> None:
+    def __init__(self, gauge: AppearanceEncoder) -> None:
         self._gauge = gauge
         self._ahead: deque[Frame] = deque()
 

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from vidintel.application.pipeline.snapshots import Album, TakePictures, evidence_result, orders_for
+from vidintel.application.pipeline.snapshots import SnapshotSet, TakeSnapshots, orders_for, snapshots_result
 from vidintel.application.pipeline.spooling import FindingsSpool
-from vidintel.application.pipeline.track_aggregation import VideoFollowing
+from vidintel.application.pipeline.track_aggregation import TrackAggregation
 from vidintel.application.ports import SILENT, Clock, Telemetry, TrackerFactory, UnitOfWorkFactory
 from vidintel.application.result import as_result
-from vidintel.application.retry import repeated
-from vidintel.application.work.lease import Hold, WorkerIdentity
+from vidintel.application.retry import retried
+from vidintel.application.work.lease import Lease, WorkerIdentity
 from vidintel.application.work.stages import StageHolder, WorkRules, lock_video_and_job
 from vidintel.domain.analysis import AnalysisJob, JobId, JobStage, JobStatus
 from vidintel.domain.detection import FrameDetections
@@ -32,7 +32,7 @@ class FinishJob:
         self,
         uow: UnitOfWorkFactory,
         new_tracker: TrackerFactory,
-        take_pictures: TakePictures,
+        take_snapshots: TakeSnapshots,
         clock: Clock,
         worker: WorkerIdentity,
         rules: WorkRules,
@@ -40,7 +40,7 @@ class FinishJob:
     ) -> None:
         self._uow = uow
         self._new_tracker = new_tracker
-        self._take_pictures = take_pictures
+        self._take_snapshots = take_snapshots
         self._clock = clock
         self._stage = StageHolder(uow, clock, worker, rules, telemetry)
         self._telemetry = telemetry
@@ -48,17 +48,17 @@ class FinishJob:
     @as_result
     async def __call__(self, job_id: JobId) -> None:
         video, job, token = await self._stage.claim(job_id, JobStage.FINISH)
-        hold = self._stage.new_hold()
-        await self._stage.run(job, token, self._finish(video, job, token, hold), hold)
+        lease = self._stage.new_lease()
+        await self._stage.run(job, token, self._finish(video, job, token, lease), lease)
         self._telemetry.job_ended(JobStatus.SUCCEEDED)
 
-    async def _finish(self, video: Video, claimed: AnalysisJob, token: int, hold: Hold) -> None:
+    async def _finish(self, video: Video, claimed: AnalysisJob, token: int, lease: Lease) -> None:
         interval_s = claimed.spec.frame_interval_s(video.media.frame_rate if video.media is not None else 0.0)
-        following = VideoFollowing(
+        following = TrackAggregation(
             claimed.spec, self._new_tracker(interval_s, claimed.spec.track_confidence), interval_s
         )
         with FindingsSpool() as spool:
-            await self._follow(claimed, following, spool, hold)
+            await self._follow(claimed, following, spool, lease)
             async with self._uow() as uow:
                 progress = await uow.jobs.progress(claimed.tenant_id, claimed.id)
                 warnings = WarningSummary.of(await uow.segments.warnings(claimed.id))
@@ -69,19 +69,19 @@ class FinishJob:
                 "warnings": [asdict(each) for each in warnings],
             }
             orders = orders_for(video, following)
-            album = await self._take_pictures(video, claimed, token, orders, hold.check)
+            snapshots = await self._take_snapshots(video, claimed, token, orders, lease.check)
             results = {
                 "summary": summary,
                 "timeline": following.timeline() | {"shot_changes": list(shots), "shot_change_method": METHOD},
-                "evidence": evidence_result(orders, album.made, following),
+                "evidence": snapshots_result(orders, snapshots.made, following),
             }
             try:
-                await self._end(claimed, token, spool, results, album)
+                await self._end(claimed, token, spool, results, snapshots)
             except BaseException:
-                await asyncio.shield(self._take_pictures.discard(claimed, album))
+                await asyncio.shield(self._take_snapshots.discard(claimed, snapshots))
                 raise
 
-    async def _follow(self, job: AnalysisJob, following: VideoFollowing, spool: FindingsSpool, hold: Hold) -> None:
+    async def _follow(self, job: AnalysisJob, following: TrackAggregation, spool: FindingsSpool, lease: Lease) -> None:
         """Feed the job's detections through ``following`` in a thread, some at a time, each read on its own.
 
         They do not change any more: all segments are done, and only the deletion of the job takes them away.
@@ -92,25 +92,25 @@ class FinishJob:
 
         after = -1
         while frames := await self._read(job, after):
-            hold.check()
+            lease.check()
             await asyncio.to_thread(follow, frames)
             after = frames[-1].frame
-        hold.check()
+        lease.check()
         await asyncio.to_thread(lambda: spool.add(following.close()))
 
-    @repeated
+    @retried
     async def _read(self, job: AnalysisJob, after: int) -> Sequence[FrameDetections]:
         async with self._uow() as uow:
             return await uow.detections.frames(job.id, after=after, limit=_BATCH_DETECTIONS)
 
-    @repeated
+    @retried
     async def _end(
         self,
         claimed: AnalysisJob,
         token: int,
         spool: FindingsSpool,
         results: dict[str, dict[str, object]],
-        album: Album,
+        snapshots: SnapshotSet,
     ) -> None:
         async with self._uow() as uow:
             # Before anything is locked: heartbeats go on meanwhile.
@@ -123,7 +123,7 @@ class FinishJob:
             for kind, data in results.items():
                 await uow.results.put(job, kind, data)
             await uow.tracks.publish(job)
-            await self._take_pictures.keep(uow, job, album)
+            await self._take_snapshots.keep(uow, job, snapshots)
             await uow.jobs.save(job)
             await uow.videos.save(video)
             await uow.outbox.add(JobEvent.ended(job, now))

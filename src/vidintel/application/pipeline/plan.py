@@ -15,8 +15,8 @@ from vidintel.application.ports import (
     VideoDecoder,
 )
 from vidintel.application.result import as_result
-from vidintel.application.retry import repeated
-from vidintel.application.work.lease import Hold, WorkerIdentity
+from vidintel.application.retry import retried
+from vidintel.application.work.lease import Lease, WorkerIdentity
 from vidintel.application.work.stages import StageHolder, WorkRules, lock_video_and_job
 from vidintel.domain.analysis import AnalysisJob, JobId, JobStage
 from vidintel.domain.errors import (
@@ -56,10 +56,10 @@ class PlanJob:
     @as_result
     async def __call__(self, job_id: JobId) -> None:
         video, job, token = await self._stage.claim(job_id, JobStage.PLAN)
-        hold = self._stage.new_hold()
-        await self._stage.run(job, token, self._plan(video, job, token, hold), hold)
+        lease = self._stage.new_lease()
+        await self._stage.run(job, token, self._plan(video, job, token, lease), lease)
 
-    async def _plan(self, video: Video, job: AnalysisJob, token: int, hold: Hold) -> None:
+    async def _plan(self, video: Video, job: AnalysisJob, token: int, lease: Lease) -> None:
         async with self._uow() as uow:
             was_planned = await uow.segments.count(job.id) > 0
         content = content_of(video)
@@ -71,12 +71,12 @@ class PlanJob:
                     segment_s=self._segment_s,
                     sample_fps=job.spec.sample_fps,
                     limits=self._limits(),
-                    going_on=hold.going_on,
+                    heartbeat=lease.heartbeat,
                 )
 
         await self._begin_segments(job, token, None if was_planned else await asyncio.to_thread(plan))
 
-    @repeated
+    @retried
     async def _begin_segments(self, claimed: AnalysisJob, token: int, media_plan: MediaPlan | None) -> None:
         now = self._clock.now()
         async with self._uow() as uow:
@@ -100,7 +100,7 @@ class PlanJob:
             if await uow.segments.count_unfinished(job.id) == 0:
                 job.all_segments_done(now)
             await uow.jobs.save(job)
-            await uow.ring()
+            await uow.notify_work()
             await uow.commit()
 
 

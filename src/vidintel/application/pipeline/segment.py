@@ -17,12 +17,12 @@ from vidintel.application.pipeline.plan import content_of
 from vidintel.application.pipeline.similar_frames import SimilarFrames
 from vidintel.application.ports import (
     SILENT,
-    AppearanceGauge,
-    ChangeGauge,
+    AppearanceEncoder,
     Clock,
-    ColourMeter,
+    ColourHistogram,
     Detectors,
     Frame,
+    FrameDifferencer,
     ObjectStorage,
     SegmentOutcome,
     Telemetry,
@@ -31,8 +31,8 @@ from vidintel.application.ports import (
     VideoDecoder,
 )
 from vidintel.application.result import as_result
-from vidintel.application.retry import repeated
-from vidintel.application.work.lease import Hold, Leaving, Stalled, WorkerIdentity, insist, run_held
+from vidintel.application.retry import retried
+from vidintel.application.work.lease import Lease, Leaving, Stalled, WorkerIdentity, retry_until, run_under_lease
 from vidintel.application.work.stages import WorkRules, lock_video_and_job
 from vidintel.domain.analysis import AnalysisJob, JobStage, JobStatus
 from vidintel.domain.detection import FrameDetections
@@ -44,7 +44,7 @@ from vidintel.domain.errors import (
 )
 from vidintel.domain.segment import Segment, SegmentId
 from vidintel.domain.shots import FrameColours, ShotChanges, ShotChangesFold
-from vidintel.domain.tracking import FAINTEST
+from vidintel.domain.tracking import LOW_THRESHOLD
 from vidintel.domain.video import Failure, MediaWarning, Video
 
 
@@ -67,9 +67,9 @@ class RunSegment:
         storage: ObjectStorage,
         decoder: VideoDecoder,
         detectors: Detectors,
-        meter: ColourMeter,
-        gauge: ChangeGauge,
-        appearance: AppearanceGauge,
+        meter: ColourHistogram,
+        gauge: FrameDifferencer,
+        appearance: AppearanceEncoder,
         clock: Clock,
         worker: WorkerIdentity,
         rules: WorkRules,
@@ -91,37 +91,37 @@ class RunSegment:
     async def __call__(self, segment_id: SegmentId) -> int:
         """Returns how many detections were stored."""
         video, job, segment, token = await self._claim(segment_id)
-        hold = Hold(self._worker)
+        lease = Lease(self._worker)
 
         async def extend() -> bool:
             due_at = self._clock.now() + self._rules.lease
             async with self._uow() as uow:
-                held = await uow.segments.extend_lease(segment.id, token, due_at, hold.frames_done)
+                held = await uow.segments.extend_lease(segment.id, token, due_at, lease.frames_done)
                 await uow.commit()
                 return held
 
         try:
-            found = await run_held(
-                hold,
-                asyncio.to_thread(self._analyse, video, job, segment, hold),
+            found = await run_under_lease(
+                lease,
+                asyncio.to_thread(self._analyse, video, job, segment, lease),
                 extend,
                 heartbeat_s=self._rules.heartbeat_s,
                 stall_s=self._rules.stall_s,
             )
-            stored = await self._complete(job, segment, token, found, hold.frames_done)
+            stored = await self._complete(job, segment, token, found, lease.frames_done)
         except LeaseLost:
             self._telemetry.segment_ended(SegmentOutcome.LOST)
             raise
         except (Leaving, asyncio.CancelledError):
-            self._telemetry.segment_ended(SegmentOutcome.HANDED_BACK)
-            await asyncio.shield(self._hand_back(segment, token, timedelta(0)))
+            self._telemetry.segment_ended(SegmentOutcome.RELEASED)
+            await asyncio.shield(self._release(segment, token, timedelta(0)))
             raise
         except ServiceUnavailable as error:
-            self._telemetry.segment_ended(SegmentOutcome.HANDED_BACK)
+            self._telemetry.segment_ended(SegmentOutcome.RELEASED)
             delay = timedelta(seconds=error.retry_after_s)
             # What is down may be the database itself; once the lease is over, there is nothing left to hand back.
             lease_s = self._rules.lease.total_seconds()
-            await insist(lambda: self._hand_back(segment, token, delay), for_s=lease_s)
+            await retry_until(lambda: self._release(segment, token, delay), for_s=lease_s)
             raise
         except Stalled as stalled:
             with suppress(DomainError):  # the process ends for it, whoever holds the work by now
@@ -135,7 +135,7 @@ class RunSegment:
             self._telemetry.decode_fault(warning.code)
         return stored
 
-    def _analyse(self, video: Video, job: AnalysisJob, segment: Segment, hold: Hold) -> _Found:
+    def _analyse(self, video: Video, job: AnalysisJob, segment: Segment, lease: Lease) -> _Found:
         detector = self._detectors.get(job.model.name)
         if detector.info.ref != job.model:
             # The registry's model was exchanged between request and run: what was promised cannot be kept.
@@ -149,19 +149,19 @@ class RunSegment:
         appearances = Appearances(self._appearance)
         with self._storage.open(content_of(video).key) as stream:
             frames = self._decoder.frames(
-                stream, segment.span, sample_fps=job.spec.sample_fps, warn=warnings.append, going_on=hold.going_on
+                stream, segment.span, sample_fps=job.spec.sample_fps, warn=warnings.append, heartbeat=lease.heartbeat
             )
             metered = self._metered(frames, shots)
             analysed = detector.detect(
                 appearances.kept(similar.distinct(metered) if job.spec.reuse_similar else metered),
                 # The tracker wants faint ones as well; answers leave out what the client did not ask for.
-                min_confidence=min(FAINTEST, job.spec.min_confidence),
+                min_confidence=min(LOW_THRESHOLD, job.spec.min_confidence),
                 iou_threshold=job.spec.iou_threshold,
                 labels=job.spec.labels,
             )
             for frame in similar.restored(appearances.measured(analysed)):
-                hold.going_on()
-                hold.frames_done += 1
+                lease.heartbeat()
+                lease.frames_done += 1
                 self._telemetry.frame_analysed()
                 if frame.detections:
                     seen.append(frame)
@@ -172,7 +172,7 @@ class RunSegment:
             shots.add(FrameColours(frame.time_s, self._meter.counts(frame.image)))
             yield frame
 
-    @repeated
+    @retried
     async def _claim(self, segment_id: SegmentId) -> tuple[Video, AnalysisJob, Segment, int]:
         async with self._uow() as uow:
             found = await uow.segments.peek(segment_id)
@@ -186,7 +186,7 @@ class RunSegment:
             await uow.commit()
             return video, job, segment, token
 
-    @repeated
+    @retried
     async def _complete(
         self,
         claimed: AnalysisJob,
@@ -205,20 +205,20 @@ class RunSegment:
             if await uow.segments.count_unfinished(job.id) == 0:
                 job.all_segments_done(now)
                 await uow.jobs.save(job)
-                await uow.ring()
+                await uow.notify_work()
             await uow.commit()
             return stored
 
-    @repeated
-    async def _hand_back(self, held: Segment, token: int, delay: timedelta) -> None:
+    @retried
+    async def _release(self, held: Segment, token: int, delay: timedelta) -> None:
         async with self._uow() as uow:
             segment = await _locked_segment(uow, held)
-            segment.hand_back(token, self._clock.now() + delay)
+            segment.release(token, self._clock.now() + delay)
             await uow.segments.save(segment)
-            await uow.ring()
+            await uow.notify_work()
             await uow.commit()
 
-    @repeated
+    @retried
     async def _give_up(self, claimed: AnalysisJob, held: Segment, token: int, error: Exception) -> None:
         now = self._clock.now()
         async with self._uow() as uow:
@@ -226,7 +226,7 @@ class RunSegment:
             segment = await _locked_segment(uow, held)
             if isinstance(error, PERMANENT):
                 failure = Failure.of(error)
-                segment.bury(token, failure, now)
+                segment.dead_letter(token, failure, now)
                 lives = False
             else:
                 failure = passing_failure(error)

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from vidintel.application.ports import ChangeGauge, Frame, Image
+from vidintel.application.ports import Frame, FrameDifferencer, Image
 from vidintel.domain.detection import FrameDetections
 
 
@@ -14,7 +14,7 @@ class SimilarFrames:
     to a difference. Keeps one sketch, and for each frame left out since a detector's read-ahead its place in time.
     """
 
-    def __init__(self, gauge: ChangeGauge) -> None:
+    def __init__(self, gauge: FrameDifferencer) -> None:
         self._gauge = gauge
         self._group: int | None = None
         self._analysed: Image | None = None

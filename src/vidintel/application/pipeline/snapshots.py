@@ -14,13 +14,13 @@ from typing import BinaryIO
 
 import structlog
 
-from vidintel.application.pipeline.track_aggregation import VideoFollowing
+from vidintel.application.pipeline.track_aggregation import TrackAggregation
 from vidintel.application.ports import (
     Clock,
-    Evidence,
-    EvidenceCamera,
     ObjectStorage,
-    PictureOrder,
+    Snapshot,
+    SnapshotExtractor,
+    SnapshotRequest,
     UnitOfWork,
     UnitOfWorkFactory,
 )
@@ -47,20 +47,20 @@ def shot_of(track_id: int) -> str:
     return f"shot-{track_id}"
 
 
-def orders_for(video: Video, following: VideoFollowing) -> list[PictureOrder]:
+def orders_for(video: Video, following: TrackAggregation) -> list[SnapshotRequest]:
     """What is to be photographed: the poster shows the busiest moment, or else an early one."""
     duration_s = video.media.duration_s if video.media is not None else 0.0
     poster_s = following.busiest.time_s if following.busiest is not None else duration_s / 10
     preview_s = tuple(duration_s * (number + 0.5) / PREVIEW_FRAMES for number in range(PREVIEW_FRAMES))
     shots = [
-        PictureOrder(shot_of(track.track_id), (track.best_shot.time_s,), track.best_shot.box)
+        SnapshotRequest(shot_of(track.track_id), (track.best_shot.time_s,), track.best_shot.box)
         for track in following.longest
     ]
-    return [PictureOrder(POSTER, (poster_s,)), PictureOrder(PREVIEW, preview_s), *shots]
+    return [SnapshotRequest(POSTER, (poster_s,)), SnapshotRequest(PREVIEW, preview_s), *shots]
 
 
-def evidence_result(
-    orders: Sequence[PictureOrder], made: Sequence[Evidence], following: VideoFollowing
+def snapshots_result(
+    orders: Sequence[SnapshotRequest], made: Sequence[Snapshot], following: TrackAggregation
 ) -> dict[str, object]:
     """Of what there are pictures: moments in seconds, and tracks by id."""
     names = {each.name for each in made}
@@ -73,14 +73,14 @@ def evidence_result(
 
 
 @dataclass(frozen=True, slots=True)
-class Album:
+class SnapshotSet:
     """The pictures of one attempt; ``keys`` are all that may have been written."""
 
     keys: Sequence[str]
-    made: Sequence[Evidence]
+    made: Sequence[Snapshot]
 
 
-class TakePictures:
+class TakeSnapshots:
     """Has the worker make and store pictures.
 
     They adorn an answer and must not cost it: those of which the video is broken are left out, and no more are made
@@ -88,30 +88,30 @@ class TakePictures:
     """
 
     def __init__(
-        self, uow: UnitOfWorkFactory, storage: ObjectStorage, camera: EvidenceCamera, clock: Clock, *, stall_s: float
+        self, uow: UnitOfWorkFactory, storage: ObjectStorage, camera: SnapshotExtractor, clock: Clock, *, stall_s: float
     ) -> None:
         self._uow = uow
         self._storage = storage
-        self._camera = camera
+        self._snapshot_extractor = camera
         self._clock = clock
         self._stall_s = stall_s
 
     async def __call__(
-        self, video: Video, job: AnalysisJob, token: int, orders: Sequence[PictureOrder], check: Callable[[], None]
-    ) -> Album:
+        self, video: Video, job: AnalysisJob, token: int, orders: Sequence[SnapshotRequest], check: Callable[[], None]
+    ) -> SnapshotSet:
         """``check`` is called before each picture, and raises when the work is to stop.
 
         Raises `Stalled` when a picture takes longer than ``stall_s`` seconds: the file makes the decoder hang.
         """
         if video.content is None:
-            return Album((), ())
+            return SnapshotSet((), ())
         keys = {order.name: f"videos/{video.id}/jobs/{job.id}/{token}/{order.name}" for order in orders}
-        album = Album(tuple(keys.values()), ())
+        snapshots = SnapshotSet(tuple(keys.values()), ())
         async with self._uow() as uow:
-            for key in album.keys:
+            for key in snapshots.keys:
                 await uow.object_deletions.schedule(key, self._clock.now() + _EXPIRES)
             await uow.commit()
-        made: list[Evidence] = []
+        made: list[Snapshot] = []
         clock = asyncio.get_running_loop()
         enough_at = clock.time() + _ENOUGH_AFTER_S
         try:
@@ -123,38 +123,38 @@ class TakePictures:
                         except (StorageError, StorageFull) as error:
                             _log.warning("evidence.not_stored", job=str(job.id), code=error.code, stored=len(made))
                             break
-                        made.append(Evidence(name, content))
+                        made.append(Snapshot(name, content))
                         if clock.time() > enough_at:
                             _log.warning("evidence.cut_short", job=str(job.id), stored=len(made), wanted=len(orders))
                             break
         except BaseException:
             with suppress(DomainError):  # what went wrong first is the news; the sweep finds the pictures tomorrow
-                await asyncio.shield(self.discard(job, album))
+                await asyncio.shield(self.discard(job, snapshots))
             raise
-        return Album(album.keys, made)
+        return SnapshotSet(snapshots.keys, made)
 
-    async def keep(self, uow: UnitOfWork, job: AnalysisJob, album: Album) -> None:
+    async def keep(self, uow: UnitOfWork, job: AnalysisJob, snapshots: SnapshotSet) -> None:
         """Within the transaction that ends the job. Raises `ServiceUnavailable` when the pictures are gone already."""
-        for key in album.keys:
+        for key in snapshots.keys:
             if not await uow.object_deletions.forget(key):
                 raise ServiceUnavailable("The pictures of this job have expired. They are made again.")
-        await uow.evidence.put_all(job, album.made)
+        await uow.snapshots.put_all(job, snapshots.made)
 
-    async def discard(self, job: AnalysisJob, album: Album) -> None:
+    async def discard(self, job: AnalysisJob, snapshots: SnapshotSet) -> None:
         """The job was not ended after all: the sweep may remove the pictures now."""
         async with self._uow() as uow:
             # Those that are kept: the job was ended, though the answer of its commit got lost.
-            kept = set(await uow.evidence.keys_of_video(job.tenant_id, job.video_id))
-            for key in album.keys:
+            kept = set(await uow.snapshots.keys_of_video(job.tenant_id, job.video_id))
+            for key in snapshots.keys:
                 # Not on the list any more: the sweep was here while the picture was not, and would never come back.
                 if await uow.object_deletions.forget(key) or key not in kept:
                     await uow.object_deletions.schedule(key, self._clock.now())
             await uow.commit()
 
     async def _taken(
-        self, stream: BinaryIO, orders: Sequence[PictureOrder], check: Callable[[], None]
+        self, stream: BinaryIO, orders: Sequence[SnapshotRequest], check: Callable[[], None]
     ) -> AsyncGenerator[tuple[str, bytes], None]:
-        pictures = self._camera.take(stream, orders)
+        pictures = self._snapshot_extractor.take(stream, orders)
         is_idle = True
         try:
             while True:
@@ -179,7 +179,7 @@ class TakePictures:
 class StoredPicture:
     """A JPEG, to be streamed."""
 
-    def __init__(self, storage: ObjectStorage, evidence: Evidence) -> None:
+    def __init__(self, storage: ObjectStorage, evidence: Snapshot) -> None:
         self._storage = storage
         self._content = evidence.content
 
@@ -208,7 +208,7 @@ class OpenPicture:
         async with self._uow() as uow:
             await video_of(uow, principal, video_id)
             job = await answering_job(uow, principal, video_id, job_id)
-            evidence = await uow.evidence.get(principal.tenant_id, job.id, name)
+            evidence = await uow.snapshots.get(principal.tenant_id, job.id, name)
         if evidence is None:
             raise ResultNotFound("There is no such picture: the job has not succeeded, or kept none of it.")
         return StoredPicture(self._storage, evidence)

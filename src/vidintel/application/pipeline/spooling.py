@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from vidintel.application.pipeline.track_aggregation import Followed
+from vidintel.application.pipeline.track_aggregation import AggregatedTracks
 
 
 class FindingsSpool:
@@ -27,16 +27,16 @@ class FindingsSpool:
     ) -> None:
         self._file.close()
 
-    def add(self, followed: Followed) -> None:
+    def add(self, followed: AggregatedTracks) -> None:
         frames = [
             replace(tracked, frame=replace(tracked.frame, detections=()))
             for tracked in followed.frames
             if any(track_id is not None for track_id in tracked.track_ids)
         ]
         if frames or followed.tracks:
-            pickle.dump(Followed(frames, followed.tracks), self._file, pickle.HIGHEST_PROTOCOL)
+            pickle.dump(AggregatedTracks(frames, followed.tracks), self._file, pickle.HIGHEST_PROTOCOL)
 
-    def parts(self) -> Iterator[Followed]:
+    def parts(self) -> Iterator[AggregatedTracks]:
         """All that was added, in that order; begins anew with each call."""
         self._file.seek(0)
         while True:

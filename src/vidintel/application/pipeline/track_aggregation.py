@@ -25,14 +25,14 @@ _JOIN_GAP_S, _JOIN_GAP_FRAMES = 1.0, 2.5
 
 
 @dataclass(frozen=True, slots=True)
-class Followed:
+class AggregatedTracks:
     """Frames whose tracks are decided, and tracks that are complete."""
 
     frames: Sequence[TrackedFrame]
     tracks: Sequence[Track]
 
 
-class VideoFollowing:
+class TrackAggregation:
     """Follows one video. Work for the processor only, in memory that does not grow with the video's length.
 
     Give it all frames in presentation order, then `close` it. It sees detections that are too faint for the client;
@@ -54,19 +54,19 @@ class VideoFollowing:
         self._unique: Counter[str] = Counter()
         self._longest: list[Track] = []
 
-    def add(self, frames: Sequence[FrameDetections]) -> Followed:
+    def add(self, frames: Sequence[FrameDetections]) -> AggregatedTracks:
         decided: list[TrackedFrame] = []
         for frame in frames:
             shown = frame.at_least(self._min_confidence)
             self._summary.add(shown)
             self._intervals.add(shown)
             decided += self._tracker.update(frame)
-        return Followed(decided, self._taken(decided))
+        return AggregatedTracks(decided, self._taken(decided))
 
-    def close(self) -> Followed:
+    def close(self) -> AggregatedTracks:
         decided = self._tracker.finish()
         tracks = self._taken(decided)
-        return Followed(decided, [*tracks, *self._counted(self._live.close())])
+        return AggregatedTracks(decided, [*tracks, *self._counted(self._live.close())])
 
     @property
     def busiest(self) -> Peak | None:

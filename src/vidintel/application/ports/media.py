@@ -57,11 +57,11 @@ class VideoDecoder(Protocol):
         segment_s: float,
         sample_fps: float | None,
         limits: MediaLimits,
-        going_on: Callable[[], None] | None = None,
+        heartbeat: Callable[[], None] | None = None,
     ) -> MediaPlan:
         """Probe the video and cut it at keyframes into segments of about ``segment_s`` seconds.
 
-        ``going_on`` is called now and then; what it raises ends the work.
+        ``heartbeat`` is called now and then; what it raises ends the work.
 
         Raises `NotAVideo`, `NoVideoStream`, `NoFrames`, `UnreadableVideo`, `ResolutionUnsupported`,
         `DurationExceeded`.
@@ -75,24 +75,24 @@ class VideoDecoder(Protocol):
         *,
         sample_fps: float | None,
         warn: Callable[[MediaWarning], None] | None = None,
-        going_on: Callable[[], None] | None = None,
+        heartbeat: Callable[[], None] | None = None,
     ) -> Iterator[Frame]:
         """The frames of ``span`` to be analysed, in presentation order; those that are broken are left out.
 
-        ``warn`` is called for what is wrong, while the frames are read; ``going_on`` again and again, also on the way
+        ``warn`` is called for what is wrong, while the frames are read; ``heartbeat`` again and again, also on the way
         to a frame that lies far from where reading can begin, and what it raises ends the work. Raises
         `UnreadableVideo`.
         """
         ...
 
 
-class ColourMeter(Protocol):
+class ColourHistogram(Protocol):
     def counts(self, image: Image) -> tuple[int, ...]:
         """A histogram of the picture's colours, for `vidintel.domain.shots`. Blocking, well below a millisecond."""
         ...
 
 
-class ChangeGauge(Protocol):
+class FrameDifferencer(Protocol):
     """Tells whether anything worth analysing changed between two frames. Blocking, about a millisecond."""
 
     def sketch(self, image: Image) -> Image:
@@ -104,7 +104,7 @@ class ChangeGauge(Protocol):
         ...
 
 
-class AppearanceGauge(Protocol):
+class AppearanceEncoder(Protocol):
     def appearances(self, image: Image, boxes: Sequence[BoundingBox]) -> Sequence[bytes]:
         """What the objects in ``boxes`` look like: for each as many bytes, every one a number that may be compared.
 
@@ -114,7 +114,7 @@ class AppearanceGauge(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class PictureOrder:
+class SnapshotRequest:
     """A picture to be made: of what is shown at ``times_s``, side by side when these are several.
 
     With a ``box``, of one moment, it is cut to what lies in there and a little around it.
@@ -125,10 +125,10 @@ class PictureOrder:
     box: BoundingBox | None = None
 
 
-class EvidenceCamera(Protocol):
+class SnapshotExtractor(Protocol):
     """Makes pictures for keeping. Blocking: call it in a worker's thread, never in the API process."""
 
-    def take(self, content: BinaryIO, orders: Sequence[PictureOrder]) -> Generator[tuple[str, bytes], None, None]:
+    def take(self, content: BinaryIO, orders: Sequence[SnapshotRequest]) -> Generator[tuple[str, bytes], None, None]:
         """Names and JPEGs, of one order after the other as they get ready.
 
         What cannot be decoded is left out; missing parts of a strip are black.

@@ -249,19 +249,19 @@ class TrackRepository(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class Snapshot:
     """A JPEG that shows what a job found; ``name`` (``poster``, ``shot-7``) is unique within the job."""
 
     name: str
     content: StoredContent
 
 
-class EvidenceRepository(Protocol):
-    async def put_all(self, job: AnalysisJob, pictures: Sequence[Evidence]) -> None:
+class SnapshotRepository(Protocol):
+    async def put_all(self, job: AnalysisJob, pictures: Sequence[Snapshot]) -> None:
         """Replace the job's pictures."""
         ...
 
-    async def get(self, tenant_id: TenantId, job_id: JobId, name: str) -> Evidence | None: ...
+    async def get(self, tenant_id: TenantId, job_id: JobId, name: str) -> Snapshot | None: ...
 
     async def keys_of_video(self, tenant_id: TenantId, video_id: VideoId) -> Sequence[str]:
         """The objects that hold the pictures of all of the video's jobs."""
@@ -315,11 +315,11 @@ class Outbox(Protocol):
     """Events that are to be told to the outside, as true as the transaction that writes them."""
 
     async def add(self, event: JobEvent) -> None:
-        """Once for each job and epoch; a second one is a fault, and breaks the transaction."""
+        """Once for each job and run_number; a second one is a fault, and breaks the transaction."""
         ...
 
     async def of_job(self, tenant_id: TenantId, job_id: JobId) -> Sequence[JobEvent]:
-        """By epoch."""
+        """By run_number."""
         ...
 
 
@@ -337,7 +337,7 @@ class UnitOfWork(Protocol):
     @property
     def tracks(self) -> TrackRepository: ...
     @property
-    def evidence(self) -> EvidenceRepository: ...
+    def snapshots(self) -> SnapshotRepository: ...
     @property
     def results(self) -> ResultRepository: ...
     @property
@@ -352,7 +352,7 @@ class UnitOfWork(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None: ...
 
-    async def ring(self) -> None:
+    async def notify_work(self) -> None:
         """Wake the dispatchers when, and only if, this transaction commits."""
         ...
 

@@ -18,7 +18,7 @@ class SegmentOutcome(StrEnum):
     DONE = "done"
     RETRIED = "retried"
     DEAD = "dead"
-    HANDED_BACK = "handed_back"
+    RELEASED = "released"
     LOST = "lost"
 
 

@@ -25,21 +25,21 @@ class DueWork:
     tenant_id: TenantId
 
 
-class WorkBell(Protocol):
-    """The other end of `UnitOfWork.ring`."""
+class WorkNotifications(Protocol):
+    """The other end of `UnitOfWork.notify_work`."""
 
-    def listening(self) -> AbstractAsyncContextManager["WorkBell"]: ...
+    def listening(self) -> AbstractAsyncContextManager["WorkNotifications"]: ...
 
     async def wait(self, timeout_s: float) -> None:
         """Return at the next ring, or after ``timeout_s``; rings that came since the last wait count."""
         ...
 
 
-class Doorbell(Protocol):
+class TaskQueue(Protocol):
     """Hands work to the task engine. A message carries an id only; losing or doubling it changes nothing."""
 
-    async def load(self) -> int:
+    async def backlog(self) -> int:
         """How many messages lie before this worker: those that it handles, and those that wait to be taken up."""
         ...
 
-    async def ring(self, work: DueWork) -> None: ...
+    async def enqueue(self, work: DueWork) -> None: ...

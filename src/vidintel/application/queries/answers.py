@@ -15,7 +15,7 @@ from vidintel.application.ports import (
     UnitOfWorkFactory,
 )
 from vidintel.application.result import as_result
-from vidintel.application.retry import repeated
+from vidintel.application.retry import retried
 from vidintel.application.videos.lookup import video_of
 from vidintel.domain.analysis import AnalysisJob, AnalysisSpec, JobId
 from vidintel.domain.errors import JobNotFound, ResultNotFound, ValidationError, VideoNotFound
@@ -71,7 +71,7 @@ class ListDetections:
         self._uow = uow
 
     @as_result
-    @repeated
+    @retried
     async def __call__(
         self, principal: Principal, video_id: VideoId, job_id: JobId | None, filter_: DetectionFilter, page: Page
     ) -> DetectionPage:
@@ -97,7 +97,7 @@ class ListTracks:
         self._uow = uow
 
     @as_result
-    @repeated
+    @retried
     async def __call__(
         self, principal: Principal, video_id: VideoId, job_id: JobId | None, filter_: TrackFilter, page: Page
     ) -> TrackPage:
@@ -117,7 +117,7 @@ class GetTimeline:
         self._uow = uow
 
     @as_result
-    @repeated
+    @retried
     async def __call__(self, principal: Principal, video_id: VideoId, job_id: JobId | None) -> VideoTimeline:
         principal.require(Permission.VIDEO_READ)
         async with self._uow() as uow:
@@ -136,7 +136,7 @@ class GetResults:
         self._uow = uow
 
     @as_result
-    @repeated
+    @retried
     async def __call__(self, principal: Principal, video_id: VideoId, job_id: JobId | None) -> VideoResults:
         principal.require(Permission.VIDEO_READ)
         async with self._uow() as uow:

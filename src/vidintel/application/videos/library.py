@@ -13,7 +13,7 @@ from vidintel.application.ports import (
     VideoReport,
 )
 from vidintel.application.result import as_result
-from vidintel.application.retry import repeated
+from vidintel.application.retry import retried
 from vidintel.application.videos.lookup import locked_video_of, remove_video
 from vidintel.domain.errors import VideoNotFound
 from vidintel.domain.identity import Permission, Principal
@@ -43,7 +43,7 @@ class ListVideos:
         self._uow = uow
 
     @as_result
-    @repeated
+    @retried
     async def __call__(self, principal: Principal, filter_: VideoFilter, page: Page) -> VideoPage:
         principal.require(Permission.VIDEO_READ)
         async with self._uow() as uow:
@@ -73,7 +73,7 @@ class UpdateVideo:
         self._clock = clock
 
     @as_result
-    @repeated
+    @retried
     async def __call__(self, principal: Principal, video_id: VideoId, changes: VideoChanges) -> Video:
         principal.require(Permission.VIDEO_UPDATE)
         async with self._uow() as uow:
@@ -101,7 +101,7 @@ class DeleteVideo:
         self._clock = clock
 
     @as_result
-    @repeated
+    @retried
     async def __call__(self, principal: Principal, video_id: VideoId) -> None:
         principal.require(Permission.VIDEO_DELETE)
         async with self._uow() as uow:

@@ -32,10 +32,10 @@ async def remove_video(uow: UnitOfWork, video: Video, now: datetime) -> None:
     """Remove the rows of ``video``, which is locked, and have its objects removed."""
     if video.content is not None:
         await uow.object_deletions.schedule(video.content.key, now)
-    for key in await uow.evidence.keys_of_video(video.tenant_id, video.id):
+    for key in await uow.snapshots.keys_of_video(video.tenant_id, video.id):
         await uow.object_deletions.schedule(key, now)
     await uow.videos.delete(video.tenant_id, video.id)
-    await uow.ring()
+    await uow.notify_work()
 
 
 async def report_of(uow: UnitOfWork, job: AnalysisJob) -> JobReport:

@@ -17,7 +17,7 @@ from vidintel.application.ports import (
     UnitOfWorkFactory,
 )
 from vidintel.application.result import as_result
-from vidintel.application.retry import repeated
+from vidintel.application.retry import retried
 from vidintel.application.videos.sniffing import checked
 from vidintel.domain.analysis import AnalysisJob, JobId
 from vidintel.domain.errors import ServiceUnavailable, StorageError, StorageUnavailable
@@ -107,7 +107,7 @@ class RegisterVideo:
             await asyncio.shield(self._discard(key))
             raise
 
-    @repeated
+    @retried
     async def _register(
         self,
         principal: Principal,
@@ -147,7 +147,7 @@ class RegisterVideo:
                 raise ServiceUnavailable("The upload took too long and has expired. Send it again.")
             await uow.videos.add(video)
             await uow.jobs.add(job)
-            await uow.ring()
+            await uow.notify_work()
             await uow.commit()
         return RegisteredVideo(video, JobReport(job, _NO_PROGRESS))
 

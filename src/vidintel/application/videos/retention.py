@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from vidintel.application.ports import Clock, Live, UnitOfWorkFactory
-from vidintel.application.retry import repeated
+from vidintel.application.retry import retried
 from vidintel.application.videos.lookup import remove_video
 from vidintel.domain.errors import DomainError
 from vidintel.domain.identity import TenantId
@@ -47,7 +47,7 @@ class ApplyRetention:
             expired = await uow.videos.expired(now, _REMOVED_AT_ONCE)
         return sum([await self._removed(tenant_id, video_id, now) for tenant_id, video_id in expired])
 
-    @repeated
+    @retried
     async def _align(self, rules: RetentionRules) -> int:
         async with self._uow() as uow:
             changed = await uow.videos.align_expiry(rules, _ALIGNED_AT_ONCE)
@@ -62,7 +62,7 @@ class ApplyRetention:
             _log.error("video.not_removed", video=str(video_id), code=error.code, reason=error.detail)
             return False
 
-    @repeated
+    @retried
     async def _remove(self, tenant_id: TenantId, video_id: VideoId, now: datetime) -> bool:
         async with self._uow() as uow:
             video = await uow.videos.get_for_update(tenant_id, video_id)

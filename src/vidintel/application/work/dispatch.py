@@ -6,7 +6,7 @@ import structlog
 
 from vidintel.application.ports import (
     Clock,
-    Doorbell,
+    TaskQueue,
     UnitOfWorkFactory,
 )
 from vidintel.domain.identity import TenantId
@@ -29,10 +29,10 @@ class DispatchWork:
     _TENANTS_REMEMBERED = 10_000
 
     def __init__(
-        self, uow: UnitOfWorkFactory, doorbell: Doorbell, clock: Clock, *, concurrency: int, redispatch: timedelta
+        self, uow: UnitOfWorkFactory, task_queue: TaskQueue, clock: Clock, *, concurrency: int, redispatch: timedelta
     ) -> None:
         self._uow = uow
-        self._doorbell = doorbell
+        self._task_queue = task_queue
         self._clock = clock
         self._concurrency = concurrency
         self._redispatch = redispatch
@@ -40,7 +40,7 @@ class DispatchWork:
 
     async def __call__(self) -> int:
         """Returns how many pieces of work were rung for."""
-        room = self._concurrency - await self._doorbell.load()
+        room = self._concurrency - await self._task_queue.backlog()
         if room <= 0:
             return 0
         now = self._clock.now()
@@ -49,7 +49,7 @@ class DispatchWork:
             await uow.commit()
         for work in due:
             self._remember(work.tenant_id)
-            await self._doorbell.ring(work)
+            await self._task_queue.enqueue(work)
         return len(due)
 
     def _remember(self, tenant_id: TenantId) -> None:

@@ -41,7 +41,7 @@ class WorkerIdentity:
         self._leaving.set()
 
 
-class Hold:
+class Lease:
     """What the work sees of the lease it is done under. Safe to use from any thread."""
 
     def __init__(self, worker: WorkerIdentity) -> None:
@@ -60,14 +60,14 @@ class Hold:
         if self._worker.is_leaving:
             raise Leaving
 
-    def going_on(self) -> None:
+    def heartbeat(self) -> None:
         """As `check`; that it was called also shows that the work does not hang, whether or not a frame got done."""
         self.check()
         self.signs_of_life += 1
 
 
-async def run_held(
-    hold: Hold,
+async def run_under_lease(
+    lease: Lease,
     work: Coroutine[object, object, T],
     extend: Callable[[], Awaitable[bool]],
     *,
@@ -76,21 +76,21 @@ async def run_held(
 ) -> T:
     """Await ``work``, calling ``extend`` every ``heartbeat_s`` seconds meanwhile.
 
-    When ``extend`` answers ``False`` the hold is lost: ``work`` notices at its next `Hold.check`. A heartbeat that
+    When ``extend`` answers ``False`` the lease is lost: ``work`` notices at its next `Lease.check`. A heartbeat that
     raises is tried again: the lease outlives several of them, and the fencing token guards the write in any case.
-    Raises `Stalled`, without waiting for ``work`` any longer, when `Hold.going_on` was not called for ``stall_s``.
+    Raises `Stalled`, without waiting for ``work`` any longer, when `Lease.heartbeat` was not called for ``stall_s``.
     """
     task = asyncio.create_task(work)
     clock = asyncio.get_running_loop()
-    signs, moved_at = hold.signs_of_life, clock.time()
+    signs, moved_at = lease.signs_of_life, clock.time()
     stalled = False
     try:
         while True:
             done, _ = await asyncio.wait({task}, timeout=heartbeat_s)
             if done:
                 return await task
-            if hold.signs_of_life != signs:
-                signs, moved_at = hold.signs_of_life, clock.time()
+            if lease.signs_of_life != signs:
+                signs, moved_at = lease.signs_of_life, clock.time()
             elif stall_s is not None and clock.time() - moved_at > stall_s:
                 stalled = True
                 raise Stalled(f"There was no sign of life for {stall_s:g} s.")
@@ -98,19 +98,19 @@ async def run_held(
                 async with asyncio.timeout(_HEARTBEATS * heartbeat_s):
                     is_held = await extend()
                 if not is_held:
-                    hold.lose()
+                    lease.lose()
             except Exception as error:  # noqa: BLE001 - an outage of the database must not kill work under way
                 _log.warning("lease.heartbeat_failed", error=repr(error))
     finally:
         if not task.done() and not stalled:
             # A thread cannot be killed: it is told to stop, and waited for.
-            hold.lose()
+            lease.lose()
             await asyncio.wait({task})
             if not task.cancelled():
                 task.exception()  # seen: what ends this wait is the news, not how the work took it
 
 
-async def insist(action: Callable[[], Awaitable[None]], *, for_s: float, every_s: float = 1.0) -> None:
+async def retry_until(action: Callable[[], Awaitable[None]], *, for_s: float, every_s: float = 1.0) -> None:
     """Await ``action`` again and again while it raises `ServiceUnavailable`, for ``for_s`` seconds at most."""
     clock = asyncio.get_running_loop()
     deadline = clock.time() + for_s

@@ -68,7 +68,7 @@ class ReclaimWork:
         except LeaseLost:
             return False
         except ServiceUnavailable as error:
-            if not error.busy:
+            if not error.contended:
                 raise
             _log.warning("work.locked", id=str(work_id), reason=error.detail)
             locked.add(job_id)
@@ -87,7 +87,7 @@ class ReclaimWork:
                 await uow.jobs.save(job)
             else:
                 await fail_job(uow, video, job, WORKER_DIED, now)
-            await uow.ring()
+            await uow.notify_work()
             await uow.commit()
         self._telemetry.lease_expired("job")
         if not lives:
@@ -107,7 +107,7 @@ class ReclaimWork:
             fails = not lives and not job.status.is_final
             if fails:
                 await fail_job(uow, video, job, WORKER_DIED, now)
-            await uow.ring()
+            await uow.notify_work()
             await uow.commit()
         self._telemetry.lease_expired("segment")
         self._telemetry.segment_ended(SegmentOutcome.RETRIED if lives else SegmentOutcome.DEAD)

@@ -8,8 +8,8 @@ from datetime import timedelta
 
 from vidintel.application.jobs.failure import PERMANENT, fail_job, passing_failure
 from vidintel.application.ports import SILENT, Clock, Telemetry, UnitOfWork, UnitOfWorkFactory
-from vidintel.application.retry import repeated
-from vidintel.application.work.lease import Hold, Leaving, Stalled, WorkerIdentity, insist, run_held
+from vidintel.application.retry import retried
+from vidintel.application.work.lease import Lease, Leaving, Stalled, WorkerIdentity, retry_until, run_under_lease
 from vidintel.domain.analysis import AnalysisJob, JobId, JobStage, JobStatus
 from vidintel.domain.errors import DomainError, LeaseLost, ServiceUnavailable
 from vidintel.domain.video import Failure, Video, VideoStatus
@@ -43,7 +43,7 @@ class StageHolder:
         self._rules = rules
         self._telemetry = telemetry
 
-    @repeated
+    @retried
     async def claim(self, job_id: JobId, stage: JobStage) -> tuple[Video, AnalysisJob, int]:
         now = self._clock.now()
         async with self._uow() as uow:
@@ -59,11 +59,11 @@ class StageHolder:
             await uow.commit()
             return video, job, token
 
-    def new_hold(self) -> Hold:
+    def new_lease(self) -> Lease:
         """For work that can tell when to stop; hand it to `run` as well."""
-        return Hold(self._worker)
+        return Lease(self._worker)
 
-    async def run(self, job: AnalysisJob, token: int, work: Coroutine[object, object, None], hold: Hold) -> None:
+    async def run(self, job: AnalysisJob, token: int, work: Coroutine[object, object, None], lease: Lease) -> None:
         """Await ``work`` under the lease; when it raises, free the stage or fail the job."""
 
         async def extend() -> bool:
@@ -73,8 +73,8 @@ class StageHolder:
                 return held
 
         try:
-            await run_held(
-                hold,
+            await run_under_lease(
+                lease,
                 work,
                 extend,
                 heartbeat_s=self._rules.heartbeat_s,
@@ -83,11 +83,11 @@ class StageHolder:
         except LeaseLost:
             raise
         except (Leaving, asyncio.CancelledError):
-            await asyncio.shield(self._hand_back(job, token, timedelta(0)))
+            await asyncio.shield(self._release(job, token, timedelta(0)))
             raise
         except ServiceUnavailable as error:
             delay = timedelta(seconds=error.retry_after_s)
-            await insist(lambda: self._hand_back(job, token, delay), for_s=self._rules.lease.total_seconds())
+            await retry_until(lambda: self._release(job, token, delay), for_s=self._rules.lease.total_seconds())
             raise
         except Stalled as stalled:
             with suppress(DomainError):  # the process ends for it, whoever holds the work by now
@@ -97,16 +97,16 @@ class StageHolder:
             await self._give_up(job, token, error)
             raise
 
-    @repeated
-    async def _hand_back(self, claimed: AnalysisJob, token: int, delay: timedelta) -> None:
+    @retried
+    async def _release(self, claimed: AnalysisJob, token: int, delay: timedelta) -> None:
         async with self._uow() as uow:
             _, job = await lock_video_and_job(uow, claimed)
-            job.hand_back(token, self._clock.now() + delay)
+            job.release(token, self._clock.now() + delay)
             await uow.jobs.save(job)
-            await uow.ring()
+            await uow.notify_work()
             await uow.commit()
 
-    @repeated
+    @retried
     async def _give_up(self, claimed: AnalysisJob, token: int, error: Exception) -> None:
         now = self._clock.now()
         async with self._uow() as uow:

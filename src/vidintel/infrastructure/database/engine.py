@@ -145,7 +145,7 @@ def is_collision(error: BaseException) -> bool:
     return isinstance(_cause(error), _COLLISIONS)
 
 
-def is_busy(error: BaseException) -> bool:
+def is_contended(error: BaseException) -> bool:
     """Whether a lock, an answer or a connection was not to be had for as long as anybody waits."""
     return isinstance(_cause(error), _BUSY)
 

@@ -125,7 +125,7 @@ jobs = Table(
     Column("stage", Text, nullable=False),
     Column("started_at", DateTime(timezone=True)),
     Column("finished_at", DateTime(timezone=True)),
-    Column("epoch", Integer, nullable=False, server_default=text("1")),
+    Column("run_number", Integer, nullable=False, server_default=text("1")),
     *_failure_columns(),
     *_work_columns(),
     _one_of("status", JobStatus),
@@ -216,8 +216,8 @@ ai_results = Table(
     PrimaryKeyConstraint("job_id", "kind"),
 )
 
-evidence = Table(
-    "evidence",
+snapshots = Table(
+    "snapshots",
     metadata,
     Column("job_id", Uuid, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
     Column("name", Text, nullable=False),
@@ -235,12 +235,12 @@ outbox = Table(
     Column("id", Uuid, primary_key=True),
     Column("tenant_id", Text, nullable=False),
     Column("job_id", Uuid, nullable=False),
-    Column("epoch", Integer, nullable=False),
+    Column("run_number", Integer, nullable=False),
     Column("kind", Text, nullable=False),
     Column("payload", JSONB, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
     _one_of("kind", JobEventKind),
-    UniqueConstraint("job_id", "epoch"),
+    UniqueConstraint("job_id", "run_number"),
 )
 
 object_deletions = Table(

@@ -10,27 +10,27 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from vidintel.application.ports import (
     Cause,
     DetectionRepository,
-    EvidenceRepository,
     JobRepository,
     ObjectDeletions,
     Outbox,
     ResultRepository,
     SegmentRepository,
+    SnapshotRepository,
     TrackRepository,
     VideoRepository,
     WorkQueue,
 )
 from vidintel.domain.errors import ServiceUnavailable
 from vidintel.domain.video import VideoId
-from vidintel.infrastructure.database.engine import is_busy, is_collision, is_outage
+from vidintel.infrastructure.database.engine import is_collision, is_contended, is_outage
 from vidintel.infrastructure.database.repositories.detections import SqlDetectionRepository
 from vidintel.infrastructure.database.repositories.jobs import SqlJobRepository
 from vidintel.infrastructure.database.repositories.mapping import changes_of
 from vidintel.infrastructure.database.repositories.outbox import SqlOutbox
 from vidintel.infrastructure.database.repositories.results import (
-    SqlEvidenceRepository,
     SqlObjectDeletions,
     SqlResultRepository,
+    SqlSnapshotRepository,
 )
 from vidintel.infrastructure.database.repositories.segments import SqlSegmentRepository
 from vidintel.infrastructure.database.repositories.tracks import SqlTrackRepository
@@ -43,7 +43,7 @@ class SqlUnitOfWork:
     """A session that lives as long as the block; it takes a connection with its first statement. Used once.
 
     A server that is not there (any more), a collision with another transaction and a wait that took too long leave the
-    block as `ServiceUnavailable`, which is ``undone`` when for sure nothing was committed.
+    block as `ServiceUnavailable`, which is ``retryable`` when for sure nothing was committed.
 
     ``changed`` is told, as soon as a commit has ended, of each video that it changed, for what this process itself
     keeps; others hear of it from the database. New jobs are stored with their ``cause``.
@@ -82,8 +82,8 @@ class SqlUnitOfWork:
         return SqlTrackRepository(self._session)
 
     @property
-    def evidence(self) -> EvidenceRepository:
-        return SqlEvidenceRepository(self._session)
+    def snapshots(self) -> SnapshotRepository:
+        return SqlSnapshotRepository(self._session)
 
     @property
     def results(self) -> ResultRepository:
@@ -118,14 +118,14 @@ class SqlUnitOfWork:
             return
         if is_outage(error):
             detail = "The database does not answer. Try again in a moment."
-            raise ServiceUnavailable(detail, undone=not self._commit_begun) from error
+            raise ServiceUnavailable(detail, retryable=not self._commit_begun) from error
         if is_collision(error):
             detail = "Something else changed the same at the same time. Try again in a moment."
-            raise ServiceUnavailable(detail, undone=True, busy=True) from error
-        if is_busy(error):
-            raise ServiceUnavailable("The database is busy. Try again in a moment.", busy=True) from error
+            raise ServiceUnavailable(detail, retryable=True, contended=True) from error
+        if is_contended(error):
+            raise ServiceUnavailable("The database is busy. Try again in a moment.", contended=True) from error
 
-    async def ring(self) -> None:
+    async def notify_work(self) -> None:
         await self._session.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
 
     async def commit(self) -> None:

@@ -1,4 +1,4 @@
-"""The doorbell's other end."""
+"""The task_queue's other end."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,13 +9,13 @@ from vidintel.infrastructure.database.listener import PostgresListener
 CHANNEL = "vidintel_work"
 
 
-class PostgresWorkBell:
-    """Hears every `UnitOfWork.ring` that is committed at ``url`` (``postgresql+asyncpg://…``) while `listening`.
+class PostgresWorkNotifications:
+    """Hears every `UnitOfWork.notify_work` that is committed at ``url`` (``postgresql+asyncpg://…``) while `listening`.
 
     Rings may be lost while the connection is down, so coming back counts as a ring, and callers poll besides.
     """
 
-    def __init__(self, url: str, *, application_name: str = "vidintel-bell") -> None:
+    def __init__(self, url: str, *, application_name: str = "vidintel-work-notifications") -> None:
         self._rung = asyncio.Event()
         self._listener = PostgresListener(
             url,
@@ -26,7 +26,7 @@ class PostgresWorkBell:
         )
 
     @asynccontextmanager
-    async def listening(self) -> AsyncIterator["PostgresWorkBell"]:
+    async def listening(self) -> AsyncIterator["PostgresWorkNotifications"]:
         """Listen for as long as the block lasts; a database that is down at first is no error."""
         async with self._listener.listening():
             yield self

@@ -1,4 +1,4 @@
-"""`ColourGridGauge`: what objects look like, as nine colours each."""
+"""`ColourGridEncoder`: what objects look like, as nine colours each."""
 
 from collections.abc import Sequence
 
@@ -18,15 +18,15 @@ _PLACES = _MARGIN + (1 - 2 * _MARGIN) * (np.arange(GRID * _SAMPLES) + 0.5) / (GR
 _LOGARITHMS = np.round(60.0 * np.log((np.arange(256) + _DARKEST) / _DARKEST)).astype(np.uint8)
 
 
-class ColourGridGauge:
-    """Implements `AppearanceGauge`: the middle of the box as 3 × 3 fields, each its mean blue, green and red.
+class ColourGridEncoder:
+    """Implements `AppearanceEncoder`: the middle of the box as 3 × 3 fields, each its mean blue, green and red.
 
     They are logarithms, ``60 · ln((v + 10) / 10)`` for a channel of 0..255: whatever light falls on an object adds
     about the same to all of them. 27 bytes.
     """
 
     def appearances(self, image: Image, boxes: Sequence[BoundingBox]) -> Sequence[bytes]:
-        """See `AppearanceGauge.appearances`."""
+        """See `AppearanceEncoder.appearances`."""
         if not boxes:
             return []
         corners = np.array([(box.x1, box.y1, box.x2, box.y2) for box in boxes])

@@ -1,4 +1,4 @@
-"""`HsvColourMeter`: the colours of a picture as a short histogram."""
+"""`HsvColourHistogram`: the colours of a picture as a short histogram."""
 
 import cv2
 import numpy as np
@@ -13,15 +13,15 @@ _DULL, _COLOURFUL = 32.0, 96.0
 _SHARE = 16
 
 
-class HsvColourMeter:
-    """Implements `ColourMeter` with 6 bins of brightness and 12 of hue, of the picture at 64 × 64 pixels.
+class HsvColourHistogram:
+    """Implements `ColourHistogram` with 6 bins of brightness and 12 of hue, of the picture at 64 × 64 pixels.
 
     A pixel's hue counts as far as its saturation and brightness (0..255) make it one, its brightness for the rest.
     Pixels between two bins count for both by their distances, so that a little more light changes a little only.
     """
 
     def counts(self, image: Image) -> tuple[int, ...]:
-        """See `ColourMeter.counts`: sixteenths of pixels, brightness from dark to light, then hue from red on."""
+        """See `ColourHistogram.counts`: sixteenths of pixels, brightness from dark to light, then hue from red on."""
         small = thumbnail(image, _SIDE_PX, _SIDE_PX)
         hue, saturation, value = cv2.cvtColor(small, cv2.COLOR_BGR2HSV).reshape(-1, 3).astype(np.float64).T
         coloured = np.clip((np.minimum(saturation, value) - _DULL) / (_COLOURFUL - _DULL), 0.0, 1.0)

@@ -58,7 +58,7 @@ class PyAvVideoDecoder:
         segment_s: float,
         sample_fps: float | None,
         limits: MediaLimits,
-        going_on: Callable[[], None] | None = None,
+        heartbeat: Callable[[], None] | None = None,
     ) -> MediaPlan:
         """See `VideoDecoder.plan`. One pass over the packets; memory grows with the number of segments only."""
         with open_video(content) as video:
@@ -74,8 +74,8 @@ class PyAvVideoDecoder:
             chosen = choose((picture.instant for picture in again), grid, Cut(None, None))
             segments = _Segments(timeline, segment_s, self._samples_max, self._new_groups())
             for number, (picture, is_taken) in enumerate(zip(pictures, chosen, strict=True)):
-                if going_on is not None and number % _SHOWS_LIFE_EVERY == 0:
-                    going_on()
+                if heartbeat is not None and number % _SHOWS_LIFE_EVERY == 0:
+                    heartbeat()
                 segments.add(picture, is_taken=is_taken)
             media = MediaInfo(
                 container=_container_name(video),
@@ -98,10 +98,10 @@ class PyAvVideoDecoder:
         *,
         sample_fps: float | None,
         warn: Callable[[MediaWarning], None] | None = None,
-        going_on: Callable[[], None] | None = None,
+        heartbeat: Callable[[], None] | None = None,
     ) -> Iterator[Frame]:
         """See `VideoDecoder.frames`. Reads the segment's packets twice: to know its frames, then to decode them."""
-        entry, faults = _Entry.to(content, span, going_on), Faults()
+        entry, faults = _Entry.to(content, span, heartbeat), Faults()
         with open_video(content) as video:
             timeline = video.timeline
             grid = None if sample_fps is None else SampleGrid.of(timeline, sample_fps)
@@ -113,7 +113,7 @@ class PyAvVideoDecoder:
             groups = self._groups(entry, missing)
             final, following = int(instants[np.flatnonzero(missing)[-1]]), 0
             screen = _screen_of(video)
-            packets = islice(_packets_from(video, span, entry.margin_s, going_on), entry.skipped, None)
+            packets = islice(_packets_from(video, span, entry.margin_s, heartbeat), entry.skipped, None)
             for instant, frame in video.decode(packets, frozenset(instants[missing].tolist())):
                 place = int(np.searchsorted(instants, instant))
                 if place >= following and place < instants.size and instants[place] == instant and missing[place]:
@@ -310,17 +310,17 @@ class _Entry:
     skipped: int
 
     @classmethod
-    def to(cls, content: BinaryIO, span: SegmentSpan, going_on: Callable[[], None] | None) -> "_Entry":
+    def to(cls, content: BinaryIO, span: SegmentSpan, heartbeat: Callable[[], None] | None) -> "_Entry":
         for margin_s in _SEEK_MARGINS_S if span.seekable and span.first_frame else ():
-            instants, keyframes, place = _scan(content, span, margin_s, going_on)
+            instants, keyframes, place = _scan(content, span, margin_s, heartbeat)
             if place is not None and instants.size == span.frame_count:
                 return cls(instants, keyframes, margin_s, place)
-        instants, keyframes, place = _scan(content, span, None, going_on)
+        instants, keyframes, place = _scan(content, span, None, heartbeat)
         return cls(instants, keyframes, None, place or 0)
 
 
 def _scan(
-    content: BinaryIO, span: SegmentSpan, margin_s: float | None, going_on: Callable[[], None] | None
+    content: BinaryIO, span: SegmentSpan, margin_s: float | None, heartbeat: Callable[[], None] | None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], int | None]:
     """The instants of the span's frames, as far as they are found, those of keyframes, and which packet is the last
     keyframe before them.
@@ -332,7 +332,7 @@ def _scan(
         keyframes: list[tuple[int, int]] = []
 
         def shown() -> Iterator[Picture]:
-            for place, packet in enumerate(_packets_from(video, span, margin_s, going_on)):
+            for place, packet in enumerate(_packets_from(video, span, margin_s, heartbeat)):
                 picture = video.picture(packet)
                 if picture.is_keyframe:
                     if not cut.is_after_start(picture.instant):
@@ -349,17 +349,17 @@ def _scan(
 
 
 def _packets_from(
-    video: OpenedVideo, span: SegmentSpan, margin_s: float | None, going_on: Callable[[], None] | None
+    video: OpenedVideo, span: SegmentSpan, margin_s: float | None, heartbeat: Callable[[], None] | None
 ) -> Iterator[VideoPacket]:
     if margin_s is not None:
         video.seek(span.start_s - margin_s)
     packets = video.packets()
-    return packets if going_on is None else _showing_life(packets, going_on)
+    return packets if heartbeat is None else _showing_life(packets, heartbeat)
 
 
-def _showing_life(packets: Iterable[VideoPacket], going_on: Callable[[], None]) -> Iterator[VideoPacket]:
+def _showing_life(packets: Iterable[VideoPacket], heartbeat: Callable[[], None]) -> Iterator[VideoPacket]:
     for packet in packets:
-        going_on()
+        heartbeat()
         yield packet
 
 

@@ -1,4 +1,4 @@
-"""`BlockChangeGauge`: whether two frames differ anywhere by more than noise."""
+"""`BlockFrameDifferencer`: whether two frames differ anywhere by more than noise."""
 
 import cv2
 import numpy as np
@@ -12,8 +12,8 @@ _ALIKE_MOST = 12.0
 """Of 255. Chosen in docs/accuracy.md: noise of compression stays below it, a person of 12 pixels in 640 does not."""
 
 
-class BlockChangeGauge:
-    """Implements `ChangeGauge`: sketches are 160 × 90 pixels, and alike when no block of 3 × 3 of them changed much."""
+class BlockFrameDifferencer:
+    """Implements `FrameDifferencer`: sketches of 160 × 90 pixels are alike when no block of 3 × 3 changed much."""
 
     def sketch(self, image: Image) -> Image:
         return thumbnail(image, *_SKETCH_SIZE)

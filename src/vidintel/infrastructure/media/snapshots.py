@@ -1,4 +1,4 @@
-"""`PyAvEvidenceCamera`: JPEGs of chosen moments of a video, in one pass over it that seeks from one to the next."""
+"""`PyAvSnapshotExtractor`: JPEGs of chosen moments of a video, in one pass over it that seeks from one to the next."""
 
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Sequence
@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from av.video.frame import VideoFrame
 
-from vidintel.application.ports import Image, PictureOrder
+from vidintel.application.ports import Image, SnapshotRequest
 from vidintel.domain.detection import BoundingBox
 from vidintel.domain.errors import BusinessRuleViolation, FrameNotFound, UnsupportedMedia
 from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
@@ -25,15 +25,15 @@ _TOLERANCE_S = 0.0005
 _UNREADABLE = (BusinessRuleViolation, UnsupportedMedia, FrameNotFound)
 
 
-class PyAvEvidenceCamera:
-    """Implements `EvidenceCamera`. Whole pictures are at most 1280 pixels wide, those of a strip 160, cuts 320."""
+class PyAvSnapshotExtractor:
+    """Implements `SnapshotExtractor`. Whole pictures are at most 1280 pixels wide, those of a strip 160, cuts 320."""
 
     def __init__(self, decoder: PyAvVideoDecoder) -> None:
         self._decoder = decoder
 
-    def take(self, content: BinaryIO, orders: Sequence[PictureOrder]) -> Generator[tuple[str, bytes], None, None]:
-        """See `EvidenceCamera.take`."""
-        wanted = defaultdict[float, list[PictureOrder]](list)
+    def take(self, content: BinaryIO, orders: Sequence[SnapshotRequest]) -> Generator[tuple[str, bytes], None, None]:
+        """See `SnapshotExtractor.take`."""
+        wanted = defaultdict[float, list[SnapshotRequest]](list)
         for order in orders:
             for time_s in order.times_s:
                 wanted[time_s].append(order)

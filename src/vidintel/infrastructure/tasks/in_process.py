@@ -19,7 +19,7 @@ def stop_ms(drain_s: float) -> int:
 
 
 class InProcessTaskEngine:
-    """Implements `Doorbell` and `TaskEngine` within one process, on ``concurrency`` threads."""
+    """Implements `TaskQueue` and `TaskEngine` within one process, on ``concurrency`` threads."""
 
     def __init__(self, *, concurrency: int) -> None:
         # Without middleware: retries, time limits and delays all live in the database.
@@ -29,10 +29,10 @@ class InProcessTaskEngine:
         self._lock = threading.Lock()
         self._load = 0
 
-    async def load(self) -> int:
+    async def backlog(self) -> int:
         return self._load
 
-    async def ring(self, work: DueWork) -> None:
+    async def enqueue(self, work: DueWork) -> None:
         self._add(1)
         try:
             await asyncio.to_thread(self._broker.enqueue, message_for(work))

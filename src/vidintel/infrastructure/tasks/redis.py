@@ -30,7 +30,7 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 class RedisTaskEngine:
-    """Implements `Doorbell` and `TaskEngine` for many processes, on ``concurrency`` threads of each.
+    """Implements `TaskQueue` and `TaskEngine` for many processes, on ``concurrency`` threads of each.
 
     ``url`` is ``redis://…`` or ``rediss://…``; all keys begin with ``namespace``.
     """
@@ -55,7 +55,7 @@ class RedisTaskEngine:
         self._running = 0
         self._away_until = 0.0
 
-    async def load(self) -> int:
+    async def backlog(self) -> int:
         """What waits in Redis for anybody counts, too: so no more is rung for than idle workers can take up."""
         waiting = 0
         if not self._is_away:
@@ -63,9 +63,9 @@ class RedisTaskEngine:
                 waiting = await asyncio.to_thread(self._waiting)
             except RedisError as error:
                 self._went_away(error)
-        return waiting + self._running + await self._local.load()
+        return waiting + self._running + await self._local.backlog()
 
-    async def ring(self, work: DueWork) -> None:
+    async def enqueue(self, work: DueWork) -> None:
         if not self._is_away:
             try:
                 await asyncio.to_thread(self._broker.enqueue, message_for(work))
@@ -74,7 +74,7 @@ class RedisTaskEngine:
                 self._went_away(error)
             else:
                 return
-        await self._local.ring(work)
+        await self._local.enqueue(work)
 
     def declare(self, *actors: Actor, answered: Callable[[], None]) -> None:
         def around(actor: Actor, work_id: str) -> None:

@@ -50,19 +50,19 @@ class Association:
         """Match the detections of one frame; returns those that belong to a tracklet, new ones included."""
         settings = self._settings
         distinct = _without_duplicates(sightings, settings.duplicate_cover)
-        sure = [sighting for sighting in distinct if sighting.confidence >= settings.sure_confidence]
-        doubtful = [sighting for sighting in distinct if sighting.confidence < settings.sure_confidence]
-        matched = self._match(time_s, self.live, sure, settings.sure_similarity)
+        sure = [sighting for sighting in distinct if sighting.confidence >= settings.high_threshold]
+        doubtful = [sighting for sighting in distinct if sighting.confidence < settings.high_threshold]
+        matched = self._match(time_s, self.live, sure, settings.high_match_similarity)
         taken = {id(tracklet) for _, tracklet in matched}
         unseen = [tracklet for tracklet in self.live if id(tracklet) not in taken]
-        again = self._match(time_s, unseen, doubtful, settings.doubtful_similarity)
+        again = self._match(time_s, unseen, doubtful, settings.low_match_similarity)
         known = {sighting.place for sighting, _ in (*matched, *again)}
         kept = []
         for sighting, tracklet in (*matched, *again):
             is_sure = sighting.confidence >= self._track_confidence
             is_over_valley = is_sure and tracklet.faintest < settings.valley_confidence
             turns_back = tracklet.turns_back(sighting.box)
-            if turns_back and sighting.confidence < settings.start_confidence:
+            if turns_back and sighting.confidence < settings.new_track_threshold:
                 continue
             if is_over_valley or turns_back:
                 self.live.remove(tracklet)
@@ -74,7 +74,7 @@ class Association:
         started = [
             (sighting, Tracklet(time_s, sighting, self._window_s))
             for sighting in distinct
-            if sighting.place not in known and sighting.confidence >= settings.start_confidence
+            if sighting.place not in known and sighting.confidence >= settings.new_track_threshold
         ]
         self.live += [tracklet for _, tracklet in started]
         return [*kept, *started]
@@ -84,7 +84,7 @@ class Association:
     ) -> list[tuple[Sighting, Tracklet]]:
         """Match the detections of a skipped frame, of which the tracklets learn nothing."""
         distinct = _without_duplicates(sightings, self._settings.duplicate_cover)
-        return self._match(time_s, tracklets, distinct, self._settings.sure_similarity)
+        return self._match(time_s, tracklets, distinct, self._settings.high_match_similarity)
 
     def _match(
         self, time_s: float, tracklets: Sequence[Tracklet], sightings: Sequence[Sighting], least: float

@@ -58,7 +58,7 @@ class MotionTracker:
         sightings: dict[str, list[Sighting]] = {}
         for place, one in enumerate(frame.detections):
             box = one.box
-            if one.confidence >= self._settings.doubtful_confidence and box.area > 0:
+            if one.confidence >= self._settings.low_threshold and box.area > 0:
                 corners = np.array((box.x1, box.y1, box.x2, box.y2))
                 name = KINDS.get(one.label, one.label)
                 look = np.frombuffer(one.appearance, np.uint8).astype(np.float64) if one.appearance else None

@@ -40,11 +40,11 @@ class TrackingSettings:
     step_s: float = 0.18
     """Frames closer to one another are skipped at first, and what is seen in them given to the tracklets on both sides:
     small steps tell little of how an object moves, and lead astray where it is being covered."""
-    start_confidence: float = 0.45
+    new_track_threshold: float = 0.45
     """A detection this sure may begin a tracklet."""
-    sure_confidence: float = 0.5
+    high_threshold: float = 0.5
     """A detection this sure is matched first."""
-    doubtful_confidence: float = 0.1
+    low_threshold: float = 0.1
     """A detection less sure than this is left out; one above may only prolong a track."""
     valley_confidence: float = 0.4
     """A tracklet that got less sure than this ends where it would become sure again: from where one object is being
@@ -56,8 +56,8 @@ class TrackingSettings:
     """By how much a unit of `difference` outweighs similarity when several tracklets could be continued."""
     duplicate_cover: float = 0.8
     """A detection of which this share lies in a surer one is the same object."""
-    sure_similarity: float = 0.3
-    doubtful_similarity: float = 0.4
+    high_match_similarity: float = 0.3
+    low_match_similarity: float = 0.4
     young_buffer: float = 0.5
     """By how much boxes are enlarged on each side while the speed is not known (less than 3 sightings)."""
     settled_buffer: float = 0.1
@@ -137,7 +137,7 @@ class Look:
 
 
 def difference(appearance: Floats, other: Floats) -> Floats:
-    """How different objects look, 0 for alike. Appearances are those of a `ColourGridGauge`, shape (…, n); returns (…).
+    """How different objects look, 0 for alike. Takes appearances of a `ColourGridEncoder`, (…, n); returns (…).
 
     They are logarithms, so that shade and sun, which change all of them alike, change this little.
     """

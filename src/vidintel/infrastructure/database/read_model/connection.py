@@ -6,7 +6,7 @@ import asyncpg
 from sqlalchemy import make_url
 
 from vidintel.domain.errors import ServiceUnavailable
-from vidintel.infrastructure.database.engine import CONNECT_S, answer_s, is_busy, is_outage, server_settings
+from vidintel.infrastructure.database.engine import CONNECT_S, answer_s, is_contended, is_outage, server_settings
 from vidintel.settings.model import DatabaseSettings
 
 
@@ -35,7 +35,7 @@ class ReadConnection:
                 await self.close()
                 return await (await self._open()).fetch(statement, *values)
         except Exception as error:
-            if is_busy(error):
+            if is_contended(error):
                 raise ServiceUnavailable("The database is busy. Try again in a moment.") from error
             if not (is_outage(error) or isinstance(error, OSError)):  # nothing but the driver was called
                 raise

@@ -130,7 +130,7 @@ def _to_row(job: AnalysisJob) -> dict[str, object]:
         "stage": job.stage.value,
         "started_at": job.started_at,
         "finished_at": job.finished_at,
-        "epoch": job.epoch,
+        "run_number": job.run_number,
         **failure_to_row(job.failure),
         **work_to_row(job.work),
     }
@@ -162,6 +162,6 @@ def job_of_row(row: Row[Any]) -> AnalysisJob:
         _stage=JobStage(row.stage),
         _started_at=row.started_at,
         _finished_at=row.finished_at,
-        _epoch=row.epoch,
+        _run_number=row.run_number,
         _failure=failure_to_entity(row),
     )

@@ -21,7 +21,7 @@ class SqlOutbox:
                 id=event.id,
                 tenant_id=event.tenant_id.value,
                 job_id=event.job_id,
-                epoch=event.epoch,
+                run_number=event.run_number,
                 kind=event.kind.value,
                 payload=event.payload,
                 created_at=event.created_at,
@@ -30,13 +30,13 @@ class SqlOutbox:
 
     async def of_job(self, tenant_id: TenantId, job_id: JobId) -> Sequence[JobEvent]:
         of_job = (outbox.c.tenant_id == tenant_id.value, outbox.c.job_id == job_id)
-        rows = await self._session.execute(select(outbox).where(*of_job).order_by(outbox.c.epoch))
+        rows = await self._session.execute(select(outbox).where(*of_job).order_by(outbox.c.run_number))
         return [
             JobEvent(
                 id=row.id,
                 tenant_id=tenant_id,
                 job_id=job_id,
-                epoch=row.epoch,
+                run_number=row.run_number,
                 kind=JobEventKind(row.kind),
                 payload=row.payload,
                 created_at=row.created_at,

@@ -7,11 +7,11 @@ from sqlalchemy import Integer, and_, cast, delete, func, literal, select, updat
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from vidintel.application.ports import Evidence
+from vidintel.application.ports import Snapshot
 from vidintel.domain.analysis import AnalysisJob, JobId
 from vidintel.domain.identity import TenantId
 from vidintel.domain.video import StoredContent, VideoId
-from vidintel.infrastructure.database.tables import ai_results, evidence, jobs, object_deletions
+from vidintel.infrastructure.database.tables import ai_results, jobs, object_deletions, snapshots
 
 _MOST_DOUBLINGS = 10
 """What cannot be removed is tried again after 1, 2, 4, … minutes, in the end every 17 hours."""
@@ -38,12 +38,12 @@ class SqlResultRepository:
         return {row.kind: row.data for row in await self._session.execute(query)}
 
 
-class SqlEvidenceRepository:
+class SqlSnapshotRepository:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def put_all(self, job: AnalysisJob, pictures: Sequence[Evidence]) -> None:
-        await self._session.execute(delete(evidence).where(evidence.c.job_id == job.id))
+    async def put_all(self, job: AnalysisJob, pictures: Sequence[Snapshot]) -> None:
+        await self._session.execute(delete(snapshots).where(snapshots.c.job_id == job.id))
         rows = [
             {
                 "job_id": job.id,
@@ -56,17 +56,17 @@ class SqlEvidenceRepository:
             for picture in pictures
         ]
         if rows:
-            await self._session.execute(insert(evidence), rows)
+            await self._session.execute(insert(snapshots), rows)
 
-    async def get(self, tenant_id: TenantId, job_id: JobId, name: str) -> Evidence | None:
-        is_it = (evidence.c.tenant_id == tenant_id.value, evidence.c.job_id == job_id, evidence.c.name == name)
-        row = (await self._session.execute(select(evidence).where(*is_it))).one_or_none()
-        return None if row is None else Evidence(row.name, StoredContent(row.key, row.size_bytes, row.sha256))
+    async def get(self, tenant_id: TenantId, job_id: JobId, name: str) -> Snapshot | None:
+        is_it = (snapshots.c.tenant_id == tenant_id.value, snapshots.c.job_id == job_id, snapshots.c.name == name)
+        row = (await self._session.execute(select(snapshots).where(*is_it))).one_or_none()
+        return None if row is None else Snapshot(row.name, StoredContent(row.key, row.size_bytes, row.sha256))
 
     async def keys_of_video(self, tenant_id: TenantId, video_id: VideoId) -> Sequence[str]:
-        query = select(evidence.c.key).join(jobs, jobs.c.id == evidence.c.job_id)
-        query = query.where(evidence.c.tenant_id == tenant_id.value, jobs.c.video_id == video_id)
-        return (await self._session.scalars(query.order_by(evidence.c.key))).all()
+        query = select(snapshots.c.key).join(jobs, jobs.c.id == snapshots.c.job_id)
+        query = query.where(snapshots.c.tenant_id == tenant_id.value, jobs.c.video_id == video_id)
+        return (await self._session.scalars(query.order_by(snapshots.c.key))).all()
 
 
 class SqlObjectDeletions:

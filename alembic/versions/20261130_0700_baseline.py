@@ -1,16 +1,99 @@
-"""First tables.
+"""The schema of release 0.1.0.
 
-Revision: f4b685858d94, after nothing, 2026-11-20 19:06.
+Every committed change that shows in a video, its jobs or their progress is told on a channel by triggers, whoever made
+it: the video's id and the transaction's. The columns left out say who holds the work and until when: heartbeats
+move them all the time, and no answer shows them.
+
+Revision: 5c0e9a7d1b42, the first, 2026-11-30 07:00.
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "f4b685858d94"
+revision = "5c0e9a7d1b42"
 down_revision = None
 branch_labels = None
 depends_on = None
+
+_UNSEEN = "'{due_at,attempts,token,owner}'::text[]"
+
+_TRIGGERS = (
+    """
+    CREATE FUNCTION vidintel_video_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM pg_notify('vidintel_changed', OLD.id || ' ' || pg_current_xact_id());
+        RETURN NULL;
+    END $$
+    """,
+    """
+    CREATE FUNCTION vidintel_job_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF TG_OP = 'INSERT' THEN
+            PERFORM pg_notify('vidintel_changed', NEW.video_id || ' ' || pg_current_xact_id());
+        ELSE
+            PERFORM pg_notify('vidintel_changed', OLD.video_id || ' ' || pg_current_xact_id());
+        END IF;
+        RETURN NULL;
+    END $$
+    """,
+    """
+    CREATE FUNCTION vidintel_segment_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM pg_notify('vidintel_changed', jobs.video_id || ' ' || pg_current_xact_id())
+        FROM jobs WHERE jobs.id = OLD.job_id;
+        RETURN NULL;
+    END $$
+    """,
+    """
+    CREATE FUNCTION vidintel_segments_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM pg_notify('vidintel_changed', jobs.video_id || ' ' || pg_current_xact_id())
+        FROM jobs WHERE jobs.id IN (SELECT job_id FROM changed);
+        RETURN NULL;
+    END $$
+    """,
+    """
+    CREATE TRIGGER tell_of_videos AFTER UPDATE OR DELETE ON videos
+    FOR EACH ROW EXECUTE FUNCTION vidintel_video_changed()
+    """,
+    """
+    CREATE TRIGGER tell_of_jobs AFTER INSERT OR DELETE ON jobs
+    FOR EACH ROW EXECUTE FUNCTION vidintel_job_changed()
+    """,
+    f"""
+    CREATE TRIGGER tell_of_changed_jobs AFTER UPDATE ON jobs FOR EACH ROW
+    WHEN ((to_jsonb(OLD) - {_UNSEEN}) IS DISTINCT FROM (to_jsonb(NEW) - {_UNSEEN}))
+    EXECUTE FUNCTION vidintel_job_changed()
+    """,
+    """
+    CREATE TRIGGER tell_of_changed_segments AFTER UPDATE ON segments FOR EACH ROW
+    WHEN ((OLD.status, OLD.frames_done, OLD.sample_count) IS DISTINCT FROM
+          (NEW.status, NEW.frames_done, NEW.sample_count))
+    EXECUTE FUNCTION vidintel_segment_changed()
+    """,
+    """
+    CREATE TRIGGER tell_of_new_segments AFTER INSERT ON segments REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION vidintel_segments_changed()
+    """,
+    """
+    CREATE TRIGGER tell_of_gone_segments AFTER DELETE ON segments REFERENCING OLD TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION vidintel_segments_changed()
+    """,
+)
+
+_DROP_TRIGGERS = (
+    "DROP TRIGGER tell_of_gone_segments ON segments",
+    "DROP TRIGGER tell_of_new_segments ON segments",
+    "DROP TRIGGER tell_of_changed_segments ON segments",
+    "DROP TRIGGER tell_of_changed_jobs ON jobs",
+    "DROP TRIGGER tell_of_jobs ON jobs",
+    "DROP TRIGGER tell_of_videos ON videos",
+    "DROP FUNCTION vidintel_segments_changed()",
+    "DROP FUNCTION vidintel_segment_changed()",
+    "DROP FUNCTION vidintel_job_changed()",
+    "DROP FUNCTION vidintel_video_changed()",
+)
 
 
 def upgrade() -> None:
@@ -30,16 +113,33 @@ def upgrade() -> None:
         sa.Column("x2", sa.REAL(), nullable=False),
         sa.Column("y2", sa.REAL(), nullable=False),
         sa.Column("track_id", sa.Integer(), nullable=True),
+        sa.Column("reused", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("appearance", sa.LargeBinary(), server_default=sa.text("''"), nullable=False),
         sa.PrimaryKeyConstraint("job_id", "frame", "position", name=op.f("pk_detections")),
     )
-    op.create_index("ix_detections_time", "detections", ["job_id", "time_s"], unique=False)
     op.create_table(
         "object_deletions",
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_object_deletions")),
     )
     op.create_index("ix_object_deletions_due_at", "object_deletions", ["due_at"], unique=False)
+    op.create_table(
+        "outbox",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Text(), nullable=False),
+        sa.Column("job_id", sa.Uuid(), nullable=False),
+        sa.Column("run_number", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("payload", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "kind IN ('job.succeeded', 'job.failed', 'job.cancelled')", name=op.f("ck_outbox_kind_known")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
+        sa.UniqueConstraint("job_id", "run_number", name=op.f("uq_outbox_job_id_run_number")),
+    )
     op.create_table(
         "videos",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -52,6 +152,7 @@ def upgrade() -> None:
         sa.Column("captured_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("content_key", sa.Text(), nullable=True),
         sa.Column("content_size_bytes", sa.BigInteger(), nullable=True),
@@ -73,6 +174,13 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_videos")),
     )
+    op.create_index(
+        "ix_videos_expires_at",
+        "videos",
+        ["expires_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("expires_at IS NOT NULL"),
+    )
     op.create_index("ix_videos_newest", "videos", ["tenant_id", "created_at", "id"], unique=False)
     op.create_index("ix_videos_newest_by_status", "videos", ["tenant_id", "status", "created_at", "id"], unique=False)
     op.create_table(
@@ -86,14 +194,21 @@ def upgrade() -> None:
         sa.Column("spec_labels", postgresql.ARRAY(sa.Text()), nullable=True),
         sa.Column("spec_min_confidence", sa.Double(), nullable=False),
         sa.Column("spec_iou_threshold", sa.Double(), nullable=False),
+        sa.Column("spec_track_confidence", sa.Double(), server_default=sa.text("0.6"), nullable=False),
+        sa.Column("spec_lines", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("spec_zones", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("spec_reuse_similar", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("model_name", sa.Text(), nullable=False),
         sa.Column("model_version", sa.Text(), nullable=False),
         sa.Column("model_sha256", sa.Text(), nullable=False),
+        sa.Column("request_id", sa.Text(), nullable=True),
+        sa.Column("traceparent", sa.Text(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("stage", sa.Text(), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("run_number", sa.Integer(), server_default=sa.text("1"), nullable=False),
         sa.Column("failure_code", sa.Text(), nullable=True),
         sa.Column("failure_detail", sa.Text(), nullable=True),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
@@ -143,8 +258,12 @@ def upgrade() -> None:
         sa.Column("first_frame", sa.Integer(), nullable=False),
         sa.Column("frame_count", sa.Integer(), nullable=False),
         sa.Column("sample_count", sa.Integer(), nullable=False),
+        sa.Column("seekable", sa.Boolean(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("frames_done", sa.Integer(), nullable=False),
+        sa.Column("frames_reused", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("warnings", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("shots", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.Column("failure_code", sa.Text(), nullable=True),
         sa.Column("failure_detail", sa.Text(), nullable=True),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
@@ -166,12 +285,61 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("status = 'pending'"),
     )
+    op.create_table(
+        "snapshots",
+        sa.Column("job_id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("tenant_id", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_snapshots_job_id_jobs"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("job_id", "name", name=op.f("pk_snapshots")),
+    )
+    op.create_table(
+        "tracks",
+        sa.Column("job_id", sa.Uuid(), nullable=False),
+        sa.Column("track_id", sa.Integer(), nullable=False),
+        sa.Column("tenant_id", sa.Text(), nullable=False),
+        sa.Column("label", sa.Text(), nullable=False),
+        sa.Column("confidence", sa.Double(), nullable=False),
+        sa.Column("first_seen_s", sa.Double(), nullable=False),
+        sa.Column("last_seen_s", sa.Double(), nullable=False),
+        sa.Column("points", sa.Integer(), nullable=False),
+        sa.Column("path", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("best_shot", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_tracks_job_id_jobs"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("job_id", "track_id", name=op.f("pk_tracks")),
+    )
+    op.create_index("ix_tracks_label", "tracks", ["job_id", "label", "track_id"], unique=False)
+    op.create_index("ix_tracks_time", "tracks", ["job_id", "first_seen_s"], unique=False)
+    for statement in _TRIGGERS:
+        op.execute(statement)
 
 
 def downgrade() -> None:
+    for statement in _DROP_TRIGGERS:
+        op.execute(statement)
+    op.drop_index("ix_tracks_time", table_name="tracks")
+    op.drop_index("ix_tracks_label", table_name="tracks")
+    op.drop_table("tracks")
+    op.drop_table("snapshots")
+    op.drop_index("ix_segments_pending", table_name="segments", postgresql_where=sa.text("status = 'pending'"))
+    op.drop_index("ix_segments_held", table_name="segments", postgresql_where=sa.text("owner IS NOT NULL"))
     op.drop_table("segments")
     op.drop_table("ai_results")
+    op.drop_index(
+        "uq_jobs_active_video", table_name="jobs", postgresql_where=sa.text("status IN ('queued', 'running')")
+    )
+    op.drop_index("ix_jobs_newest_of_video", table_name="jobs")
+    op.drop_index("ix_jobs_held", table_name="jobs", postgresql_where=sa.text("owner IS NOT NULL"))
+    op.drop_index("ix_jobs_active", table_name="jobs", postgresql_where=sa.text("status IN ('queued', 'running')"))
     op.drop_table("jobs")
+    op.drop_index("ix_videos_newest_by_status", table_name="videos")
+    op.drop_index("ix_videos_newest", table_name="videos")
+    op.drop_index("ix_videos_expires_at", table_name="videos", postgresql_where=sa.text("expires_at IS NOT NULL"))
     op.drop_table("videos")
+    op.drop_table("outbox")
+    op.drop_index("ix_object_deletions_due_at", table_name="object_deletions")
     op.drop_table("object_deletions")
     op.drop_table("detections")
