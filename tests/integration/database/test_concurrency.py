@@ -186,10 +186,8 @@ async def bell_has_nothing(waiting: "asyncio.Task[None]") -> None:
     assert not waiting.done()
 
 
-async def test_a_bell_that_lost_its_connection_comes_back_and_rings(
-    unit_of_work: UnitOfWorkFactory, database_url: str
-) -> None:
-    name = f"bell-{uuid4().hex}"
+async def test_notifications_resume_after_a_lost_connection(unit_of_work: UnitOfWorkFactory, database_url: str) -> None:
+    name = f"notifications-{uuid4().hex}"
     async with (
         PostgresWorkNotifications(database_url, application_name=name).listening() as notifications,
         asyncio.timeout(LONG_S),
@@ -207,7 +205,7 @@ async def test_a_bell_that_lost_its_connection_comes_back_and_rings(
         await notifications.wait(LONG_S)
 
 
-async def test_a_bell_without_a_database_returns_after_its_timeout() -> None:
+async def test_waiting_without_a_database_returns_after_its_timeout() -> None:
     url = "postgresql+asyncpg://nobody@127.0.0.1:1/nothing"
     async with PostgresWorkNotifications(url).listening() as notifications:
         await notifications.wait(0.01)
