@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from openvino import properties
 from openvino.properties import hint
 
-from vidintel.application.pipeline.appearance import Appearances
-from vidintel.application.pipeline.similar_frames import SimilarFrames
+from vidintel.application.pipeline.frame_stages import FrameStages
+from vidintel.application.pipeline.frames import detect_through
 from vidintel.application.ports import Detector, Frame, Image, MediaLimits
+from vidintel.domain.analysis import AnalysisSpec
 from vidintel.domain.detection import FrameDetections
 from vidintel.domain.segment import SegmentSpan
-from vidintel.domain.shots import FrameColours, ShotChangesFold
 from vidintel.infrastructure.inference.openvino import DEFAULT_PRECISION, OpenVinoDetector, Precision
 from vidintel.infrastructure.inference.registry import DirectoryModelRegistry
 from vidintel.infrastructure.inference.yolov8 import Letterbox
@@ -69,20 +69,19 @@ def analyse_and_forget(clip: Path, detector: Detector, sample_fps: float | None)
 def _segments(
     clip: Path, detector: Detector, sample_fps: float | None, reuse_similar: bool
 ) -> Iterator[list[FrameDetections]]:
-    decoder, gauge, concurrency = PyAvVideoDecoder(), BlockFrameDifferencer(), WorkSettings().concurrency
+    decoder, concurrency = PyAvVideoDecoder(), WorkSettings().concurrency
+    stages_of = FrameStages(HsvColourHistogram(), BlockFrameDifferencer(), ColourGridEncoder())
+    spec = AnalysisSpec(detector.info.name, sample_fps, reuse_similar=reuse_similar)
     with clip.open("rb") as content:
         plan = decoder.plan(content, segment_s=AnalysisSettings().segment_s, sample_fps=sample_fps, limits=_LIMITS)
 
+    def detect(frames: Iterator[Frame]) -> Iterator[FrameDetections]:
+        return detector.detect(frames, min_confidence=MIN_CONFIDENCE, iou_threshold=IOU)
+
     def run(span: SegmentSpan) -> list[FrameDetections]:
         with clip.open("rb") as content:
-            frames = _metered(decoder.frames(content, span, sample_fps=sample_fps))
-            similar, appearances = SimilarFrames(gauge), Appearances(ColourGridEncoder())
-            analysed = detector.detect(
-                appearances.kept(similar.distinct(frames) if reuse_similar else frames),
-                min_confidence=MIN_CONFIDENCE,
-                iou_threshold=IOU,
-            )
-            return list(similar.restored(appearances.measured(analysed)))
+            frames = decoder.frames(content, span, sample_fps=sample_fps)
+            return list(detect_through(stages_of(spec), frames, detect))
 
     with ThreadPoolExecutor(concurrency) as threads:
         running: deque[Future[list[FrameDetections]]] = deque()
@@ -92,14 +91,6 @@ def _segments(
                 yield running.popleft().result()
         while running:
             yield running.popleft().result()
-
-
-def _metered(frames: Iterator[Frame]) -> Iterator[Frame]:
-    """With the colours of each frame measured for shot changes, as a worker does."""
-    meter, shots = HsvColourHistogram(), ShotChangesFold()
-    for frame in frames:
-        shots.add(FrameColours(frame.time_s, meter.counts(frame.image)))
-        yield frame
 
 
 def decode(clip: Path) -> int:

@@ -19,6 +19,7 @@ import argparse
 import json
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -26,7 +27,8 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from scripts.synthetic_traffic import MIN_INSIDE, MIN_UNCOVERED, Scene, TruthObject, generate_scene
-from vidintel.application.pipeline.appearance import Appearances
+from vidintel.application.pipeline.frame_stages import AppearanceStage
+from vidintel.application.pipeline.frames import detect_through
 from vidintel.application.ports import Detector, Frame
 from vidintel.domain.analytics import LINE_MARGIN, CrossingsFold, LineCount, MinimumTrack
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
@@ -67,18 +69,15 @@ def detect(scene: Scene, detector: Detector) -> list[FrameDetections]:
     """All frames of a scene through the detector, down to the confidence that the tracker wants."""
     fps = scene.parameters.fps
     frames = (Frame(index, index / fps, image) for index, image in enumerate(scene.frames()))
-    appearances = Appearances(ColourGridEncoder())
-    seen = detector.detect(
-        appearances.kept(frames), min_confidence=LOW_THRESHOLD, iou_threshold=detector.info.iou_threshold
-    )
-    return list(appearances.measured(seen))
+    detect_all = partial(detector.detect, min_confidence=LOW_THRESHOLD, iou_threshold=detector.info.iou_threshold)
+    return list(detect_through([AppearanceStage(ColourGridEncoder())], frames, detect_all))
 
 
 def near_truth(scene: Scene) -> list[FrameDetections]:
     """What a very good detector would see: the true boxes of what the model was taught to see, off by 2 % of their
     size, one in fifty missing. Shows what the tracker alone gets wrong."""
     rng = np.random.default_rng(scene.parameters.seed)
-    gauge = ColourGridEncoder()
+    encoder = ColourGridEncoder()
     frames = []
     for index, objects in enumerate(scene.truth):
         seen = []
@@ -89,8 +88,8 @@ def near_truth(scene: Scene) -> list[FrameDetections]:
             noise = rng.normal(0, 0.02, 4) * (x2 - x1, y2 - y1, x2 - x1, y2 - y1)
             box = BoundingBox(*(float(edge) for edge in np.clip(np.array(one.box) + noise, 0, 1)))
             seen.append(Detection(one.label, 0.9, box))
-        looks = gauge.appearances(scene.frame(index), [one.box for one in seen])
-        seen = [replace(one, appearance=look) for one, look in zip(seen, looks, strict=True)]
+        embeddings = encoder.encode(scene.frame(index), [one.box for one in seen])
+        seen = [replace(one, appearance=each) for one, each in zip(seen, embeddings, strict=True)]
         frames.append(FrameDetections(index, index / scene.parameters.fps, tuple(seen)))
     return frames
 

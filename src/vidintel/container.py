@@ -13,6 +13,8 @@ from dependency_injector import containers, providers
 from vidintel.application.jobs.requests import CancelJob, GetJob, ListJobs, RequestAnalysis, RetryJob
 from vidintel.application.jobs.specs import SpecResolver
 from vidintel.application.pipeline.finish import FinishJob
+from vidintel.application.pipeline.frame_stages import FrameStages
+from vidintel.application.pipeline.frames import FramePipeline
 from vidintel.application.pipeline.plan import PlanJob
 from vidintel.application.pipeline.segment import RunSegment
 from vidintel.application.pipeline.snapshots import OpenPicture, TakeSnapshots
@@ -183,19 +185,19 @@ def _snapshot_extractor() -> SnapshotExtractor:
     return PyAvSnapshotExtractor(PyAvVideoDecoder())
 
 
-def _meter() -> ColourHistogram:
+def _colour_histogram() -> ColourHistogram:
     from vidintel.infrastructure.media.colour_histogram import HsvColourHistogram
 
     return HsvColourHistogram()
 
 
-def _gauge() -> FrameDifferencer:
+def _frame_differencer() -> FrameDifferencer:
     from vidintel.infrastructure.media.frame_differencing import BlockFrameDifferencer
 
     return BlockFrameDifferencer()
 
 
-def _appearance() -> AppearanceEncoder:
+def _appearance_encoder() -> AppearanceEncoder:
     from vidintel.infrastructure.media.appearance import ColourGridEncoder
 
     return ColourGridEncoder()
@@ -268,9 +270,20 @@ class Container(containers.DeclarativeContainer):
         telemetry=telemetry,
     )
     decoder = providers.Singleton(_decoder)
-    meter = providers.Singleton(_meter)
-    gauge = providers.Singleton(_gauge)
-    appearance = providers.Singleton(_appearance)
+    frame_stages = providers.Singleton(
+        FrameStages,
+        colours=providers.Singleton(_colour_histogram),
+        differencer=providers.Singleton(_frame_differencer),
+        encoder=providers.Singleton(_appearance_encoder),
+    )
+    frame_pipeline = providers.Factory(
+        FramePipeline,
+        storage=storage,
+        decoder=decoder,
+        detectors=detectors,
+        stages=frame_stages,
+        telemetry=telemetry,
+    )
     tracker = providers.Factory(_tracker)
     take_snapshots = providers.Factory(
         TakeSnapshots,
@@ -361,12 +374,7 @@ class Container(containers.DeclarativeContainer):
         run_segment=providers.Factory(
             RunSegment,
             uow.provider,
-            storage,
-            decoder,
-            detectors,
-            meter,
-            gauge,
-            appearance,
+            frame_pipeline,
             clock,
             identity,
             rules,

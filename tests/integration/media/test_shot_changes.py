@@ -1,4 +1,4 @@
-"""The colour meter and the rule for shot changes, on real pictures."""
+"""The colour histogram and the rule for shot changes, on real pictures."""
 
 import io
 
@@ -13,7 +13,7 @@ from vidintel.domain.shots import FrameColours, ShotChangesFold
 from vidintel.infrastructure.media.colour_histogram import HsvColourHistogram
 from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
 
-DECODER, METER = PyAvVideoDecoder(), HsvColourHistogram()
+DECODER, HISTOGRAM = PyAvVideoDecoder(), HsvColourHistogram()
 
 
 def changes_in(clip: bytes, sample_fps: float) -> tuple[float, ...]:
@@ -21,7 +21,7 @@ def changes_in(clip: bytes, sample_fps: float) -> tuple[float, ...]:
     plan = DECODER.plan(content, segment_s=100, sample_fps=sample_fps, limits=MediaLimits(3600, 8192))
     for span in plan.segments:
         for frame in DECODER.frames(content, span, sample_fps=sample_fps):
-            fold.add(FrameColours(frame.time_s, METER.counts(frame.image)))
+            fold.add(FrameColours(frame.time_s, HISTOGRAM.counts(frame.image)))
     found = fold.result()
     assert found is not None
     return found.times_s
@@ -60,6 +60,6 @@ def test_movement_and_slowly_changing_light_are_no_cut() -> None:
 
 def test_every_pixel_is_counted_once() -> None:
     for colour in ((0, 0, 0), (255, 255, 255), (0, 0, 255), (60, 140, 70), (250, 40, 250)):
-        counts = METER.counts(np.full((1, 1, 3), colour, dtype=np.uint8))
+        counts = HISTOGRAM.counts(np.full((1, 1, 3), colour, dtype=np.uint8))
         assert len(counts) == 18
         assert abs(sum(counts) - 64 * 64 * 16) <= 9

@@ -13,6 +13,8 @@ from tests.unit.application.camera import FakeCamera
 from vidintel.application.jobs.requests import CancelJob, RequestAnalysis, RetryJob
 from vidintel.application.jobs.specs import SpecResolver
 from vidintel.application.pipeline.finish import FinishJob
+from vidintel.application.pipeline.frame_stages import FrameStages
+from vidintel.application.pipeline.frames import FramePipeline, StagesFactory
 from vidintel.application.pipeline.plan import PlanJob
 from vidintel.application.pipeline.segment import RunSegment
 from vidintel.application.pipeline.snapshots import TakeSnapshots
@@ -127,27 +129,27 @@ class ScriptedMedia:
             yield FrameDetections(frame.index, frame.time_s, seen)
 
 
-class CornerMeter:
-    """Tells pictures apart by the top left pixel: below 128 or not."""
+class CornerHistogram:
+    """Counts the top left pixel only: below 128 or not."""
 
     def counts(self, image: Image | None) -> tuple[int, ...]:
         return (0, 1) if image is not None and image[0, 0, 0] >= 128 else (1, 0)
 
 
-class CornerGauge:
-    """Pictures are alike when their top left pixels are."""
+class CornerDifferencer:
+    """Pictures are similar when their top left pixels are the same."""
 
-    def sketch(self, image: Image | None) -> Image:
+    def thumbnail(self, image: Image | None) -> Image:
         return np.zeros((1, 1, 3), np.uint8) if image is None else image[:1, :1]
 
-    def is_alike(self, before: Image, after: Image) -> bool:
+    def is_similar(self, before: Image, after: Image) -> bool:
         return bool((before == after).all())
 
 
-class CornerLooks:
-    """Objects look like the picture's top left pixel."""
+class CornerEncoder:
+    """Embeds every object as the picture's top left pixel."""
 
-    def appearances(self, image: Image | None, boxes: Sequence[BoundingBox]) -> Sequence[bytes]:
+    def encode(self, image: Image | None, boxes: Sequence[BoundingBox]) -> Sequence[bytes]:
         return [b"" if image is None else image[0, 0].tobytes() for _ in boxes]
 
 
@@ -199,6 +201,9 @@ class World:
     storage: FakeObjectStorage = field(default_factory=FakeObjectStorage)
     clock: FakeClock = field(default_factory=FakeClock)
     media: Any = field(default_factory=ScriptedMedia)
+    stages: StagesFactory = field(
+        default_factory=lambda: FrameStages(CornerHistogram(), CornerDifferencer(), CornerEncoder())
+    )
     task_queue: RecordingDoorbell = field(default_factory=RecordingDoorbell)
     worker: WorkerIdentity = field(default_factory=lambda: WorkerIdentity("worker-1"))
     rules: WorkRules = field(
@@ -235,12 +240,7 @@ class World:
         )
         self.run = RunSegment(
             uow,
-            self.storage,
-            self.media,
-            self.media,
-            CornerMeter(),
-            CornerGauge(),
-            CornerLooks(),
+            FramePipeline(self.storage, self.media, self.media, self.stages, self.telemetry),
             clock,
             self.worker,
             self.rules,

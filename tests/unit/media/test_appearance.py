@@ -1,4 +1,4 @@
-"""What objects look like: nine colours that hardly depend on the light."""
+"""Appearance embeddings: nine colours that hardly depend on the light."""
 
 import numpy as np
 import pytest
@@ -20,16 +20,16 @@ def picture(*colours: tuple[int, int, int], light: float = 1.0) -> np.ndarray:
     return image
 
 
-def look(image: np.ndarray, box: BoundingBox = BOX) -> np.ndarray:
-    (appearance,) = ColourGridEncoder().appearances(image, [box])
+def embedding(image: np.ndarray, box: BoundingBox = BOX) -> np.ndarray:
+    (appearance,) = ColourGridEncoder().encode(image, [box])
     return np.frombuffer(appearance, np.uint8).astype(np.float64)
 
 
 RED, BLUE, WHITE = (30, 30, 200), (200, 60, 30), (230, 230, 230)
 
 
-def test_an_appearance_is_three_by_three_logarithms_of_colours() -> None:
-    seen = look(picture((0, 10, 245), (255, 255, 255))).reshape(3, 3, 3)
+def test_an_embedding_is_three_by_three_logarithms_of_colours() -> None:
+    seen = embedding(picture((0, 10, 245), (255, 255, 255))).reshape(3, 3, 3)
 
     logarithm = {value: round(60 * np.log((value + 10) / 10)) for value in (0, 10, 245, 255)}
     for row in range(3):
@@ -38,21 +38,21 @@ def test_an_appearance_is_three_by_three_logarithms_of_colours() -> None:
 
 
 def test_the_same_object_in_shade_differs_less_than_another_one() -> None:
-    in_sun = look(picture(RED, WHITE, RED))
-    in_shade = look(picture(RED, WHITE, RED, light=0.6))
+    in_sun = embedding(picture(RED, WHITE, RED))
+    in_shade = embedding(picture(RED, WHITE, RED, light=0.6))
 
     assert difference(in_sun, in_sun) == 0
     assert difference(in_sun, in_shade) < 12
-    assert difference(in_sun, look(picture(BLUE, WHITE, BLUE))) > 25
-    assert difference(in_sun, look(picture(WHITE, RED, WHITE))) > 25
+    assert difference(in_sun, embedding(picture(BLUE, WHITE, BLUE))) > 25
+    assert difference(in_sun, embedding(picture(WHITE, RED, WHITE))) > 25
 
 
-def test_what_is_around_the_box_does_not_matter() -> None:
+def test_the_background_of_the_box_does_not_matter() -> None:
     image = picture(RED)
     other = image.copy()
     other[:30], other[90:], other[:, :40], other[:, 120:] = 0, 255, 0, 255
 
-    assert (look(image) == look(other)).all()
+    assert (embedding(image) == embedding(other)).all()
 
 
 @pytest.mark.parametrize(
@@ -65,11 +65,11 @@ def test_what_is_around_the_box_does_not_matter() -> None:
     ],
 )
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (360, 640)])
-def test_any_box_of_any_picture_has_one(size: tuple[int, int], box: BoundingBox) -> None:
+def test_any_box_of_any_picture_has_an_embedding(size: tuple[int, int], box: BoundingBox) -> None:
     image = np.full((*size, 3), 7, np.uint8)
 
-    assert ColourGridEncoder().appearances(image, [box, box]) == [bytes([round(60 * np.log(1.7))] * 27)] * 2
+    assert ColourGridEncoder().encode(image, [box, box]) == [bytes([round(60 * np.log(1.7))] * 27)] * 2
 
 
-def test_no_boxes_have_none() -> None:
-    assert ColourGridEncoder().appearances(np.zeros((4, 4, 3), np.uint8), []) == []
+def test_no_boxes_give_no_embeddings() -> None:
+    assert ColourGridEncoder().encode(np.zeros((4, 4, 3), np.uint8), []) == []

@@ -6,56 +6,31 @@ more), which is ordinary.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
 
 from vidintel.application.jobs.failure import PERMANENT, fail_job, passing_failure
-from vidintel.application.pipeline.appearance import Appearances
-from vidintel.application.pipeline.plan import content_of
-from vidintel.application.pipeline.similar_frames import SimilarFrames
+from vidintel.application.pipeline.frames import FramePipeline, SegmentFindings
 from vidintel.application.ports import (
     SILENT,
-    AppearanceEncoder,
     Clock,
-    ColourHistogram,
-    Detectors,
-    Frame,
-    FrameDifferencer,
-    ObjectStorage,
     SegmentOutcome,
     Telemetry,
     UnitOfWork,
     UnitOfWorkFactory,
-    VideoDecoder,
 )
 from vidintel.application.result import as_result
 from vidintel.application.retry import retried
 from vidintel.application.work.lease import Lease, Leaving, Stalled, WorkerIdentity, retry_until, run_under_lease
 from vidintel.application.work.stages import WorkRules, lock_video_and_job
 from vidintel.domain.analysis import AnalysisJob, JobStage, JobStatus
-from vidintel.domain.detection import FrameDetections
 from vidintel.domain.errors import (
-    BusinessRuleViolation,
     DomainError,
     LeaseLost,
     ServiceUnavailable,
 )
 from vidintel.domain.segment import Segment, SegmentId
-from vidintel.domain.shots import FrameColours, ShotChanges, ShotChangesFold
-from vidintel.domain.tracking import LOW_THRESHOLD
-from vidintel.domain.video import Failure, MediaWarning, Video
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What one segment held: the frames with detections, what was wrong, where shots begin, how much was reused."""
-
-    frames: Sequence[FrameDetections]
-    warnings: Sequence[MediaWarning]
-    shots: ShotChanges | None
-    reused: int
+from vidintel.domain.video import Failure, Video
 
 
 class RunSegment:
@@ -64,24 +39,14 @@ class RunSegment:
     def __init__(
         self,
         uow: UnitOfWorkFactory,
-        storage: ObjectStorage,
-        decoder: VideoDecoder,
-        detectors: Detectors,
-        meter: ColourHistogram,
-        gauge: FrameDifferencer,
-        appearance: AppearanceEncoder,
+        pipeline: FramePipeline,
         clock: Clock,
         worker: WorkerIdentity,
         rules: WorkRules,
         telemetry: Telemetry = SILENT,
     ) -> None:
         self._uow = uow
-        self._storage = storage
-        self._decoder = decoder
-        self._detectors = detectors
-        self._meter = meter
-        self._gauge = gauge
-        self._appearance = appearance
+        self._pipeline = pipeline
         self._clock = clock
         self._worker = worker
         self._rules = rules
@@ -103,7 +68,9 @@ class RunSegment:
         try:
             found = await run_under_lease(
                 lease,
-                asyncio.to_thread(self._analyse, video, job, segment, lease),
+                asyncio.to_thread(
+                    self._pipeline, video, job, segment, heartbeat=lease.heartbeat, frame_done=lease.frame_done
+                ),
                 extend,
                 heartbeat_s=self._rules.heartbeat_s,
                 stall_s=self._rules.stall_s,
@@ -135,43 +102,6 @@ class RunSegment:
             self._telemetry.decode_fault(warning.code)
         return stored
 
-    def _analyse(self, video: Video, job: AnalysisJob, segment: Segment, lease: Lease) -> _Found:
-        detector = self._detectors.get(job.model.name)
-        if detector.info.ref != job.model:
-            # The registry's model was exchanged between request and run: what was promised cannot be kept.
-            raise BusinessRuleViolation(
-                f"Model '{job.model.name}' was replaced since this job was queued. Start a new job."
-            )
-        seen: list[FrameDetections] = []
-        warnings: list[MediaWarning] = []
-        shots = ShotChangesFold()
-        similar = SimilarFrames(self._gauge)
-        appearances = Appearances(self._appearance)
-        with self._storage.open(content_of(video).key) as stream:
-            frames = self._decoder.frames(
-                stream, segment.span, sample_fps=job.spec.sample_fps, warn=warnings.append, heartbeat=lease.heartbeat
-            )
-            metered = self._metered(frames, shots)
-            analysed = detector.detect(
-                appearances.kept(similar.distinct(metered) if job.spec.reuse_similar else metered),
-                # The tracker wants faint ones as well; answers leave out what the client did not ask for.
-                min_confidence=min(LOW_THRESHOLD, job.spec.min_confidence),
-                iou_threshold=job.spec.iou_threshold,
-                labels=job.spec.labels,
-            )
-            for frame in similar.restored(appearances.measured(analysed)):
-                lease.heartbeat()
-                lease.frames_done += 1
-                self._telemetry.frame_analysed()
-                if frame.detections:
-                    seen.append(frame)
-        return _Found(seen, warnings, shots.result(), similar.reused)
-
-    def _metered(self, frames: Iterator[Frame], shots: ShotChangesFold) -> Iterator[Frame]:
-        for frame in frames:
-            shots.add(FrameColours(frame.time_s, self._meter.counts(frame.image)))
-            yield frame
-
     @retried
     async def _claim(self, segment_id: SegmentId) -> tuple[Video, AnalysisJob, Segment, int]:
         async with self._uow() as uow:
@@ -192,14 +122,14 @@ class RunSegment:
         claimed: AnalysisJob,
         held: Segment,
         token: int,
-        found: _Found,
+        found: SegmentFindings,
         frames_done: int,
     ) -> int:
         now = self._clock.now()
         async with self._uow() as uow:
             job = await _locked_running_job(uow, held)
             segment = await _locked_segment(uow, held)
-            segment.complete(token, frames_done, now, found.warnings, found.shots, found.reused)
+            segment.complete(token, frames_done, now, found.warnings, found.shots, found.frames_reused)
             await uow.segments.save(segment)
             stored = await uow.detections.add_all(segment, claimed.video_id, found.frames)
             if await uow.segments.count_unfinished(job.id) == 0:

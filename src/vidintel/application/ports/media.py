@@ -93,20 +93,20 @@ class ColourHistogram(Protocol):
 
 
 class FrameDifferencer(Protocol):
-    """Tells whether anything worth analysing changed between two frames. Blocking, about a millisecond."""
+    """Tells whether two frames differ by more than noise. Blocking, about a millisecond."""
 
-    def sketch(self, image: Image) -> Image:
-        """What is kept of a picture for comparing, a few ten kilobytes."""
+    def thumbnail(self, image: Image) -> Image:
+        """A small copy of a picture to compare others with, a few ten kilobytes."""
         ...
 
-    def is_alike(self, before: Image, after: Image) -> bool:
-        """Whether two sketches show the same but for noise."""
+    def is_similar(self, before: Image, after: Image) -> bool:
+        """Whether two thumbnails show the same but for noise."""
         ...
 
 
 class AppearanceEncoder(Protocol):
-    def appearances(self, image: Image, boxes: Sequence[BoundingBox]) -> Sequence[bytes]:
-        """What the objects in ``boxes`` look like: for each as many bytes, every one a number that may be compared.
+    def encode(self, image: Image, boxes: Sequence[BoundingBox]) -> Sequence[bytes]:
+        """The appearance embeddings of the objects in ``boxes``, all of the same length; each byte is one dimension.
 
         Blocking, well below a millisecond.
         """
@@ -115,9 +115,9 @@ class AppearanceEncoder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SnapshotRequest:
-    """A picture to be made: of what is shown at ``times_s``, side by side when these are several.
+    """A picture to make of the frames shown at ``times_s`` (seconds), side by side when there are several.
 
-    With a ``box``, of one moment, it is cut to what lies in there and a little around it.
+    With a ``box`` and one time, the picture is cropped to the box and a small margin around it.
     """
 
     name: str
@@ -126,12 +126,12 @@ class SnapshotRequest:
 
 
 class SnapshotExtractor(Protocol):
-    """Makes pictures for keeping. Blocking: call it in a worker's thread, never in the API process."""
+    """Makes the snapshots of a job. Blocking: call it in a worker's thread, never in the API process."""
 
-    def take(self, content: BinaryIO, orders: Sequence[SnapshotRequest]) -> Generator[tuple[str, bytes], None, None]:
-        """Names and JPEGs, of one order after the other as they get ready.
+    def take(self, content: BinaryIO, requests: Sequence[SnapshotRequest]) -> Generator[tuple[str, bytes], None, None]:
+        """The name and the JPEG of each requested snapshot, as soon as it is ready.
 
-        What cannot be decoded is left out; missing parts of a strip are black.
+        Snapshots whose frames cannot be decoded are left out; missing parts of a strip are black.
         """
         ...
 

@@ -65,6 +65,10 @@ class Lease:
         self.check()
         self.signs_of_life += 1
 
+    def frame_done(self) -> None:
+        """One more frame is analysed."""
+        self.frames_done += 1
+
 
 async def run_under_lease(
     lease: Lease,

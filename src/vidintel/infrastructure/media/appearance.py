@@ -1,4 +1,4 @@
-"""`ColourGridEncoder`: what objects look like, as nine colours each."""
+"""`ColourGridEncoder`: appearance embeddings of nine colours each."""
 
 from collections.abc import Sequence
 
@@ -10,9 +10,9 @@ from vidintel.domain.detection import BoundingBox
 
 GRID = 3
 _SAMPLES = 3
-"""Pixels a side that stand for one field of the grid."""
+"""Pixels sampled along each side of one field of the grid."""
 _MARGIN = 1 / 6
-"""The share of a box on each side that is left out, as it shows more of what is around."""
+"""The share of a box left out on each side, where it shows mostly background."""
 _DARKEST = 10.0
 _PLACES = _MARGIN + (1 - 2 * _MARGIN) * (np.arange(GRID * _SAMPLES) + 0.5) / (GRID * _SAMPLES)
 _LOGARITHMS = np.round(60.0 * np.log((np.arange(256) + _DARKEST) / _DARKEST)).astype(np.uint8)
@@ -21,12 +21,12 @@ _LOGARITHMS = np.round(60.0 * np.log((np.arange(256) + _DARKEST) / _DARKEST)).as
 class ColourGridEncoder:
     """Implements `AppearanceEncoder`: the middle of the box as 3 × 3 fields, each its mean blue, green and red.
 
-    They are logarithms, ``60 · ln((v + 10) / 10)`` for a channel of 0..255: whatever light falls on an object adds
-    about the same to all of them. 27 bytes.
+    The values are logarithms, ``60 · ln((v + 10) / 10)`` for a channel of 0..255, so brighter or darker light on an
+    object adds about the same to all of them. An embedding has 27 bytes.
     """
 
-    def appearances(self, image: Image, boxes: Sequence[BoundingBox]) -> Sequence[bytes]:
-        """See `AppearanceEncoder.appearances`."""
+    def encode(self, image: Image, boxes: Sequence[BoundingBox]) -> Sequence[bytes]:
+        """See `AppearanceEncoder.encode`."""
         if not boxes:
             return []
         corners = np.array([(box.x1, box.y1, box.x2, box.y2) for box in boxes])

@@ -1,4 +1,4 @@
-"""`HsvColourHistogram`: the colours of a picture as a short histogram."""
+"""`HsvColourHistogram`: a histogram of a picture's colours with 18 bins."""
 
 import cv2
 import numpy as np
@@ -16,12 +16,13 @@ _SHARE = 16
 class HsvColourHistogram:
     """Implements `ColourHistogram` with 6 bins of brightness and 12 of hue, of the picture at 64 × 64 pixels.
 
-    A pixel's hue counts as far as its saturation and brightness (0..255) make it one, its brightness for the rest.
-    Pixels between two bins count for both by their distances, so that a little more light changes a little only.
+    A colourful pixel (high saturation and brightness) counts for its hue, a grey or dark one for its brightness, and
+    one in between for both. A pixel between two bins is shared by them according to its distance from each, so a small
+    change of light changes the histogram only a little.
     """
 
     def counts(self, image: Image) -> tuple[int, ...]:
-        """See `ColourHistogram.counts`: sixteenths of pixels, brightness from dark to light, then hue from red on."""
+        """See `ColourHistogram.counts`. Counts are sixteenths of pixels: brightness from dark to light, then hue."""
         small = thumbnail(image, _SIDE_PX, _SIDE_PX)
         hue, saturation, value = cv2.cvtColor(small, cv2.COLOR_BGR2HSV).reshape(-1, 3).astype(np.float64).T
         coloured = np.clip((np.minimum(saturation, value) - _DULL) / (_COLOURFUL - _DULL), 0.0, 1.0)
@@ -31,7 +32,7 @@ class HsvColourHistogram:
 
 
 def _spread(places: NDArray[np.float64], weights: NDArray[np.float64], bins: int) -> NDArray[np.float64]:
-    """The sums of ``weights`` over ``bins``, each shared by the two bins around its place; the last meets the first."""
+    """The sum of ``weights`` in each bin. Two neighbouring bins share a weight; the last neighbours the first."""
     low = np.floor(places).astype(np.int64)
     share = places - low
     counted = np.bincount(low % bins, weights * (1.0 - share), bins) + np.bincount(

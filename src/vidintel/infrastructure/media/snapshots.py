@@ -1,4 +1,4 @@
-"""`PyAvSnapshotExtractor`: JPEGs of chosen moments of a video, in one pass over it that seeks from one to the next."""
+"""`PyAvSnapshotExtractor`: JPEGs of chosen moments of a video, made in one pass that seeks from each to the next."""
 
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Sequence
@@ -17,8 +17,8 @@ from vidintel.infrastructure.media.drawing import encode_jpeg
 from vidintel.infrastructure.media.pictures import Screen
 from vidintel.infrastructure.media.probe import open_video
 
-_WHOLE_PX, _STRIP_PX, _CUT_PX = 1280, 160, 320
-_CUT_MARGIN = 0.1
+_WHOLE_PX, _STRIP_PX, _CROP_PX = 1280, 160, 320
+_CROP_MARGIN = 0.1
 _QUALITY = 82
 _NEAR_S = 2.0
 _TOLERANCE_S = 0.0005
@@ -26,32 +26,33 @@ _UNREADABLE = (BusinessRuleViolation, UnsupportedMedia, FrameNotFound)
 
 
 class PyAvSnapshotExtractor:
-    """Implements `SnapshotExtractor`. Whole pictures are at most 1280 pixels wide, those of a strip 160, cuts 320."""
+    """Implements `SnapshotExtractor`. Sides are at most 1280 pixels long, 320 in crops, 160 in parts of a strip."""
 
     def __init__(self, decoder: PyAvVideoDecoder) -> None:
         self._decoder = decoder
 
-    def take(self, content: BinaryIO, orders: Sequence[SnapshotRequest]) -> Generator[tuple[str, bytes], None, None]:
+    def take(self, content: BinaryIO, requests: Sequence[SnapshotRequest]) -> Generator[tuple[str, bytes], None, None]:
         """See `SnapshotExtractor.take`."""
         wanted = defaultdict[float, list[SnapshotRequest]](list)
-        for order in orders:
-            for time_s in order.times_s:
-                wanted[time_s].append(order)
+        for request in requests:
+            for time_s in request.times_s:
+                wanted[time_s].append(request)
         strips = defaultdict[str, dict[float, Image]](dict)
         for time_s, image in self._pictures(content, sorted(wanted)):
-            for order in wanted[time_s]:
-                if len(order.times_s) > 1:
-                    strips[order.name][time_s] = _shrunk(image, _STRIP_PX)
-                elif order.box is not None:
-                    yield order.name, encode_jpeg(_shrunk(_cut(image, order.box), _CUT_PX), _QUALITY)
+            for request in wanted[time_s]:
+                if len(request.times_s) > 1:
+                    strips[request.name][time_s] = _shrunk(image, _STRIP_PX)
+                elif request.box is not None:
+                    yield request.name, encode_jpeg(_shrunk(_cropped(image, request.box), _CROP_PX), _QUALITY)
                 else:
-                    yield order.name, encode_jpeg(_shrunk(image, _WHOLE_PX), _QUALITY)
-        for order in orders:
-            if pieces := strips.get(order.name):
-                yield order.name, encode_jpeg(_side_by_side([pieces.get(time_s) for time_s in order.times_s]), _QUALITY)
+                    yield request.name, encode_jpeg(_shrunk(image, _WHOLE_PX), _QUALITY)
+        for request in requests:
+            if pieces := strips.get(request.name):
+                strip = _side_by_side([pieces.get(time_s) for time_s in request.times_s])
+                yield request.name, encode_jpeg(strip, _QUALITY)
 
     def _pictures(self, content: BinaryIO, times_s: Sequence[float]) -> Iterator[tuple[float, Image]]:
-        """The pictures shown at ``times_s``, which ascend; those near each other are decoded in one go."""
+        """The pictures shown at ``times_s``, in ascending order. Those near each other are decoded in one run."""
         for group in _near(times_s):
             missed = list(group)
             try:
@@ -61,7 +62,7 @@ class PyAvSnapshotExtractor:
             except _UNREADABLE:
                 pass
             for time_s in missed:
-                # The container seeks badly, or the file is broken here: more patience, for each of them.
+                # The container seeks badly, or the file is broken here. `picture_at` decodes from further back.
                 try:
                     yield time_s, self._decoder.picture_at(content, time_s)
                 except _UNREADABLE:
@@ -80,7 +81,7 @@ def _near(times_s: Sequence[float]) -> Iterator[list[float]]:
 
 
 def _shown(content: BinaryIO, times_s: Sequence[float]) -> Iterator[tuple[float, Image]]:
-    """The pictures shown at ``times_s``, decoded from the keyframe before; those before the first one are left out."""
+    """The pictures shown at ``times_s``, decoded from the keyframe before; times before the first frame have none."""
     with open_video(content) as video:
         stream = video.stream
         screen = Screen(stream.width, stream.height, stream.sample_aspect_ratio)
@@ -98,19 +99,19 @@ def _shown(content: BinaryIO, times_s: Sequence[float]) -> Iterator[tuple[float,
             shown = frame
 
 
-def _cut(image: Image, box: BoundingBox) -> Image:
-    """What lies in ``box``, and a little around it."""
+def _cropped(image: Image, box: BoundingBox) -> Image:
+    """The part of ``image`` in ``box``, with a margin around it."""
     height, width = image.shape[:2]
-    dx, dy = (box.x2 - box.x1) * _CUT_MARGIN, (box.y2 - box.y1) * _CUT_MARGIN
+    dx, dy = (box.x2 - box.x1) * _CROP_MARGIN, (box.y2 - box.y1) * _CROP_MARGIN
     left, top = max(0, int((box.x1 - dx) * width)), max(0, int((box.y1 - dy) * height))
     right, bottom = min(width, int((box.x2 + dx) * width) + 1), min(height, int((box.y2 + dy) * height) + 1)
     return image[min(top, height - 1) : bottom, min(left, width - 1) : right]
 
 
-def _shrunk(image: Image, most_px: int) -> Image:
-    """``image`` with no side longer than ``most_px``; never enlarged."""
+def _shrunk(image: Image, max_px: int) -> Image:
+    """``image`` with no side longer than ``max_px``; never enlarged."""
     height, width = image.shape[:2]
-    scale = most_px / max(height, width)
+    scale = max_px / max(height, width)
     if scale >= 1:
         return image
     size = max(1, round(width * scale)), max(1, round(height * scale))
@@ -118,7 +119,7 @@ def _shrunk(image: Image, most_px: int) -> Image:
 
 
 def _side_by_side(pieces: Sequence[Image | None]) -> Image:
-    """All of the same size, in one row; black where one is missing."""
+    """All ``pieces`` at the same size in one row; black where one is missing."""
     blank = np.zeros_like(next(piece for piece in pieces if piece is not None))
     height, width = blank.shape[:2]
     fitting = [blank if piece is None else np.asarray(cv2.resize(piece, (width, height)), np.uint8) for piece in pieces]

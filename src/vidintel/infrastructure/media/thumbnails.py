@@ -1,4 +1,4 @@
-"""Small copies of pictures, made quickly, for measuring; they are not for people to look at."""
+"""Small copies of pictures, made quickly, for measuring. They are too coarse to show to people."""
 
 import cv2
 import numpy as np
@@ -9,9 +9,9 @@ _PIXELS_A_SIDE = 4
 
 
 def thumbnail(image: Image, width: int, height: int) -> Image:
-    """``image`` at ``width`` × ``height``, each pixel the mean of 4 × 4 that lie evenly in its part of a large picture.
+    """``image`` at ``width`` × ``height``. In a large picture each pixel is the mean of 4 × 4 evenly spaced samples.
 
-    Averaging all of a large picture's pixels takes several milliseconds and tells hardly more.
+    Averaging all pixels of a large picture takes several milliseconds and adds hardly any information.
     """
     evenly = (_PIXELS_A_SIDE * width, _PIXELS_A_SIDE * height)
     if image.shape[1] > evenly[0] and image.shape[0] > evenly[1]:
