@@ -35,6 +35,7 @@ from vidintel.application.ports import (
 from vidintel.application.queries.answers import GetResults, GetTimeline, ListDetections, ListTracks, RenderFrame
 from vidintel.application.queries.models import ListModels
 from vidintel.application.queries.readiness import CheckReadiness
+from vidintel.application.videos.acceptance import AcceptContent
 from vidintel.application.videos.content import OpenContent
 from vidintel.application.videos.library import DeleteVideo, GetVideo, ListVideos, UpdateVideo
 from vidintel.application.videos.registration import RegisterVideo
@@ -297,14 +298,11 @@ class Container(containers.DeclarativeContainer):
     verifier = providers.Singleton(_token_verifier, settings.provided.auth, cache_statistics)
 
     specs = providers.Factory(SpecResolver, registry, sample_fps=sample_fps.provider)
+    accept_content = providers.Factory(
+        AcceptContent, uow.provider, storage, clock, max_upload_bytes=max_upload_bytes.provider
+    )
     register_video = providers.Factory(
-        RegisterVideo,
-        uow.provider,
-        storage,
-        specs,
-        clock,
-        max_upload_bytes=max_upload_bytes.provider,
-        retention=retention.provider,
+        RegisterVideo, uow.provider, accept_content, specs, clock, retention=retention.provider
     )
     checks = providers.Dict(
         database=providers.Callable(partial, check_database, engine), storage=storage.provided.check

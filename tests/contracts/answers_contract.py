@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 from tests.contracts.stored import frames_of, keep, reload_job, reload_segment
 from tests.support.factories import (
     LEASE,
+    MODEL,
     NOW,
     SHA256,
+    SPEC,
     TENANT,
+    USER,
     make_detection,
     make_frame,
     make_job,
@@ -21,6 +24,7 @@ from tests.support.factories import (
     make_track,
     make_video,
 )
+from vidintel.application.jobs.queueing import queue_analysis, start_analysis
 from vidintel.application.ports import (
     DetectionFilter,
     DueWork,
@@ -37,7 +41,7 @@ from vidintel.domain.events import JobEvent
 from vidintel.domain.identity import TenantId
 from vidintel.domain.segment import Segment, SegmentSpan, SegmentStatus
 from vidintel.domain.tracking import Track, TrackedFrame
-from vidintel.domain.video import StoredContent, Video
+from vidintel.domain.video import StoredContent, Video, VideoStatus
 
 STRANGER = TenantId("org_stranger")
 LATER = NOW + timedelta(minutes=5)
@@ -554,6 +558,22 @@ class WorkQueueContract:
         assert (await reload_job(unit_of_work, job)).work.due_at == LATER
         assert (await reload_segment(unit_of_work, segment)).work.due_at == LATER
         assert set(await take(unit_of_work, now=LATER)) == set(first)
+
+    async def test_a_job_is_not_due_before_the_content_of_its_video_arrives(
+        self, unit_of_work: UnitOfWorkFactory
+    ) -> None:
+        video = make_video(status=VideoStatus.PENDING)
+        async with unit_of_work() as uow:
+            await uow.videos.add(video)
+            waiting = await queue_analysis(uow, video, SPEC, MODEL, created_by=USER, now=NOW)
+            await uow.commit()
+        assert await take(unit_of_work, now=NOW + timedelta(days=365)) == []
+
+        async with unit_of_work() as uow:
+            await start_analysis(uow, video, NOW)
+            await uow.commit()
+
+        assert [due.id for due in await take(unit_of_work)] == [waiting.job.id]
 
     async def test_what_is_taken_without_commit_stays_due(self, unit_of_work: UnitOfWorkFactory) -> None:
         video = make_video()

@@ -20,7 +20,7 @@ TRUE_OF_THE_ROWS = {  # each of these finds nothing
         SELECT jobs.id FROM jobs LEFT JOIN outbox ON outbox.job_id = jobs.id AND outbox.run_number = jobs.run_number
         WHERE outbox.kind IS DISTINCT FROM 'job.' || jobs.status""",
     "something was told that did not happen": """
-        SELECT job_id FROM outbox WHERE (job_id, run_number) NOT IN (SELECT id, epoch FROM jobs)""",
+        SELECT job_id FROM outbox WHERE (job_id, run_number) NOT IN (SELECT id, run_number FROM jobs)""",
     "detections belong to no job": "SELECT job_id FROM detections WHERE job_id NOT IN (SELECT id FROM jobs)",
 }
 KEPT = "SELECT content_key AS key FROM videos UNION SELECT key FROM snapshots"

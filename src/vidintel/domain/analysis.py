@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import NewType
 from uuid import UUID
@@ -18,6 +18,7 @@ JobId = NewType("JobId", UUID)
 
 MAX_SAMPLE_FPS = 240.0
 MAX_LABELS = 100
+_NOT_DUE = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class JobStatus(StrEnum):
 _FINAL_JOB = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED})
 
 JOB_TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = {
-    JobStatus.QUEUED: frozenset({JobStatus.RUNNING, JobStatus.CANCELLED}),
+    JobStatus.QUEUED: frozenset({JobStatus.RUNNING, JobStatus.FAILED, JobStatus.CANCELLED}),
     JobStatus.RUNNING: frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED}),
     JobStatus.FAILED: frozenset({JobStatus.QUEUED}),
     JobStatus.SUCCEEDED: frozenset(),
@@ -139,7 +140,9 @@ class AnalysisJob:
         spec: AnalysisSpec,
         model: ModelRef,
         now: datetime,
+        waits_for_content: bool = False,
     ) -> "AnalysisJob":
+        """A new job. With ``waits_for_content`` planning is not due before `content_arrived`."""
         return cls(
             id=job_id,
             tenant_id=tenant_id,
@@ -148,7 +151,7 @@ class AnalysisJob:
             spec=spec,
             model=model,
             created_at=now,
-            _work=Work(due_at=now),
+            _work=Work(due_at=_NOT_DUE if waits_for_content else now),
         )
 
     @property
@@ -179,6 +182,12 @@ class AnalysisJob:
     def run_number(self) -> int:
         """How many times it was queued: a person's retry begins another run_number, and each ends once."""
         return self._run_number
+
+    def content_arrived(self, now: datetime) -> None:
+        """The content that the job waited for is here: planning is due."""
+        if self._status is not JobStatus.QUEUED:
+            raise InvalidTransition("job", self._status, JobStatus.QUEUED)
+        self._work = self._work.renewed(now)
 
     def claim(self, stage: JobStage, owner: str, now: datetime, lease: timedelta) -> int:
         """Claim ``stage`` (plan or finish) and return the fencing token. Raises `LeaseLost` when it is not free."""

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import NewType
 from uuid import UUID
 
-from vidintel.domain.errors import DomainError, InvalidTransition, ValidationError
+from vidintel.domain.errors import ConflictError, DomainError, InvalidTransition, ValidationError
 from vidintel.domain.identity import TenantId, UserId
 
 VideoId = NewType("VideoId", UUID)
@@ -240,6 +240,11 @@ class Video:
         self._move_to(VideoStatus.UPLOADED, now)
         self._content = content
 
+    def require_content(self) -> None:
+        """Raise `ConflictError` when the content is not here and will not arrive any more."""
+        if self._content is None and self._status is VideoStatus.FAILED:
+            raise ConflictError("The content of this video never arrived. Upload it again.")
+
     def begin_processing(self, now: datetime) -> None:
         """A job started: → ``processing``; a former failure is forgotten."""
         self._move_to(VideoStatus.PROCESSING, now)
@@ -256,6 +261,7 @@ class Video:
         self._move_to(VideoStatus.COMPLETED, now)
 
     def fail(self, failure: Failure, now: datetime) -> None:
+        """The analysis failed, or, of a ``pending`` video, its content will not arrive."""
         self._move_to(VideoStatus.FAILED, now)
         self._failure = failure
 

@@ -20,6 +20,7 @@ from vidintel.application.pipeline.segment import RunSegment
 from vidintel.application.pipeline.snapshots import TakeSnapshots
 from vidintel.application.ports import SILENT, DueWork, Frame, Image, MediaLimits, MediaPlan, ModelInfo, Telemetry
 from vidintel.application.result import Err, Ok, Result
+from vidintel.application.videos.acceptance import AcceptContent
 from vidintel.application.videos.library import DeleteVideo
 from vidintel.application.videos.registration import RegisteredVideo, RegisterVideo, VideoDetails
 from vidintel.application.videos.retention import ApplyRetention
@@ -219,9 +220,8 @@ class World:
     def __post_init__(self) -> None:
         uow, clock = self.database.unit_of_work, self.clock
         specs = SpecResolver(self.registry, sample_fps=lambda: 5.0)
-        self.register = RegisterVideo(
-            uow, self.storage, specs, clock, max_upload_bytes=lambda: 10_000, retention=lambda: self.retention
-        )
+        self.accept_content = AcceptContent(uow, self.storage, clock, max_upload_bytes=lambda: 10_000)
+        self.register = RegisterVideo(uow, self.accept_content, specs, clock, retention=lambda: self.retention)
         self.delete = DeleteVideo(uow, clock)
         self.request = RequestAnalysis(uow, specs, clock)
         self.cancel = CancelJob(uow, clock)

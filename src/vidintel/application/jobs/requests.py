@@ -3,15 +3,15 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from uuid import uuid4
 
+from vidintel.application.jobs.queueing import queue_analysis
 from vidintel.application.jobs.specs import SpecRequest, SpecResolver
 from vidintel.application.ports import Clock, JobReport, Page, UnitOfWork, UnitOfWorkFactory, VideoReads
 from vidintel.application.result import as_result
 from vidintel.application.retry import retried
 from vidintel.application.videos.lookup import locked_video_of, report_of, video_of
 from vidintel.domain.analysis import AnalysisJob, JobId
-from vidintel.domain.errors import ConflictError, JobAlreadyActive, JobNotFound
+from vidintel.domain.errors import JobNotFound
 from vidintel.domain.events import JobEvent
 from vidintel.domain.identity import Permission, Principal
 from vidintel.domain.segment import SegmentStatus
@@ -27,7 +27,7 @@ class JobPage:
 class RequestAnalysis:
     """Analyse a video once more, perhaps with another spec. For editors.
 
-    Fails with `VideoNotFound`, `JobAlreadyActive`, `UnknownModel`, `UnknownLabel`, `ValidationError`.
+    Fails with `VideoNotFound`, `JobAlreadyActive`, `ConflictError`, `UnknownModel`, `UnknownLabel`, `ValidationError`.
     """
 
     def __init__(self, uow: UnitOfWorkFactory, specs: SpecResolver, clock: Clock) -> None:
@@ -42,22 +42,7 @@ class RequestAnalysis:
         spec, model = await asyncio.to_thread(self._specs.resolve, request)
         async with self._uow() as uow:
             video = await locked_video_of(uow, principal, video_id)
-            if video.status is VideoStatus.PROCESSING:
-                raise JobAlreadyActive
-            if video.content is None:
-                raise ConflictError("The content of this video is not here. Upload it again.")
-            job = AnalysisJob.queue(
-                job_id=JobId(uuid4()),
-                tenant_id=principal.tenant_id,
-                video_id=video_id,
-                created_by=principal.user_id,
-                spec=spec,
-                model=model,
-                now=self._clock.now(),
-            )
-            await uow.jobs.add(job)
-            await uow.notify_work()
-            report = await report_of(uow, job)
+            report = await queue_analysis(uow, video, spec, model, created_by=principal.user_id, now=self._clock.now())
             await uow.commit()
             return report
 
@@ -128,7 +113,7 @@ class CancelJob:
 class RetryJob:
     """Try a failed job again; what it has finished stays. For editors.
 
-    Fails with `JobNotFound`, `InvalidTransition`, `JobAlreadyActive`.
+    Fails with `JobNotFound`, `InvalidTransition`, `JobAlreadyActive`, `ConflictError`.
     """
 
     def __init__(self, uow: UnitOfWorkFactory, clock: Clock) -> None:
@@ -141,7 +126,8 @@ class RetryJob:
         principal.require(Permission.JOB_CREATE)
         now = self._clock.now()
         async with self._uow() as uow:
-            _, job = await _locked_job_of(uow, principal, job_id)
+            video, job = await _locked_job_of(uow, principal, job_id)
+            video.require_content()
             job.retry(now)
             await uow.jobs.save(job)
             for segment in await uow.segments.of_job(job.id, SegmentStatus.DEAD):

@@ -7,7 +7,7 @@ from vidintel.domain.video import StoredContent
 
 
 class ObjectStorage(Protocol):
-    """Keeps the bytes. Keys are made by the server (``videos/<uuid>/source``), never from what a client sent.
+    """Keeps the bytes. Keys are made by the server (``videos/<uuid>/source-<hex>``), never from what a client sent.
 
     Whatever it is asked, it raises `StorageUnavailable` while it is down.
     """
