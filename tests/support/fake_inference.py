@@ -99,10 +99,15 @@ class FakeVideoDecoder:
 
 
 class FakeDetector:
-    """Implements `Detector`: a car that moves to the right with the frames, and a truck in every other frame."""
+    """Implements `Detector`. Sees what ``scene`` says is in a frame: `objects_at` its index, unless told otherwise."""
 
-    def __init__(self, info: ModelInfo = FAKE_MODEL) -> None:
+    def __init__(
+        self,
+        info: ModelInfo = FAKE_MODEL,
+        scene: Callable[[Frame], Iterable[Detection]] = lambda frame: objects_at(frame.index),
+    ) -> None:
         self._info = info
+        self._scene = scene
 
     @property
     def info(self) -> ModelInfo:
@@ -122,7 +127,7 @@ class FakeDetector:
         for frame in frames:
             kept = (
                 each
-                for each in objects_at(frame.index)
+                for each in self._scene(frame)
                 if each.confidence > min_confidence and (labels is None or each.label in labels)
             )
             yield FrameDetections(frame.index, frame.time_s, tuple(kept))
@@ -160,7 +165,7 @@ class FakeModelRegistry:
 
 
 def objects_at(frame: int) -> tuple[Detection, ...]:
-    """What `FakeDetector` sees in the frame of that index."""
+    """A car that moves to the right with the frames, and a truck in every other frame."""
     left = frame % 80 / 100
     car = Detection("car", 0.9, BoundingBox(left, 0.4, left + 0.2, 0.6))
     truck = Detection("truck", 0.3 + frame % 3 / 10, BoundingBox(0.1, 0.1, 0.3, 0.3))

@@ -12,7 +12,8 @@ import pytest
 from tests.contracts.object_storage_contract import KEY, NO_LIMIT, content_of, stream
 from tests.integration.storage.conftest import CoolDown, NewStorage
 from tests.support.s3_server import S3Server
-from tests.unit.application.world import ScriptedMedia, World, error_of
+from tests.support.scripted_media import ScriptedMedia
+from tests.unit.application.world import World, error_of
 from vidintel.application.ports import Frame
 from vidintel.domain.analysis import JobStage, JobStatus
 from vidintel.domain.errors import StorageUnavailable

@@ -1,26 +1,21 @@
 """From stored detections to tracks and counts: whatever the cut, the faint ones, and what happens on the way."""
 
-import io
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import BinaryIO
+from dataclasses import dataclass, replace
 
 import pytest
 
-from tests.support.fake_inference import FakeVideoDecoder, fake_clip
+from tests.support.fake_inference import fake_clip
 from tests.support.fakes import FakeObjectStorage
+from tests.support.scripted_media import ScriptedMedia
 from tests.unit.application.camera import FakeCamera
-from tests.unit.application.world import MODEL, Incoming, World, error_of, principal, value_of
+from tests.unit.application.world import Incoming, World, error_of, principal, value_of
 from vidintel.application.jobs.specs import SpecRequest
 from vidintel.application.pipeline.snapshots import OpenPicture
 from vidintel.application.ports import (
     DetectionFilter,
     DetectionRow,
-    Frame,
-    MediaLimits,
-    MediaPlan,
-    ModelInfo,
     Page,
     TrackFilter,
 )
@@ -31,9 +26,8 @@ from vidintel.domain.analysis import AnalysisJob, JobStatus
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
 from vidintel.domain.errors import LeaseLost, ResultNotFound, StorageError, StorageFull, StorageUnavailable
 from vidintel.domain.geometry import Line, Point, Zone
-from vidintel.domain.segment import SegmentSpan
 from vidintel.domain.tracking import Track, TrackedFrame
-from vidintel.domain.video import MediaWarning, StoredContent
+from vidintel.domain.video import StoredContent
 from vidintel.infrastructure.tracking.tracker import MotionTracker
 
 FPS, SECONDS = 10, 12
@@ -57,54 +51,11 @@ def seen_at(time_s: float) -> Iterator[Detection]:
         yield Detection("person", 0.2, box(0.2, 0.5 + 0.02 * time_s))
 
 
-@dataclass
-class ScriptedVideo:
-    """Decoder and detector of `seen_at`, cut by the fake decoder; ``look`` may be exchanged."""
+CLIP = fake_clip([number / FPS for number in range(FPS * SECONDS)], keyframe_every=5)
 
-    look: Callable[[float], Iterable[Detection]] = seen_at
-    decoder: FakeVideoDecoder = field(default_factory=FakeVideoDecoder)
-    clip: bytes = fake_clip([number / FPS for number in range(FPS * SECONDS)], keyframe_every=5)
 
-    def plan(
-        self,
-        content: BinaryIO,
-        *,
-        segment_s: float,
-        sample_fps: float | None,
-        limits: MediaLimits,
-        heartbeat: Callable[[], None] | None = None,
-    ) -> MediaPlan:
-        return self.decoder.plan(io.BytesIO(self.clip), segment_s=segment_s, sample_fps=sample_fps, limits=limits)
-
-    def frames(
-        self,
-        content: BinaryIO,
-        span: SegmentSpan,
-        *,
-        sample_fps: float | None,
-        warn: Callable[[MediaWarning], None] | None = None,
-        heartbeat: Callable[[], None] | None = None,
-    ) -> Iterator[Frame]:
-        return self.decoder.frames(io.BytesIO(self.clip), span, sample_fps=sample_fps, warn=warn)
-
-    def get(self, name: str) -> "ScriptedVideo":
-        return self
-
-    @property
-    def info(self) -> ModelInfo:
-        return MODEL
-
-    def detect(
-        self,
-        frames: Iterable[Frame],
-        *,
-        min_confidence: float,
-        iou_threshold: float,
-        labels: tuple[str, ...] | None = None,
-    ) -> Iterator[FrameDetections]:
-        for frame in frames:
-            seen = (each for each in self.look(frame.time_s) if each.confidence > min_confidence)
-            yield FrameDetections(frame.index, frame.time_s, tuple(seen))
+def scripted(scene: Callable[[float], Iterable[Detection]] = seen_at, clip: bytes = CLIP) -> ScriptedMedia:
+    return ScriptedMedia(scene, clip)
 
 
 @dataclass(frozen=True)
@@ -116,9 +67,9 @@ class Answers:
 
 
 async def analysed(
-    spec: SpecRequest = SPEC, *, segment_s: float = 3.0, look: Callable[[float], Iterable[Detection]] = seen_at
+    spec: SpecRequest = SPEC, *, segment_s: float = 3.0, scene: Callable[[float], Iterable[Detection]] = seen_at
 ) -> Answers:
-    world = World(media=ScriptedVideo(look), segment_s=segment_s)
+    world = World(media=scripted(scene), segment_s=segment_s)
     job = await registered(world, spec)
     await world.work_off(rounds=50)
     assert (await world.job(job)).status is JobStatus.SUCCEEDED
@@ -211,14 +162,14 @@ async def test_shots_change_where_the_colours_do_whatever_the_cut(segment_s: flo
     # The fake decoder's pictures get lighter with the frame's index, which passes 128 between 12.5 s and 13 s.
     assert found.timeline["shot_changes"] == []
     long = fake_clip([number / FPS for number in range(FPS * 20)], keyframe_every=5)
-    world = World(media=ScriptedVideo(clip=long), segment_s=segment_s)
+    world = World(media=scripted(clip=long), segment_s=segment_s)
     job = await registered(world, SpecRequest(sample_fps=2))
     await world.work_off(rounds=50)
     assert (await answers(world, job)).timeline["shot_changes"] == [13.0]
 
 
 async def test_a_video_without_anything_in_it_has_empty_answers() -> None:
-    found = await analysed(look=lambda _: ())
+    found = await analysed(scene=lambda _: ())
 
     assert (found.tracks, found.detections, found.summary["unique_tracks"]) == ([], [], 0)
     assert (found.summary["labels"], found.summary["line_crossings"], found.summary["zones"]) == ({}, [], [])
@@ -234,7 +185,7 @@ async def analysed_up_to_the_end(world: World) -> AnalysisJob:
 
 
 async def test_before_the_job_has_succeeded_there_are_no_tracks_and_no_timeline() -> None:
-    world = World(media=ScriptedVideo(), segment_s=3.0)
+    world = World(media=scripted(), segment_s=3.0)
     job = await analysed_up_to_the_end(world)
     uow = world.database.unit_of_work
 
@@ -246,7 +197,7 @@ async def test_before_the_job_has_succeeded_there_are_no_tracks_and_no_timeline(
 
 
 async def test_a_holder_that_lost_the_stage_publishes_nothing() -> None:
-    world = World(media=ScriptedVideo(), segment_s=3.0)
+    world = World(media=scripted(), segment_s=3.0)
     job = await analysed_up_to_the_end(world)
 
     class Thief:
@@ -273,7 +224,7 @@ async def test_a_holder_that_lost_the_stage_publishes_nothing() -> None:
 
 
 async def test_no_transaction_is_open_while_objects_are_followed_and_pictures_taken() -> None:
-    world = World(media=ScriptedVideo(), segment_s=3.0)
+    world = World(media=scripted(), segment_s=3.0)
     job = await analysed_up_to_the_end(world)
     world.rules = replace(world.rules, heartbeat_s=100)  # heartbeats open transactions of their own
     open_at: list[tuple[str, int]] = []
@@ -291,7 +242,7 @@ async def test_no_transaction_is_open_while_objects_are_followed_and_pictures_ta
 
 
 async def test_a_worker_that_must_go_hands_the_stage_back_and_another_finishes_it() -> None:
-    world = World(media=ScriptedVideo(), segment_s=3.0)
+    world = World(media=scripted(), segment_s=3.0)
     job = await analysed_up_to_the_end(world)
     world.worker.leave()
 
@@ -305,7 +256,7 @@ async def test_a_worker_that_must_go_hands_the_stage_back_and_another_finishes_i
 
 
 async def test_deleting_the_video_deletes_its_tracks() -> None:
-    world = World(media=ScriptedVideo(), segment_s=3.0)
+    world = World(media=scripted(), segment_s=3.0)
     job = await registered(world)
     await world.work_off(rounds=50)
 
@@ -319,7 +270,7 @@ def pictures_of(world: World) -> set[str]:
 
 
 async def test_pictures_are_kept_of_the_video_and_of_its_tracks() -> None:
-    world = World(media=ScriptedVideo(), segment_s=3.0)
+    world = World(media=scripted(), segment_s=3.0)
     job = await registered(world)
     await world.work_off(rounds=50)
 
@@ -335,7 +286,7 @@ async def test_pictures_are_kept_of_the_video_and_of_its_tracks() -> None:
 
 
 async def test_pictures_that_cannot_be_had_are_left_out() -> None:
-    world = World(media=ScriptedVideo(), camera=FakeCamera(broken=frozenset({"poster", "shot-2"})))
+    world = World(media=scripted(), camera=FakeCamera(broken=frozenset({"poster", "shot-2"})))
     job = await registered(world)
     await world.work_off(rounds=50)
 
@@ -355,7 +306,7 @@ class NoRoomForPictures(FakeObjectStorage):
 
 
 async def test_a_storage_that_takes_no_more_pictures_does_not_cost_the_answer() -> None:
-    world = World(media=ScriptedVideo(), storage=NoRoomForPictures())
+    world = World(media=scripted(), storage=NoRoomForPictures())
     job = await registered(world)
     await world.work_off(rounds=50)
 
@@ -379,7 +330,7 @@ class DownForPictures(FakeObjectStorage):
 
 async def test_pictures_wait_for_a_storage_that_is_down_and_cost_no_attempt() -> None:
     storage = DownForPictures()
-    world = World(media=ScriptedVideo(), storage=storage)
+    world = World(media=scripted(), storage=storage)
     job = await registered(world)
     await world.work_off(rounds=50)
 
@@ -396,7 +347,7 @@ async def test_pictures_wait_for_a_storage_that_is_down_and_cost_no_attempt() ->
 
 
 async def test_the_pictures_of_an_attempt_that_fails_are_removed_and_made_again() -> None:
-    world = World(media=ScriptedVideo(), segment_s=3.0)
+    world = World(media=scripted(), segment_s=3.0)
     job = await analysed_up_to_the_end(world)
 
     def fail(name: str) -> None:
@@ -417,7 +368,7 @@ async def test_the_pictures_of_an_attempt_that_fails_are_removed_and_made_again(
 
 
 async def test_who_loses_the_stage_while_taking_pictures_leaves_none_and_spoils_none() -> None:
-    world = World(media=ScriptedVideo(), segment_s=3.0)
+    world = World(media=scripted(), segment_s=3.0)
     job = await analysed_up_to_the_end(world)
     taken_over = False
 
@@ -439,7 +390,7 @@ async def test_who_loses_the_stage_while_taking_pictures_leaves_none_and_spoils_
 
 
 async def test_deleting_a_video_removes_its_pictures() -> None:
-    world = World(media=ScriptedVideo(), segment_s=3.0)
+    world = World(media=scripted(), segment_s=3.0)
     job = await registered(world)
     await world.work_off(rounds=50)
 
@@ -450,7 +401,7 @@ async def test_deleting_a_video_removes_its_pictures() -> None:
 
 
 async def test_a_camera_that_hangs_is_given_up_and_the_attempt_counted() -> None:
-    world = World(media=ScriptedVideo(), segment_s=3.0)
+    world = World(media=scripted(), segment_s=3.0)
     job = await analysed_up_to_the_end(world)
     opened = threading.Event()
 

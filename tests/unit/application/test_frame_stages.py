@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tests.contracts.frame_stage_contract import FrameStageContract, make_frame, reading_ahead, seen_in
-from tests.unit.application.world import CornerHistogram, Incoming, ScriptedMedia, World, principal, value_of
+from tests.support.scripted_media import ScriptedMedia
+from tests.unit.application.world import CornerHistogram, Incoming, World, principal, value_of
 from vidintel.application.jobs.specs import SpecRequest
 from vidintel.application.pipeline.frame_stages import AppearanceStage, FrameStages, ShotChangeStage, SimilarFrameStage
 from vidintel.application.pipeline.frames import FrameStage, SegmentFindings, detect_through

@@ -8,17 +8,8 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from tests.unit.application.world import (
-    LEASE_S,
-    MODEL,
-    POLICY,
-    Incoming,
-    ScriptedMedia,
-    World,
-    error_of,
-    principal,
-    value_of,
-)
+from tests.support.scripted_media import MODEL, ScriptedMedia
+from tests.unit.application.world import LEASE_S, POLICY, Incoming, World, error_of, principal, value_of
 from vidintel.application.jobs.specs import SpecRequest
 from vidintel.application.ports import Frame
 from vidintel.application.work.lease import Leaving, Stalled

@@ -1,14 +1,13 @@
-"""The use cases on in-memory adapters, with a decoder and a detector that do what a test tells them to."""
+"""The use cases on in-memory adapters, with a scripted decoder and detector."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, BinaryIO, TypeVar
-
-import numpy as np
+from typing import Any, TypeVar
 
 from tests.contracts.stored import frames_of
 from tests.support.fakes import FakeClock, FakeObjectStorage, InMemoryDatabase
+from tests.support.scripted_media import MODEL, ScriptedMedia
 from tests.unit.application.camera import FakeCamera
 from vidintel.application.jobs.requests import CancelJob, RequestAnalysis, RetryJob
 from vidintel.application.jobs.specs import SpecResolver
@@ -18,7 +17,7 @@ from vidintel.application.pipeline.frames import FramePipeline, StagesFactory
 from vidintel.application.pipeline.plan import PlanJob
 from vidintel.application.pipeline.segment import RunSegment
 from vidintel.application.pipeline.snapshots import TakeSnapshots
-from vidintel.application.ports import SILENT, DueWork, Frame, Image, MediaLimits, MediaPlan, ModelInfo, Telemetry
+from vidintel.application.ports import SILENT, DueWork, Image, MediaLimits, ModelInfo, Telemetry
 from vidintel.application.result import Err, Ok, Result
 from vidintel.application.videos.acceptance import AcceptContent
 from vidintel.application.videos.library import DeleteVideo
@@ -30,21 +29,17 @@ from vidintel.application.work.lease import WorkerIdentity
 from vidintel.application.work.reclaim import ReclaimWork
 from vidintel.application.work.stages import WorkRules
 from vidintel.domain.analysis import AnalysisJob, JobId, JobStage
-from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
+from vidintel.domain.detection import BoundingBox, FrameDetections
 from vidintel.domain.errors import DomainError, UnknownModel
 from vidintel.domain.identity import Principal, Role, TenantId, UserId
 from vidintel.domain.retention import RetentionRules
-from vidintel.domain.segment import Segment, SegmentId, SegmentSpan
-from vidintel.domain.video import MediaInfo, MediaWarning, Video
+from vidintel.domain.segment import Segment, SegmentId
+from vidintel.domain.video import Video
 from vidintel.domain.work import RetryPolicy
 from vidintel.infrastructure.tracking.tracker import MotionTracker
 
 T = TypeVar("T")
 
-MODEL = ModelInfo("traffic", "1", "openvino", ("car", "person"), (320, 320), "AGPL-3.0", "a" * 64, "")
-MEDIA = MediaInfo("mp4", "h264", 640, 360, 0, 4.0, 25.0, 100)
-SPANS = (SegmentSpan(0, 0.0, 2.0, 0, 50, 10), SegmentSpan(1, 2.0, None, 50, 50, 10))
-BOX = BoundingBox(0.1, 0.1, 0.2, 0.2)
 BYTES = b"\x00\x00\x00\x18ftypmp42" + bytes(600)
 POLICY = RetryPolicy(max_attempts=3, base_s=1.0, cap_s=60.0)
 LEASE_S = 15.0
@@ -68,80 +63,18 @@ class Registry:
         return MODEL
 
 
-@dataclass
-class ScriptedMedia:
-    """Decoder and detector in one: ``on_plan`` and ``on_frame`` may raise or wait."""
-
-    on_plan: Callable[[], None] = lambda: None
-    on_frame: Callable[[int], None] = lambda _: None
-    model: ModelInfo = MODEL
-    plans: int = 0
-    warnings: tuple[MediaWarning, ...] = ()
-
-    def plan(
-        self,
-        content: BinaryIO,
-        *,
-        segment_s: float,
-        sample_fps: float | None,
-        limits: MediaLimits,
-        heartbeat: Callable[[], None] | None = None,
-    ) -> MediaPlan:
-        if heartbeat is not None:
-            heartbeat()
-        self.plans += 1
-        self.on_plan()
-        return MediaPlan(MEDIA, SPANS, self.warnings)
-
-    def frames(
-        self,
-        content: BinaryIO,
-        span: SegmentSpan,
-        *,
-        sample_fps: float | None,
-        warn: Callable[[MediaWarning], None] | None = None,
-        heartbeat: Callable[[], None] | None = None,
-    ) -> Iterator[Frame]:
-        for warning in self.warnings:
-            assert warn is not None
-            warn(warning)
-        for number in range(span.sample_count):
-            index = span.first_frame + number * 5
-            yield Frame(index, index / 25.0, None)  # type: ignore[arg-type]  # nobody looks at the picture
-
-    def get(self, name: str) -> "ScriptedMedia":
-        return self
-
-    @property
-    def info(self) -> ModelInfo:
-        return self.model
-
-    def detect(
-        self,
-        frames: Iterable[Frame],
-        *,
-        min_confidence: float,
-        iou_threshold: float,
-        labels: tuple[str, ...] | None = None,
-    ) -> Iterator[FrameDetections]:
-        for frame in frames:
-            self.on_frame(frame.index)
-            seen = (Detection("car", 0.9, BOX),) if frame.index % 10 == 0 else ()
-            yield FrameDetections(frame.index, frame.time_s, seen)
-
-
 class CornerHistogram:
     """Counts the top left pixel only: below 128 or not."""
 
-    def counts(self, image: Image | None) -> tuple[int, ...]:
-        return (0, 1) if image is not None and image[0, 0, 0] >= 128 else (1, 0)
+    def counts(self, image: Image) -> tuple[int, ...]:
+        return (0, 1) if image[0, 0, 0] >= 128 else (1, 0)
 
 
 class CornerDifferencer:
     """Pictures are similar when their top left pixels are the same."""
 
-    def thumbnail(self, image: Image | None) -> Image:
-        return np.zeros((1, 1, 3), np.uint8) if image is None else image[:1, :1]
+    def thumbnail(self, image: Image) -> Image:
+        return image[:1, :1].copy()
 
     def is_similar(self, before: Image, after: Image) -> bool:
         return bool((before == after).all())
@@ -150,8 +83,8 @@ class CornerDifferencer:
 class CornerEncoder:
     """Embeds every object as the picture's top left pixel."""
 
-    def encode(self, image: Image | None, boxes: Sequence[BoundingBox]) -> Sequence[bytes]:
-        return [b"" if image is None else image[0, 0].tobytes() for _ in boxes]
+    def encode(self, image: Image, boxes: Sequence[BoundingBox]) -> Sequence[bytes]:
+        return [image[0, 0].tobytes() for _ in boxes]
 
 
 class RecordingDoorbell:
@@ -211,7 +144,7 @@ class World:
         default_factory=lambda: WorkRules(timedelta(seconds=LEASE_S), heartbeat_s=0.01, retry=POLICY, stall_s=30)
     )
 
-    segment_s: float = 10.0
+    segment_s: float = 2.0
     registry: Registry = field(default_factory=Registry)
     telemetry: Telemetry = SILENT
     camera: FakeCamera = field(default_factory=FakeCamera)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.unit.application.test_finishing import ScriptedVideo, registered, seen_at
+from tests.unit.application.test_finishing import registered, scripted, seen_at
 from tests.unit.application.world import World, principal, value_of
 from tests.unit.http.edge import EDITOR, Edge, authorised
 from tests.unit.http.samples import JOB_ID, SHA256, VIDEO_ID, job
@@ -95,9 +95,9 @@ async def test_results_come_by_kind_with_the_job_and_model_that_made_them(edge: 
     }
 
 
-@pytest.mark.parametrize("look", [seen_at, lambda _time_s: []], ids=["much", "nothing"])
-async def test_what_a_job_finds_is_answered_whole(look: Callable[[float], Iterable[Detection]]) -> None:
-    world = World(media=ScriptedVideo(look), segment_s=3.0)
+@pytest.mark.parametrize("scene", [seen_at, lambda _time_s: []], ids=["much", "nothing"])
+async def test_what_a_job_finds_is_answered_whole(scene: Callable[[float], Iterable[Detection]]) -> None:
+    world = World(media=scripted(scene), segment_s=3.0)
     job = await registered(world)
     await world.work_off(rounds=50)
     found = value_of(await GetResults(world.database.unit_of_work)(principal(), job.video_id, None))
