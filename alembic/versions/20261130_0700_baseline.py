@@ -126,20 +126,60 @@ def upgrade() -> None:
     )
     op.create_index("ix_object_deletions_due_at", "object_deletions", ["due_at"], unique=False)
     op.create_table(
+        "event_subscribers",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("token", sa.BigInteger(), nullable=False),
+        sa.Column("leased_until", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_event_subscribers")),
+    )
+    op.create_table(
+        "event_subscriptions",
+        sa.Column("type", sa.Text(), nullable=False),
+        sa.Column("subscriber", sa.Text(), nullable=False),
+        sa.Column("renewed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("type", "subscriber", name=op.f("pk_event_subscriptions")),
+    )
+    op.create_table(
         "outbox",
+        sa.Column("position", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("type", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("tenant_id", sa.Text(), nullable=False),
-        sa.Column("job_id", sa.Uuid(), nullable=False),
-        sa.Column("run_number", sa.Integer(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("subject_kind", sa.Text(), nullable=False),
+        sa.Column("subject_id", sa.Uuid(), nullable=False),
         sa.Column("payload", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint(
-            "kind IN ('job.succeeded', 'job.failed', 'job.cancelled')", name=op.f("ck_outbox_kind_known")
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
-        sa.UniqueConstraint("job_id", "run_number", name=op.f("uq_outbox_job_id_run_number")),
+        sa.PrimaryKeyConstraint("position", name=op.f("pk_outbox")),
+        sa.UniqueConstraint("id", name=op.f("uq_outbox_id")),
     )
+    op.create_index("ix_outbox_created_at", "outbox", ["created_at"], unique=False)
+    op.create_table(
+        "event_deliveries",
+        sa.Column("subscriber", sa.Text(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("failure", sa.Text(), nullable=True),
+        sa.Column("died_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["position"], ["outbox.position"], name=op.f("fk_event_deliveries_position_outbox")),
+        sa.PrimaryKeyConstraint("subscriber", "position", name=op.f("pk_event_deliveries")),
+    )
+    op.create_index(
+        "ix_event_deliveries_died_at",
+        "event_deliveries",
+        ["died_at"],
+        unique=False,
+        postgresql_where=sa.text("died_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_event_deliveries_due_at",
+        "event_deliveries",
+        ["subscriber", "due_at"],
+        unique=False,
+        postgresql_where=sa.text("died_at IS NULL"),
+    )
+    op.create_index("ix_event_deliveries_position", "event_deliveries", ["position"], unique=False)
     op.create_table(
         "videos",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -339,7 +379,18 @@ def downgrade() -> None:
     op.drop_index("ix_videos_newest", table_name="videos")
     op.drop_index("ix_videos_expires_at", table_name="videos", postgresql_where=sa.text("expires_at IS NOT NULL"))
     op.drop_table("videos")
+    op.drop_index("ix_event_deliveries_position", table_name="event_deliveries")
+    op.drop_index(
+        "ix_event_deliveries_due_at", table_name="event_deliveries", postgresql_where=sa.text("died_at IS NULL")
+    )
+    op.drop_index(
+        "ix_event_deliveries_died_at", table_name="event_deliveries", postgresql_where=sa.text("died_at IS NOT NULL")
+    )
+    op.drop_table("event_deliveries")
+    op.drop_index("ix_outbox_created_at", table_name="outbox")
     op.drop_table("outbox")
+    op.drop_table("event_subscriptions")
+    op.drop_table("event_subscribers")
     op.drop_index("ix_object_deletions_due_at", table_name="object_deletions")
     op.drop_table("object_deletions")
     op.drop_table("detections")

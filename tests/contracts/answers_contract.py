@@ -37,7 +37,6 @@ from vidintel.application.ports import (
 from vidintel.domain.analysis import AnalysisJob, JobStage, JobStatus
 from vidintel.domain.detection import BoundingBox, FrameDetections
 from vidintel.domain.errors import ValidationError
-from vidintel.domain.events import JobEvent
 from vidintel.domain.identity import TenantId
 from vidintel.domain.segment import Segment, SegmentSpan, SegmentStatus
 from vidintel.domain.tracking import Track, TrackedFrame
@@ -481,26 +480,6 @@ class ObjectDeletionContract:
 
         async with unit_of_work() as uow:
             assert await uow.object_deletions.take_due(LATER, 10) == ["b"]
-
-
-class OutboxContract:
-    async def test_an_event_comes_back_as_it_was_written_and_to_its_tenant_only(
-        self, unit_of_work: UnitOfWorkFactory
-    ) -> None:
-        job = make_job(status=JobStatus.FAILED)
-        first = JobEvent.ended(job, NOW)
-        job.retry(NOW)
-        job.cancel(NOW)
-        second = JobEvent.ended(job, LATER)
-        async with unit_of_work() as uow:
-            await uow.outbox.add(second)
-            await uow.outbox.add(first)
-            await uow.outbox.add(JobEvent.ended(make_job(status=JobStatus.SUCCEEDED), NOW))
-            await uow.commit()
-
-        async with unit_of_work() as uow:
-            assert await uow.outbox.of_job(TENANT, job.id) == [first, second]
-            assert await uow.outbox.of_job(TenantId("another"), job.id) == []
 
 
 class WorkQueueContract:

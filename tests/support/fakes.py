@@ -12,7 +12,6 @@ from tests.support.in_memory import (
     Detections,
     Jobs,
     ObjectDeletions,
-    Outbox,
     Results,
     Segments,
     Snapshots,
@@ -22,6 +21,7 @@ from tests.support.in_memory import (
     Videos,
     WorkQueue,
 )
+from tests.support.in_memory_events import EventDeliveries, Outbox
 from vidintel.domain.errors import PayloadTooLarge, StorageError
 from vidintel.domain.video import StoredContent
 
@@ -117,7 +117,8 @@ class InMemoryUnitOfWork:
         self.results = Results(self._transaction)
         self.object_deletions = ObjectDeletions(self._transaction)
         self.work_queue = WorkQueue(self._transaction)
-        self.outbox = Outbox(self._transaction)
+        self.outbox = Outbox(self._transaction, self.notify_work)
+        self.event_deliveries = EventDeliveries(self._transaction)
 
     async def __aenter__(self) -> Self:
         self._database.open += 1

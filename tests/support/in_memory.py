@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Generic, TypeVar
 from uuid import UUID
 
@@ -27,7 +28,7 @@ from vidintel.domain.errors import (
     LeaseLost,
     VideoNotFound,
 )
-from vidintel.domain.events import JobEvent
+from vidintel.domain.events import Event
 from vidintel.domain.identity import TenantId
 from vidintel.domain.retention import RetentionRules
 from vidintel.domain.segment import Segment, SegmentId, SegmentStatus
@@ -50,6 +51,16 @@ class _StoredDetection:
     appearance: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class StoredDelivery:
+    """One row of ``event_deliveries``."""
+
+    due_at: datetime
+    attempts: int = 0
+    failure: str | None = None
+    died_at: datetime | None = None
+
+
 @dataclass
 class Store:
     """What was committed."""
@@ -62,10 +73,14 @@ class Store:
     results: dict[tuple[JobId, str], tuple[TenantId, dict[str, object]]] = field(default_factory=dict)
     snapshots: dict[tuple[JobId, str], tuple[TenantId, Snapshot]] = field(default_factory=dict)
     object_deletions: dict[str, tuple[datetime, int]] = field(default_factory=dict)
-    outbox: dict[tuple[JobId, int], JobEvent] = field(default_factory=dict)
+    outbox: dict[int, Event] = field(default_factory=dict)
+    positions: Iterator[int] = field(default_factory=lambda: count(1))
+    event_subscribers: dict[str, tuple[int, datetime]] = field(default_factory=dict)
+    event_subscriptions: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    event_deliveries: dict[tuple[str, int], StoredDelivery] = field(default_factory=dict)
 
 
-class _Table(Generic[Key, Row]):
+class Table(Generic[Key, Row]):
     """The rows of one table as one transaction sees them: what is committed, under what it wrote itself."""
 
     def __init__(self, committed: dict[Key, Row]) -> None:
@@ -102,15 +117,19 @@ class _Table(Generic[Key, Row]):
 
 class Transaction:
     def __init__(self, store: Store) -> None:
-        self.videos = _Table(store.videos)
-        self.jobs = _Table(store.jobs)
-        self.segments = _Table(store.segments)
-        self.detections = _Table(store.detections)
-        self.tracks = _Table(store.tracks)
-        self.results = _Table(store.results)
-        self.snapshots = _Table(store.snapshots)
-        self.object_deletions = _Table(store.object_deletions)
-        self.outbox = _Table(store.outbox)
+        self.videos = Table(store.videos)
+        self.jobs = Table(store.jobs)
+        self.segments = Table(store.segments)
+        self.detections = Table(store.detections)
+        self.tracks = Table(store.tracks)
+        self.results = Table(store.results)
+        self.snapshots = Table(store.snapshots)
+        self.object_deletions = Table(store.object_deletions)
+        self.positions = store.positions
+        self.outbox = Table(store.outbox)
+        self.event_subscribers = Table(store.event_subscribers)
+        self.event_subscriptions = Table(store.event_subscriptions)
+        self.event_deliveries = Table(store.event_deliveries)
         self.staged_frames: list[TrackedFrame] = []
         self.staged_tracks: list[Track] = []
 
@@ -120,6 +139,9 @@ class Transaction:
         self.snapshots.commit()
         self.object_deletions.commit()
         self.outbox.commit()
+        self.event_subscribers.commit()
+        self.event_subscriptions.commit()
+        self.event_deliveries.commit()
         self.staged_frames, self.staged_tracks = [], []
 
 
@@ -484,19 +506,6 @@ class ObjectDeletions:
     async def removed(self, keys: Sequence[str]) -> None:
         for key in keys:
             self._tables.object_deletions.remove(key)
-
-
-class Outbox:
-    def __init__(self, transaction: Transaction) -> None:
-        self._tables = transaction
-
-    async def add(self, event: JobEvent) -> None:
-        assert self._tables.outbox.get((event.job_id, event.run_number)) is None
-        self._tables.outbox.put((event.job_id, event.run_number), event)
-
-    async def of_job(self, tenant_id: TenantId, job_id: JobId) -> Sequence[JobEvent]:
-        found = self._tables.outbox.where(lambda event: event.tenant_id == tenant_id and event.job_id == job_id)
-        return sorted(found, key=lambda event: event.run_number)
 
 
 class WorkQueue:

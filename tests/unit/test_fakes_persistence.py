@@ -6,6 +6,7 @@ import pytest
 
 from tests.contracts import answers_contract as answers
 from tests.contracts import persistence_contract as entities
+from tests.contracts.events_contract import EventContract
 from tests.support.fakes import InMemoryDatabase, InMemoryUnitOfWork
 from vidintel.application.ports import UnitOfWorkFactory
 
@@ -47,7 +48,7 @@ class TestResultsInMemory(answers.ResultContract): ...
 class TestObjectDeletionsInMemory(answers.ObjectDeletionContract): ...
 
 
-class TestOutboxInMemory(answers.OutboxContract): ...
+class TestEventsInMemory(EventContract): ...
 
 
 class TestWorkQueueInMemory(answers.WorkQueueContract): ...

@@ -1,57 +1,106 @@
-"""What the outside is told of."""
+"""What subscribers are told. A new kind of event is a member of `EventType` and a factory of `Event`, both here."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID, uuid5
 
-from vidintel.domain.analysis import AnalysisJob, JobId, JobStatus
+from vidintel.domain.analysis import AnalysisJob, JobStatus
 from vidintel.domain.identity import TenantId
+from vidintel.domain.video import Failure, Video
 
 
-class JobEventKind(StrEnum):
-    SUCCEEDED = "job.succeeded"
-    FAILED = "job.failed"
-    CANCELLED = "job.cancelled"
+class EventType(StrEnum):
+    VIDEO_UPLOADED = "video.uploaded"
+    VIDEO_DELETED = "video.deleted"
+    JOB_STARTED = "job.started"
+    JOB_SUCCEEDED = "job.succeeded"
+    JOB_FAILED = "job.failed"
+    JOB_CANCELLED = "job.cancelled"
 
 
-_KIND_OF = {
-    JobStatus.SUCCEEDED: JobEventKind.SUCCEEDED,
-    JobStatus.FAILED: JobEventKind.FAILED,
-    JobStatus.CANCELLED: JobEventKind.CANCELLED,
+_END_OF_JOB = {
+    JobStatus.SUCCEEDED: EventType.JOB_SUCCEEDED,
+    JobStatus.FAILED: EventType.JOB_FAILED,
+    JobStatus.CANCELLED: EventType.JOB_CANCELLED,
 }
 
 
 @dataclass(frozen=True, slots=True)
-class JobEvent:
-    """That a job came to an end, once for each ``run_number`` of it. ``payload`` can be written as JSON.
+class Subject:
+    """What an event is about. ``kind`` is ``video`` or ``job``, and the part of the event's type before the dot."""
 
-    ``id`` follows from job and run_number, so that who hears of it twice can tell.
+    kind: str
+    id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a video or a job of a tenant.
+
+    ``id`` is derived from the subject and from what happened to it, so a repeated delivery has the same id. ``type`` is
+    an `EventType`, or one that a newer release has written. ``payload`` consists of JSON values; ``version`` counts its
+    incompatible changes, from 1. Added fields are no incompatible change.
     """
 
     id: UUID
+    type: str
+    version: int
     tenant_id: TenantId
-    job_id: JobId
-    run_number: int
-    kind: JobEventKind
+    subject: Subject
     payload: dict[str, object]
     created_at: datetime
 
     @classmethod
-    def ended(cls, job: AnalysisJob, now: datetime) -> "JobEvent":
-        """``job`` must have ended."""
-        failure = job.failure
+    def video_uploaded(cls, video: Video, now: datetime) -> "Event":
+        """The content of ``video`` is stored."""
+        return cls._of_video(EventType.VIDEO_UPLOADED, video, now)
+
+    @classmethod
+    def video_deleted(cls, video: Video, now: datetime) -> "Event":
+        """``video`` and everything made from it is deleted."""
+        return cls._of_video(EventType.VIDEO_DELETED, video, now)
+
+    @classmethod
+    def job_started(cls, job: AnalysisJob, now: datetime) -> "Event":
+        """A worker took up ``job``, for the first time in this run of it."""
+        return cls._of_job(EventType.JOB_STARTED, job, f"started/{job.run_number}", now)
+
+    @classmethod
+    def job_ended(cls, job: AnalysisJob, now: datetime) -> "Event":
+        """This run of ``job``, which is in a final state, ended. Each run has one such event, whatever its type."""
+        return cls._of_job(_END_OF_JOB[job.status], job, f"ended/{job.run_number}", now)
+
+    @classmethod
+    def _of_video(cls, type_: EventType, video: Video, now: datetime) -> "Event":
         return cls(
-            id=uuid5(job.id, f"ended/{job.run_number}"),
+            id=uuid5(video.id, type_),
+            type=type_,
+            version=1,
+            tenant_id=video.tenant_id,
+            subject=Subject("video", video.id),
+            payload={"video_id": str(video.id), "title": video.title},
+            created_at=now,
+        )
+
+    @classmethod
+    def _of_job(cls, type_: EventType, job: AnalysisJob, happened: str, now: datetime) -> "Event":
+        return cls(
+            id=uuid5(job.id, happened),
+            type=type_,
+            version=1,
             tenant_id=job.tenant_id,
-            job_id=job.id,
-            run_number=job.run_number,
-            kind=_KIND_OF[job.status],
+            subject=Subject("job", job.id),
             payload={
                 "job_id": str(job.id),
                 "video_id": str(job.video_id),
+                "run_number": job.run_number,
                 "status": job.status.value,
-                "failure": None if failure is None else {"code": failure.code, "detail": failure.detail},
+                "failure": _json_of(job.failure),
             },
             created_at=now,
         )
+
+
+def _json_of(failure: Failure | None) -> dict[str, object] | None:
+    return None if failure is None else {"code": failure.code, "detail": failure.detail}

@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.contracts.stored import frames_of, keep
@@ -19,7 +18,6 @@ from vidintel.application.ports import UnitOfWorkFactory
 from vidintel.domain.analysis import AnalysisJob, JobStatus
 from vidintel.domain.detection import FrameDetections
 from vidintel.domain.errors import JobAlreadyActive, ServiceUnavailable
-from vidintel.domain.events import JobEvent
 from vidintel.domain.video import Video
 from vidintel.infrastructure.database.engine import check_database, create_engine
 from vidintel.infrastructure.database.repositories.work_queue import LOOKAHEAD, TAKE_DUE
@@ -107,14 +105,6 @@ async def test_of_two_jobs_added_at_once_one_is_refused(unit_of_work: UnitOfWork
         return True
 
     assert sorted(await asyncio.gather(add(), add())) == [False, True]
-
-
-async def test_a_job_ends_once_in_each_of_its_epochs(unit_of_work: UnitOfWorkFactory) -> None:
-    event = JobEvent.ended(make_job(status=JobStatus.FAILED), NOW)
-    async with unit_of_work() as uow:
-        await uow.outbox.add(event)
-        with pytest.raises(IntegrityError, match="uq_outbox_job_id_epoch"):
-            await uow.outbox.add(replace(event, id=uuid4()))
 
 
 async def test_a_lock_for_an_update_lets_others_add_rows_that_refer_to_it(unit_of_work: UnitOfWorkFactory) -> None:

@@ -4,12 +4,16 @@ from tests.support.factories import NOW, make_job
 from tests.unit.application.world import POLICY, World, principal, value_of
 from vidintel.domain.analysis import AnalysisJob, JobStatus
 from vidintel.domain.errors import UnreadableVideo
-from vidintel.domain.events import JobEvent, JobEventKind
+from vidintel.domain.events import Event, EventType
 
 
-async def told(world: World, job: AnalysisJob) -> list[tuple[int, JobEventKind]]:
-    async with world.database.unit_of_work() as uow:
-        return [(event.run_number, event.kind) for event in await uow.outbox.of_job(job.tenant_id, job.id)]
+def told(world: World, job: AnalysisJob) -> list[tuple[object, str]]:
+    """The run and the type of each event that says that ``job`` ended."""
+    return [
+        (event.payload["run_number"], event.type)
+        for event in world.database.outbox.values()
+        if event.subject.id == job.id and event.type != EventType.JOB_STARTED
+    ]
 
 
 def break_the_video() -> None:
@@ -20,7 +24,7 @@ async def test_a_job_that_is_under_way_has_nothing_to_tell() -> None:
     world = World()
     job = await world.planned()
 
-    assert await told(world, job) == []
+    assert told(world, job) == []
 
 
 async def test_success_is_told() -> None:
@@ -28,7 +32,7 @@ async def test_success_is_told() -> None:
     job = (await world.registered()).job.job
     await world.work_off()
 
-    assert await told(world, job) == [(1, JobEventKind.SUCCEEDED)]
+    assert told(world, job) == [(1, EventType.JOB_SUCCEEDED)]
 
 
 async def test_being_cancelled_is_told() -> None:
@@ -37,7 +41,7 @@ async def test_being_cancelled_is_told() -> None:
     value_of(await world.cancel(principal(), job.id))
     await world.work_off()
 
-    assert await told(world, job) == [(1, JobEventKind.CANCELLED)]
+    assert told(world, job) == [(1, EventType.JOB_CANCELLED)]
 
 
 async def test_a_failure_is_told_and_so_is_the_end_of_the_retry() -> None:
@@ -45,13 +49,13 @@ async def test_a_failure_is_told_and_so_is_the_end_of_the_retry() -> None:
     world.media.on_plan = break_the_video
     job = (await world.registered()).job.job
     await world.work_off()
-    assert await told(world, job) == [(1, JobEventKind.FAILED)]
+    assert told(world, job) == [(1, EventType.JOB_FAILED)]
 
     world.media.on_plan = lambda: None
     value_of(await world.retry(principal(), job.id))
     await world.work_off()
 
-    assert await told(world, job) == [(1, JobEventKind.FAILED), (2, JobEventKind.SUCCEEDED)]
+    assert told(world, job) == [(1, EventType.JOB_FAILED), (2, EventType.JOB_SUCCEEDED)]
 
 
 async def test_giving_up_work_whose_worker_dies_each_time_is_told() -> None:
@@ -66,16 +70,16 @@ async def test_giving_up_work_whose_worker_dies_each_time_is_told() -> None:
         world.clock.advance(3600)
         assert await world.reclaim() == 1
 
-    assert await told(world, job) == [(1, JobEventKind.FAILED)]
+    assert told(world, job) == [(1, EventType.JOB_FAILED)]
 
 
 def test_the_event_of_one_end_is_always_the_same_one() -> None:
     job = make_job(status=JobStatus.FAILED)
-    first = JobEvent.ended(job, NOW)
-    assert first == JobEvent.ended(job, NOW)
+    first = Event.job_ended(job, NOW)
+    assert first == Event.job_ended(job, NOW)
     assert first.payload["failure"] == {"code": "unreadable_video", "detail": "The video cannot be decoded."}
 
     job.retry(NOW)
     job.cancel(NOW)
 
-    assert JobEvent.ended(job, NOW).id != first.id
+    assert Event.job_ended(job, NOW).id != first.id

@@ -5,7 +5,7 @@ from datetime import datetime
 from vidintel.application.ports import UnitOfWork
 from vidintel.domain.analysis import AnalysisJob
 from vidintel.domain.errors import AttemptsExhausted, BusinessRuleViolation, DomainError, UnsupportedMedia
-from vidintel.domain.events import JobEvent
+from vidintel.domain.events import Event
 from vidintel.domain.segment import SegmentStatus
 from vidintel.domain.video import Failure, Video
 
@@ -37,4 +37,4 @@ async def fail_job(uow: UnitOfWork, video: Video, job: AnalysisJob, failure: Fai
         await uow.segments.save(segment)
     await uow.jobs.save(job)
     await uow.videos.save(video)
-    await uow.outbox.add(JobEvent.ended(job, now))
+    await uow.outbox.add(Event.job_ended(job, now))

@@ -12,7 +12,7 @@ from vidintel.application.retry import retried
 from vidintel.application.videos.lookup import locked_video_of, report_of, video_of
 from vidintel.domain.analysis import AnalysisJob, JobId
 from vidintel.domain.errors import JobNotFound
-from vidintel.domain.events import JobEvent
+from vidintel.domain.events import Event
 from vidintel.domain.identity import Permission, Principal
 from vidintel.domain.segment import SegmentStatus
 from vidintel.domain.video import Video, VideoId, VideoStatus
@@ -98,7 +98,7 @@ class CancelJob:
             was_running = job.started_at is not None and video.status is VideoStatus.PROCESSING
             job.cancel(now)
             await uow.jobs.save(job)
-            await uow.outbox.add(JobEvent.ended(job, now))
+            await uow.outbox.add(Event.job_ended(job, now))
             for segment in await uow.segments.of_job(job.id, SegmentStatus.RUNNING):
                 segment.revoke(now)
                 await uow.segments.save(segment)

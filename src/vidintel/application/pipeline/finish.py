@@ -14,7 +14,7 @@ from vidintel.application.work.lease import Lease, WorkerIdentity
 from vidintel.application.work.stages import StageHolder, WorkRules, lock_video_and_job
 from vidintel.domain.analysis import AnalysisJob, JobId, JobStage, JobStatus
 from vidintel.domain.detection import FrameDetections
-from vidintel.domain.events import JobEvent
+from vidintel.domain.events import Event
 from vidintel.domain.shots import METHOD, shot_changes
 from vidintel.domain.video import Video, WarningSummary
 
@@ -126,5 +126,5 @@ class FinishJob:
             await self._take_snapshots.keep(uow, job, snapshots)
             await uow.jobs.save(job)
             await uow.videos.save(video)
-            await uow.outbox.add(JobEvent.ended(job, now))
+            await uow.outbox.add(Event.job_ended(job, now))
             await uow.commit()

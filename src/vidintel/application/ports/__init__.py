@@ -1,5 +1,13 @@
 """Everything the use cases need from outside, as protocols. Adapters live in ``vidintel.infrastructure``."""
 
+from vidintel.application.ports.events import (
+    Delivery,
+    DeliveryBatch,
+    EventDeliveries,
+    EventSubscriber,
+    FailedDelivery,
+    Outbox,
+)
 from vidintel.application.ports.health import CircuitState
 from vidintel.application.ports.identity import TokenVerifier
 from vidintel.application.ports.inference import Detector, Detectors, ModelInfo, ModelRegistry, Tracker, TrackerFactory
@@ -24,7 +32,6 @@ from vidintel.application.ports.persistence import (
     JobProgress,
     JobRepository,
     ObjectDeletions,
-    Outbox,
     Page,
     ResultRepository,
     SegmentRepository,
@@ -62,12 +69,17 @@ __all__ = [
     "CircuitState",
     "Clock",
     "ColourHistogram",
+    "Delivery",
+    "DeliveryBatch",
     "DetectionFilter",
     "DetectionRepository",
     "DetectionRow",
     "Detector",
     "Detectors",
     "DueWork",
+    "EventDeliveries",
+    "EventSubscriber",
+    "FailedDelivery",
     "Frame",
     "FrameDifferencer",
     "FrameRenderer",

@@ -6,10 +6,10 @@ from datetime import datetime
 from types import TracebackType
 from typing import Protocol, Self
 
+from vidintel.application.ports.events import EventDeliveries, Outbox
 from vidintel.application.ports.work import DueWork
 from vidintel.domain.analysis import AnalysisJob, JobId
 from vidintel.domain.detection import BoundingBox, FrameDetections
-from vidintel.domain.events import JobEvent
 from vidintel.domain.identity import TenantId
 from vidintel.domain.retention import RetentionRules
 from vidintel.domain.segment import Segment, SegmentId, SegmentStatus
@@ -311,18 +311,6 @@ class WorkQueue(Protocol):
         ...
 
 
-class Outbox(Protocol):
-    """Events that are to be told to the outside, as true as the transaction that writes them."""
-
-    async def add(self, event: JobEvent) -> None:
-        """Once for each job and run_number; a second one is a fault, and breaks the transaction."""
-        ...
-
-    async def of_job(self, tenant_id: TenantId, job_id: JobId) -> Sequence[JobEvent]:
-        """By run_number."""
-        ...
-
-
 class UnitOfWork(Protocol):
     """One transaction: leaving the block without `commit` rolls everything back."""
 
@@ -346,6 +334,8 @@ class UnitOfWork(Protocol):
     def work_queue(self) -> WorkQueue: ...
     @property
     def outbox(self) -> Outbox: ...
+    @property
+    def event_deliveries(self) -> EventDeliveries: ...
 
     async def __aenter__(self) -> Self: ...
     async def __aexit__(

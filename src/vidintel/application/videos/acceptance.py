@@ -15,6 +15,7 @@ from vidintel.application.jobs.queueing import start_analysis
 from vidintel.application.ports import Clock, Live, ObjectStorage, UnitOfWork, UnitOfWorkFactory
 from vidintel.application.videos.sniffing import checked
 from vidintel.domain.errors import ServiceUnavailable, StorageError, StorageUnavailable
+from vidintel.domain.events import Event
 from vidintel.domain.identity import TenantId
 from vidintel.domain.video import StoredContent, Video, VideoId
 
@@ -87,6 +88,7 @@ async def attach_content(uow: UnitOfWork, video: Video, content: StoredContent, 
     if not await uow.object_deletions.forget(content.key):
         raise ServiceUnavailable("The upload took too long and has expired. Send it again.")
     video.attach_content(content, now)
+    await uow.outbox.add(Event.video_uploaded(video, now))
 
 
 async def receive_content(uow: UnitOfWork, video: Video, content: StoredContent, now: datetime) -> None:

@@ -8,6 +8,7 @@ from vidintel.application.ports import (
 )
 from vidintel.domain.analysis import AnalysisJob
 from vidintel.domain.errors import VideoNotFound
+from vidintel.domain.events import Event
 from vidintel.domain.identity import Principal
 from vidintel.domain.video import Video, VideoId
 
@@ -35,6 +36,7 @@ async def remove_video(uow: UnitOfWork, video: Video, now: datetime) -> None:
     for key in await uow.snapshots.keys_of_video(video.tenant_id, video.id):
         await uow.object_deletions.schedule(key, now)
     await uow.videos.delete(video.tenant_id, video.id)
+    await uow.outbox.add(Event.video_deleted(video, now))
     await uow.notify_work()
 
 

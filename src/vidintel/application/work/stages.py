@@ -12,6 +12,7 @@ from vidintel.application.retry import retried
 from vidintel.application.work.lease import Lease, Leaving, Stalled, WorkerIdentity, retry_until, run_under_lease
 from vidintel.domain.analysis import AnalysisJob, JobId, JobStage, JobStatus
 from vidintel.domain.errors import DomainError, LeaseLost, ServiceUnavailable
+from vidintel.domain.events import Event
 from vidintel.domain.video import Failure, Video, VideoStatus
 from vidintel.domain.work import RetryPolicy
 
@@ -51,11 +52,14 @@ class StageHolder:
             if found is None:
                 raise LeaseLost("The job was deleted.")
             video, job = await lock_video_and_job(uow, found)
+            starts = job.status is JobStatus.QUEUED
             token = job.claim(stage, self._worker.owner, now, self._rules.lease)
             if video.status is not VideoStatus.PROCESSING:
                 video.begin_processing(now)
                 await uow.videos.save(video)
             await uow.jobs.save(job)
+            if starts:
+                await uow.outbox.add(Event.job_started(job, now))
             await uow.commit()
             return video, job, token
 

@@ -10,6 +10,7 @@ from sqlalchemy import (
     DateTime,
     Double,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -25,7 +26,6 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, REAL
 
 from vidintel.domain.analysis import JobStage, JobStatus
-from vidintel.domain.events import JobEventKind
 from vidintel.domain.segment import SegmentStatus
 from vidintel.domain.video import SourceKind, VideoStatus
 
@@ -228,19 +228,55 @@ snapshots = Table(
     PrimaryKeyConstraint("job_id", "name"),
 )
 
-# Of a job that has been deleted as well: what happened is told whether or not it is still there.
+# An event is delivered whether or not its subject still exists, hence no foreign key to that.
 outbox = Table(
     "outbox",
     metadata,
-    Column("id", Uuid, primary_key=True),
+    Column("position", BigInteger, Identity(always=True), primary_key=True),
+    Column("id", Uuid, nullable=False, unique=True),
+    Column("type", Text, nullable=False),
+    Column("version", Integer, nullable=False),
     Column("tenant_id", Text, nullable=False),
-    Column("job_id", Uuid, nullable=False),
-    Column("run_number", Integer, nullable=False),
-    Column("kind", Text, nullable=False),
+    Column("subject_kind", Text, nullable=False),
+    Column("subject_id", Uuid, nullable=False),
     Column("payload", JSONB, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
-    _one_of("kind", JobEventKind),
-    UniqueConstraint("job_id", "run_number"),
+    Index("ix_outbox_created_at", "created_at"),
+)
+
+event_subscribers = Table(
+    "event_subscribers",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("token", BigInteger, nullable=False),
+    Column("leased_until", DateTime(timezone=True), nullable=False),
+)
+
+event_subscriptions = Table(
+    "event_subscriptions",
+    metadata,
+    Column("type", Text, nullable=False),
+    Column("subscriber", Text, nullable=False),
+    Column("renewed_at", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("type", "subscriber"),
+)
+
+# One row for each event that a subscriber has not dealt with. There is no foreign key to the subscriber: checking it
+# would have every transaction that adds an event lock the subscriber's row.
+event_deliveries = Table(
+    "event_deliveries",
+    metadata,
+    Column("subscriber", Text, nullable=False),
+    Column("position", BigInteger, ForeignKey("outbox.position"), nullable=False),
+    Column("due_at", DateTime(timezone=True), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("failure", Text),
+    Column("died_at", DateTime(timezone=True)),
+    PrimaryKeyConstraint("subscriber", "position"),
+    Index("ix_event_deliveries_due_at", "subscriber", "due_at", postgresql_where=text("died_at IS NULL")),
+    Index("ix_event_deliveries_died_at", "died_at", postgresql_where=text("died_at IS NOT NULL")),
+    # The sweep asks whether anybody is still to be told of an event.
+    Index("ix_event_deliveries_position", "position"),
 )
 
 object_deletions = Table(

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from vidintel.application.ports import (
     Cause,
     DetectionRepository,
+    EventDeliveries,
     JobRepository,
     ObjectDeletions,
     Outbox,
@@ -24,9 +25,9 @@ from vidintel.domain.errors import ServiceUnavailable
 from vidintel.domain.video import VideoId
 from vidintel.infrastructure.database.engine import is_collision, is_contended, is_outage
 from vidintel.infrastructure.database.repositories.detections import SqlDetectionRepository
+from vidintel.infrastructure.database.repositories.events import SqlEventDeliveries, SqlOutbox
 from vidintel.infrastructure.database.repositories.jobs import SqlJobRepository
 from vidintel.infrastructure.database.repositories.mapping import changes_of
-from vidintel.infrastructure.database.repositories.outbox import SqlOutbox
 from vidintel.infrastructure.database.repositories.results import (
     SqlObjectDeletions,
     SqlResultRepository,
@@ -100,6 +101,10 @@ class SqlUnitOfWork:
     @property
     def outbox(self) -> Outbox:
         return SqlOutbox(self._session)
+
+    @property
+    def event_deliveries(self) -> EventDeliveries:
+        return SqlEventDeliveries(self._session)
 
     async def __aenter__(self) -> Self:
         return self
