@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
@@ -10,6 +11,7 @@ from uuid import uuid4
 
 from dependency_injector import containers, providers
 
+from vidintel.application.events.delivery import DeliverEvents, DeliveryRules, RemoveEvents
 from vidintel.application.jobs.requests import CancelJob, GetJob, ListJobs, RequestAnalysis, RetryJob
 from vidintel.application.jobs.specs import SpecResolver
 from vidintel.application.pipeline.finish import FinishJob
@@ -20,8 +22,10 @@ from vidintel.application.pipeline.segment import RunSegment
 from vidintel.application.pipeline.snapshots import OpenPicture, TakeSnapshots
 from vidintel.application.ports import (
     AppearanceEncoder,
+    Clock,
     ColourHistogram,
     Detectors,
+    EventSubscriber,
     FrameDifferencer,
     MediaLimits,
     NoTracing,
@@ -29,6 +33,7 @@ from vidintel.application.ports import (
     Telemetry,
     Tracing,
     Tracker,
+    UnitOfWorkFactory,
     VideoDecoder,
     VideoReads,
 )
@@ -78,6 +83,7 @@ from vidintel.settings.live import LiveSettings
 from vidintel.settings.model import (
     AuthSettings,
     CacheSettings,
+    EventSettings,
     LimitSettings,
     RedisSettings,
     RetentionSettings,
@@ -98,6 +104,14 @@ def _work_rules(work: WorkSettings) -> WorkRules:
 
 def _retry(work: WorkSettings) -> RetryPolicy:
     return RetryPolicy(max_attempts=work.max_attempts, base_s=work.retry_base_s, cap_s=work.retry_cap_s)
+
+
+def _deliveries(
+    subscribers: Sequence[EventSubscriber], *, uow: UnitOfWorkFactory, clock: Clock, events: EventSettings
+) -> Sequence[DeliverEvents]:
+    retry = RetryPolicy(max_attempts=events.max_attempts, base_s=events.retry_base_s, cap_s=events.retry_cap_s)
+    rules = DeliveryRules(handle_s=events.handle_s, retry=retry)
+    return [DeliverEvents(uow, subscriber, clock, rules) for subscriber in subscribers]
 
 
 def _media_limits(limits: LimitSettings) -> MediaLimits:
@@ -340,6 +354,18 @@ class Container(containers.DeclarativeContainer):
         version=version("vidintel"),
     )
 
+    # Whoever is to be told of events is registered here.
+    event_subscribers = providers.List()
+    deliver_events = providers.Callable(
+        _deliveries, event_subscribers, uow=uow.provider, clock=clock, events=settings.provided.events
+    )
+    remove_events = providers.Factory(
+        RemoveEvents,
+        uow.provider,
+        clock,
+        keep=providers.Callable(lambda events: timedelta(days=events.retention_days), settings.provided.events),
+    )
+
     identity = providers.Singleton(WorkerIdentity, owner)
     rules = providers.Factory(_work_rules, settings.provided.work)
     task_engine = providers.Selector(
@@ -394,6 +420,8 @@ class Container(containers.DeclarativeContainer):
         ),
         apply_retention=providers.Factory(ApplyRetention, uow.provider, clock, retention.provider),
         collect_garbage=providers.Factory(CollectGarbage, uow.provider, storage, clock),
+        deliver_events=deliver_events,
+        remove_events=remove_events,
         settings=settings.provided.work,
         telemetry=telemetry,
         tracing=tracing,

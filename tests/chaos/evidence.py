@@ -22,7 +22,9 @@ _FOUND = """
     SELECT video_id, md5(string_agg(concat_ws(' ', frame, position, label, confidence, x1, y1, x2, y2, track_id), ','
                                     ORDER BY frame, position)) AS found
     FROM detections GROUP BY video_id"""
-_TELLINGS = "SELECT job_id FROM outbox GROUP BY job_id HAVING count(*) <> 1"
+_TELLINGS = """
+    SELECT subject_id AS job_id FROM outbox WHERE subject_kind = 'job' AND type <> 'job.started'
+    GROUP BY subject_id HAVING count(*) <> 1"""
 # Uploads that broke off are removed a day later.
 _TO_BE_DELETED = "SELECT key FROM object_deletions"
 

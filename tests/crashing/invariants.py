@@ -16,11 +16,19 @@ TRUE_OF_THE_ROWS = {  # each of these finds nothing
         SELECT videos.id FROM videos JOIN jobs ON jobs.video_id = videos.id
         WHERE (videos.status, jobs.status) NOT IN (('completed', 'succeeded'), ('failed', 'failed'))""",
     "a video has no job": "SELECT id FROM videos WHERE id NOT IN (SELECT video_id FROM jobs)",
-    "an end was not told, or told wrongly": """
-        SELECT jobs.id FROM jobs LEFT JOIN outbox ON outbox.job_id = jobs.id AND outbox.run_number = jobs.run_number
-        WHERE outbox.kind IS DISTINCT FROM 'job.' || jobs.status""",
-    "something was told that did not happen": """
-        SELECT job_id FROM outbox WHERE (job_id, run_number) NOT IN (SELECT id, run_number FROM jobs)""",
+    "the end of a job has no event, or another one": """
+        SELECT jobs.id FROM jobs LEFT JOIN outbox ON outbox.subject_id = jobs.id AND outbox.type <> 'job.started'
+            AND (outbox.payload ->> 'run_number')::int = jobs.run_number
+        WHERE outbox.type IS DISTINCT FROM 'job.' || jobs.status""",
+    "a job was started without an event": """
+        SELECT id FROM jobs WHERE started_at IS NOT NULL
+            AND id NOT IN (SELECT subject_id FROM outbox WHERE type = 'job.started')""",
+    "a video was uploaded without an event": """
+        SELECT id FROM videos WHERE id NOT IN (SELECT subject_id FROM outbox WHERE type = 'video.uploaded')""",
+    "an event tells of something that did not happen": """
+        SELECT subject_id FROM outbox WHERE subject_kind = 'job'
+            AND (subject_id, (payload ->> 'run_number')::int) NOT IN (SELECT id, run_number FROM jobs)""",
+    "an event was not delivered": "SELECT position FROM event_deliveries",
     "detections belong to no job": "SELECT job_id FROM detections WHERE job_id NOT IN (SELECT id FROM jobs)",
 }
 KEPT = "SELECT content_key AS key FROM videos UNION SELECT key FROM snapshots"
@@ -37,6 +45,9 @@ def violations(place: Place) -> list[str]:
     videos: set[UUID] = {row["id"] for row in administer(place.database_url, "SELECT id FROM videos")}
     if not place.accepted() <= videos:
         broken.append("a video was accepted and is lost")
+    happened = {row["id"] for row in administer(place.database_url, "SELECT id FROM outbox")}
+    if place.told() != happened:
+        broken.append(f"told of {len(place.told())} events, of which {len(happened & place.told())} of {len(happened)}")
     kept = {row["key"] for row in administer(place.database_url, KEPT)}
     stored = objects_in(place)
     if administer(place.database_url, "SELECT key FROM object_deletions"):

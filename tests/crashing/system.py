@@ -6,7 +6,7 @@ to be none. `run` does that in a process that may be stopped anywhere; `Restarte
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,6 +24,7 @@ from vidintel.application.videos.registration import RegisterVideo, VideoDetails
 from vidintel.application.work.garbage import CollectGarbage
 from vidintel.container import Container
 from vidintel.domain.analysis import JobId, JobStage
+from vidintel.domain.events import Event, EventType
 from vidintel.domain.identity import Principal, Role, TenantId, UserId
 from vidintel.domain.segment import SegmentId
 from vidintel.presentation.worker import WorkerServices
@@ -55,11 +56,34 @@ class Place:
         return self.data_dir / "answers"
 
     @property
+    def events(self) -> Path:
+        return self.data_dir / "events"
+
+    @property
     def objects_dir(self) -> Path:
         return self.data_dir / "objects"
 
     def accepted(self) -> set[UUID]:
         return set(map(UUID, self.answers.read_text().split())) if self.answers.exists() else set()
+
+    def told(self) -> set[UUID]:
+        """The ids of the events that the subscriber `Told` was told of, however often."""
+        return set(map(UUID, self.events.read_text().split())) if self.events.exists() else set()
+
+
+class Told:
+    """A subscriber of every event: writes the id of each into a file."""
+
+    name = "told"
+    wants = frozenset(EventType)
+
+    def __init__(self, place: Place, points: CrashPoints) -> None:
+        self._place = place
+        self._points = points
+
+    async def handle(self, batch: Sequence[Event]) -> None:
+        with self._points.around("handle"), self._place.events.open("a") as events:
+            events.writelines(f"{event.id}\n" for event in batch)
 
 
 class AheadClock:
@@ -122,6 +146,11 @@ class System:
             case JobStage.FINISH:
                 await self._services.finish_job(JobId(due.id))
 
+    async def deliver(self) -> int:
+        """Tell the subscriber of what has happened; the first time, subscribe."""
+        self._points.step = "deliver"
+        return sum([await deliver() for deliver in self._services.deliver_events])
+
     async def reclaim(self) -> int:
         self._points.step = "reclaim"
         return await self._services.reclaim()
@@ -147,6 +176,7 @@ async def started(
     container.uow.override(providers.Factory(CrashingUnitOfWork, plain.sessions, points))
     container.storage.override(providers.Singleton(CrashingStorage, plain.storage, points))
     container.task_engine.override(providers.Object(task_queue))
+    container.event_subscribers.override(providers.List(providers.Object(Told(place, points))))
     try:
         yield System(place, points, container.worker_services(), container.register_video()), task_queue, container
     finally:
@@ -156,10 +186,13 @@ async def started(
 async def run(place: Place, points: CrashPoints) -> None:
     """Everything from the first byte to the last commit."""
     async with started(place, points, AheadClock()) as (system, task_queue, container):
+        await system.deliver()
         await system.accept("a video", place.clip)
         await system.work_off(task_queue)
+        await system.deliver()
         await system.accept("no video", NOT_A_VIDEO)
         await system.work_off(task_queue)
+        await system.deliver()
         points.step = "sweep"
         await container.worker_services().collect_garbage()
 
@@ -175,7 +208,7 @@ async def recover(place: Place) -> None:
     async with started(place, points, clock) as (system, task_queue, container):
         for _ in range(_ROUNDS):
             clock.ahead += timedelta(hours=1)
-            if not await system.reclaim() + await system.work_off(task_queue):
+            if not await system.reclaim() + await system.work_off(task_queue) + await system.deliver():
                 break
         clock.ahead += timedelta(days=2)
         await CollectGarbage(container.uow, container.storage(), clock, unfinished_after_s=-1.0)()

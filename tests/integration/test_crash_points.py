@@ -17,12 +17,12 @@ from tests.crashing.system import CLIP, CRASHED, Place, recover, run, run_and_cr
 from tests.support.media_files import PLAIN, even_times, video
 from tests.support.postgres import administer, in_database
 
-STEPS = {"register a video", "register no video", "dispatch", "plan", "analyse", "finish", "sweep"}
+STEPS = {"register a video", "register no video", "dispatch", "plan", "analyse", "finish", "deliver", "sweep"}
 AT_ONCE = 3
 # Each crash is the end of a real process; forked from one without threads, which has everything imported.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["tests.crashing.system"])
-CALLS = {"commit", "put", "open", "ring", "purge"}
+CALLS = {"commit", "put", "open", "ring", "handle", "purge"}
 
 
 @pytest.fixture
@@ -47,7 +47,8 @@ def databases(postgres_server: str, _migrated_template: str) -> Iterator["Queue[
 @contextmanager
 def new_place(databases: "Queue[str]", folder: Path) -> Iterator[Place]:
     url = databases.get()
-    administer(url, "TRUNCATE videos, jobs, segments, detections, outbox, object_deletions CASCADE")
+    administer(url, "TRUNCATE videos, jobs, segments, detections, object_deletions CASCADE")
+    administer(url, "TRUNCATE outbox, event_deliveries, event_subscribers, event_subscriptions")
     data_dir = folder / uuid4().hex
     data_dir.mkdir()
     yield Place(url, data_dir)

@@ -19,11 +19,10 @@ class Outbox:
         assert not self._tables.outbox.where(lambda other: other.id == event.id), "this event was added before"
         position = next(self._tables.positions)
         self._tables.outbox.put(position, event)
-        for subscription, _ in self._tables.event_subscriptions.items():
-            type_, subscriber = subscription
-            if type_ == event.type:
-                self._tables.event_deliveries.put((subscriber, position), StoredDelivery(event.created_at))
-                await self._notify()
+        subscriptions = [key for key, _ in self._tables.event_subscriptions.items()]
+        for subscriber in (subscriber for type_, subscriber in subscriptions if type_ == event.type):
+            self._tables.event_deliveries.put((subscriber, position), StoredDelivery(event.created_at))
+            await self._notify()
 
 
 class EventDeliveries:

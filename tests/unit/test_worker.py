@@ -15,6 +15,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from tests.unit.application.world import World
+from vidintel.application.events.delivery import RemoveEvents
 from vidintel.application.ports import SILENT, Cause, NoTracing, WorkContext
 from vidintel.application.result import Ok
 from vidintel.application.videos.retention import ApplyRetention
@@ -63,6 +64,8 @@ def services_of(world: World, settings: WorkSettings) -> WorkerServices:
         reclaim=world.reclaim,
         apply_retention=world.apply_retention,
         collect_garbage=world.collect_garbage,
+        deliver_events=[],
+        remove_events=RemoveEvents(world.database.unit_of_work, world.clock, keep=timedelta(days=7)),
         settings=settings,
         telemetry=SILENT,
         tracing=NoTracing(),

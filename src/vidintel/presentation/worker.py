@@ -4,7 +4,7 @@ import asyncio
 import math
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,6 +12,7 @@ from uuid import UUID
 
 import structlog
 
+from vidintel.application.events.delivery import DeliverEvents, RemoveEvents
 from vidintel.application.pipeline.finish import FinishJob
 from vidintel.application.pipeline.plan import PlanJob
 from vidintel.application.pipeline.segment import RunSegment
@@ -64,6 +65,8 @@ class WorkerServices:
     reclaim: ReclaimWork
     apply_retention: ApplyRetention
     collect_garbage: CollectGarbage
+    deliver_events: Sequence[DeliverEvents]
+    remove_events: RemoveEvents
     settings: WorkSettings
     telemetry: Telemetry
     tracing: Tracing
@@ -80,6 +83,7 @@ class WorkerProcess:
         self._services = services
         self._more_room = asyncio.Event()
         self._outgrown = asyncio.Event()
+        self._dispatched = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         # The loop's own pool goes by the number of processors: work that waits for a thread of it would seem to stall.
         threads = services.settings.concurrency + _SPARE_THREADS
@@ -99,6 +103,7 @@ class WorkerProcess:
             asyncio.create_task(for_ever())
             for for_ever in (self._dispatch_for_ever, self._sweep_for_ever, self._tidy_for_ever)
         ]
+        loops += [asyncio.create_task(self._deliver_for_ever(deliver)) for deliver in services.deliver_events]
         concurrency = services.settings.concurrency
         engine = type(services.engine).__name__
         _log.info(
@@ -141,6 +146,8 @@ class WorkerProcess:
                 except Exception:  # noqa: BLE001 - the dispatcher outlives an outage of the database
                     _log.exception("dispatch.failed")
                     await asyncio.sleep(self._services.settings.poll_s)
+                self._dispatched.set()
+                self._dispatched = asyncio.Event()
                 ring = asyncio.create_task(notifications.wait(self._services.settings.poll_s))
                 room = asyncio.create_task(self._more_room.wait())
                 try:
@@ -160,10 +167,21 @@ class WorkerProcess:
                 _log.exception("sweep.failed")
             await asyncio.sleep(self._services.settings.sweep_s)
 
+    async def _deliver_for_ever(self, deliver: DeliverEvents) -> None:
+        """Serves one subscriber after each round of the dispatcher, hence at each notification and each poll."""
+        while True:
+            dispatched = self._dispatched  # taken before, so that no round is missed meanwhile
+            try:
+                await deliver()
+            except Exception:  # noqa: BLE001 - as above
+                _log.exception("delivery.crashed")
+            await dispatched.wait()
+
     async def _tidy_for_ever(self) -> None:
         """Apart from the sweep: removing much takes long, and what dead workers held must not wait for it."""
         while True:
-            for tidy in (self._services.apply_retention, self._services.collect_garbage):
+            services = self._services
+            for tidy in (services.apply_retention, services.collect_garbage, services.remove_events):
                 try:
                     await tidy()
                 except Exception:  # noqa: BLE001 - as above

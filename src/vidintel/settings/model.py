@@ -147,6 +147,26 @@ class WorkSettings(_Group):
         return self
 
 
+class EventSettings(_Group):
+    """How events reach their subscribers, and how long they are kept.
+
+    After ``retention_days`` an event is removed unless a subscriber is still to be told of it. Dead letters, and what
+    is kept for a subscriber that no worker serves, are removed after that time as well.
+    """
+
+    retention_days: float = Field(7.0, gt=0, le=36_500)
+    handle_s: float = Field(30.0, gt=0, description="the longest time that a subscriber may take for a batch of events")
+    max_attempts: int = Field(10, ge=1, description="of the delivery of an event, before it becomes a dead letter")
+    retry_base_s: float = Field(1.0, ge=0, description="the first delay; each further one is twice as long")
+    retry_cap_s: float = Field(300.0, ge=0, description="the longest delay")
+
+    @model_validator(mode="after")
+    def _delays_fit(self) -> "EventSettings":
+        if self.retry_cap_s < self.retry_base_s:
+            raise ValueError("retry_cap_s must be at least retry_base_s")
+        return self
+
+
 class AuthSettings(_Group):
     """Clerk's session tokens, verified without a network call. ``jwt_key`` is the instance's public key (PEM)."""
 
@@ -216,6 +236,7 @@ class Settings(BaseSettings):
     analysis: AnalysisSettings = AnalysisSettings()
     retention: RetentionSettings = RetentionSettings()
     work: WorkSettings = WorkSettings()
+    events: EventSettings = EventSettings()
     auth: AuthSettings = AuthSettings()
     http: HttpSettings = HttpSettings()
     metrics: MetricsSettings = MetricsSettings()

@@ -1,11 +1,13 @@
-"""How much work waits, asked of the database: it is the queue."""
+"""How much work waits, and how many events, asked of the database: it is the queue."""
 
 import asyncio
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 FRESH_FOR_S = 5.0
@@ -31,7 +33,50 @@ FROM (
 GROUP BY class
 """)
 
+# Every subscriber has a row, also when it has been told everything.
+_EVENTS = text("""
+SELECT name, count(delivery.position) FILTER (WHERE died_at IS NULL) AS waiting,
+       count(delivery.position) FILTER (WHERE died_at IS NOT NULL) AS dead,
+       coalesce(extract(epoch FROM now() - min(outbox.created_at) FILTER (WHERE died_at IS NULL)), 0) AS age_s
+FROM event_subscribers
+LEFT JOIN event_deliveries AS delivery ON delivery.subscriber = event_subscribers.name
+LEFT JOIN outbox ON outbox.position = delivery.position
+GROUP BY name
+""")
+
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class EventGauges:
+    """What each subscriber of events has still to be told. The names of subscribers are a small fixed set."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._waiting = Gauge(
+            "vidintel_events_waiting", "Events to be delivered to a subscriber.", ("subscriber",), registry=registry
+        )
+        self._age_s = Gauge(
+            "vidintel_events_oldest_waiting_seconds",
+            "The age of the oldest event to be delivered to a subscriber.",
+            ("subscriber",),
+            registry=registry,
+        )
+        self._dead = Gauge(
+            "vidintel_events_dead_letters",
+            "Events whose delivery to a subscriber was given up.",
+            ("subscriber",),
+            registry=registry,
+        )
+
+    def show(self, rows: Sequence[Row[Any]]) -> None:
+        self.clear()
+        for row in rows:
+            self._waiting.labels(row.name).set(row.waiting)
+            self._age_s.labels(row.name).set(max(0.0, float(row.age_s)))
+            self._dead.labels(row.name).set(row.dead)
+
+    def clear(self) -> None:
+        for gauge in (self._waiting, self._age_s, self._dead):
+            gauge.clear()
 
 
 class QueueSampler:
@@ -56,6 +101,7 @@ class QueueSampler:
             ("tenant_class",),
             registry=registry,
         )
+        self._events = EventGauges(registry)
         self._failures = Counter(
             "vidintel_queue_sample_failures_total",
             "The database was asked what waits, and did not say.",
@@ -71,9 +117,11 @@ class QueueSampler:
             try:
                 async with asyncio.timeout(_PATIENCE_S), self._engine.connect() as connection:
                     rows = (await connection.execute(_WAITING)).all()
+                    self._events.show((await connection.execute(_EVENTS)).all())
             except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the other figures are wanted
                 self._depth.clear()
                 self._age_s.clear()
+                self._events.clear()
                 self._failures.inc()
                 _log.warning("queue.not_sampled", error=type(error).__name__)
                 return
