@@ -3,7 +3,7 @@
 import asyncio
 import platform
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -15,14 +15,16 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from tests.unit.application.world import World
-from vidintel.application.events.delivery import RemoveEvents
+from vidintel.application.events.delivery import DeliverEvents, DeliveryRules, RemoveEvents
 from vidintel.application.ports import SILENT, Cause, NoTracing, WorkContext
 from vidintel.application.result import Ok
 from vidintel.application.videos.retention import ApplyRetention
 from vidintel.application.work.dispatch import DispatchWork
 from vidintel.domain.analysis import AnalysisJob, JobStatus
 from vidintel.domain.errors import ServiceUnavailable
+from vidintel.domain.events import Event, EventType
 from vidintel.domain.retention import RetentionRules
+from vidintel.domain.work import RetryPolicy
 from vidintel.infrastructure.memory import resident_bytes, return_free_memory
 from vidintel.infrastructure.observability.telemetry import PrometheusTelemetry
 from vidintel.infrastructure.tasks.in_process import InProcessTaskEngine
@@ -266,3 +268,35 @@ async def test_a_worker_that_is_told_to_end_while_it_is_being_woken_ends() -> No
         while not running.done():
             process._answered()
             await asyncio.sleep(0)
+
+
+async def test_a_worker_delivers_events_as_they_come() -> None:
+    world = World()
+    told = Told()
+    rules = DeliveryRules(handle_s=60.0, retry=RetryPolicy())
+    deliver = DeliverEvents(world.database.unit_of_work, told, world.clock, rules)
+    services = replace(services_of(world, WorkSettings(poll_s=0.01)), deliver_events=[deliver])
+    await deliver()  # subscribes
+    stop = asyncio.Event()
+    running = asyncio.create_task(WorkerProcess(services).run(stop))
+    video = (await world.registered()).video
+    await asyncio.wait_for(told.heard.wait(), timeout=60)
+    stop.set()
+    await running
+
+    assert [event.subject.id for event in told.events] == [video.id]
+
+
+class Told:
+    """A subscriber that hears of uploads."""
+
+    name = "told"
+    wants = frozenset({EventType.VIDEO_UPLOADED})
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.heard = asyncio.Event()
+
+    async def handle(self, batch: Sequence[Event]) -> None:
+        self.events.extend(batch)
+        self.heard.set()

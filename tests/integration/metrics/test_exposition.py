@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, get_args
 from uuid import uuid4
@@ -15,8 +16,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.support.factories import make_job, make_segment, make_video
-from vidintel.application.ports import CircuitState, SegmentOutcome, UnitOfWorkFactory
+from tests.contracts.events_contract import make_event
+from tests.support.factories import NOW, make_job, make_segment, make_video
+from vidintel.application.ports import CircuitState, FailedDelivery, SegmentOutcome, UnitOfWorkFactory
 from vidintel.domain.analysis import JobStage, JobStatus
 from vidintel.domain.identity import TenantId
 from vidintel.infrastructure.cache.statistics import CountedCaches
@@ -47,7 +49,7 @@ def exposition_of(engine: AsyncEngine, registry: CollectorRegistry) -> Expositio
 
 
 @pytest.fixture
-async def exposed(engine: AsyncEngine) -> Mapping[str, set[str]]:
+async def exposed(engine: AsyncEngine, uow_factory: UnitOfWorkFactory) -> Mapping[str, set[str]]:
     """Every series' name with its labels, when all that can happen has happened."""
     registry = create_registry("1.2.3")
     telemetry = PrometheusTelemetry(registry)
@@ -61,6 +63,9 @@ async def exposed(engine: AsyncEngine) -> Mapping[str, set[str]]:
     telemetry.lease_expired("job")
     telemetry.task_ended("plan_job", "completed", 0.1)
     telemetry.settings_reloaded(accepted=True)
+    async with uow_factory() as uow:
+        await uow.event_deliveries.subscribe("reader", {"job.succeeded"}, NOW)
+        await uow.commit()
     text = (await exposition_of(engine, registry)()).decode()
     names: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(text):
@@ -169,6 +174,33 @@ async def test_the_queue_is_counted_by_class_of_tenant(
 
     assert (told("depth", "organisation"), told("depth", "personal")) == (3, 6)
     assert told("oldest_job_seconds", "organisation") > 0
+
+
+async def test_what_subscribers_have_still_to_be_told_is_counted(
+    engine: AsyncEngine, uow_factory: UnitOfWorkFactory, registry: CollectorRegistry
+) -> None:
+    async with uow_factory() as uow:
+        for subscriber in ("busy", "idle"):
+            types = {"job.succeeded"} if subscriber == "busy" else set()
+            await uow.event_deliveries.subscribe(subscriber, types, NOW)
+        for _ in range(3):
+            await uow.outbox.add(make_event())
+        batch = await uow.event_deliveries.take(
+            "busy", {"job.succeeded"}, now=NOW, leased_until=NOW + timedelta(minutes=1), limit=1
+        )
+        assert batch is not None
+        failed = [FailedDelivery(batch.deliveries[0].position, "Never.", None)]
+        await uow.event_deliveries.settle(batch, now=NOW, leased_until=NOW, failed=failed)
+        await uow.commit()
+
+    await exposition_of(engine, registry)()
+
+    def told(name: str, subscriber: str) -> float | None:
+        return registry.get_sample_value(f"vidintel_events_{name}", {"subscriber": subscriber})
+
+    assert [told(name, "busy") for name in ("waiting", "dead_letters")] == [2, 1]
+    assert (told("oldest_waiting_seconds", "busy") or 0) > 0
+    assert [told(name, "idle") for name in ("waiting", "dead_letters", "oldest_waiting_seconds")] == [0, 0, 0]
 
 
 async def test_a_database_that_is_down_leaves_no_old_figures_and_no_scrape_hanging(registry: CollectorRegistry) -> None:

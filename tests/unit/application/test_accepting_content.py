@@ -242,7 +242,7 @@ async def test_content_that_never_arrives_fails_video_and_job() -> None:
     failed = await world.video(report.job)
     assert (failed.status, failed.failure) == (VideoStatus.FAILED, UNREACHABLE)
     assert (await world.job(report.job)).status is JobStatus.FAILED
-    assert [event.kind for event in world.database.outbox.values()] == ["job.failed"]
+    assert [event.type for event in world.database.outbox.values()] == ["job.failed"]
     assert type(error_of(await world.request(principal(), video.id, REQUEST))) is ConflictError
     assert type(error_of(await world.retry(principal(), report.job.id))) is ConflictError
 
