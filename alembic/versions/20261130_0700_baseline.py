@@ -190,6 +190,7 @@ def upgrade() -> None:
         sa.Column("title", sa.Text(), nullable=False),
         sa.Column("description", sa.Text(), nullable=True),
         sa.Column("captured_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("camera_id", sa.Text(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
@@ -222,6 +223,13 @@ def upgrade() -> None:
         postgresql_where=sa.text("expires_at IS NOT NULL"),
     )
     op.create_index("ix_videos_newest", "videos", ["tenant_id", "created_at", "id"], unique=False)
+    op.create_index(
+        "ix_videos_newest_by_camera",
+        "videos",
+        ["tenant_id", "camera_id", "created_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("camera_id IS NOT NULL"),
+    )
     op.create_index("ix_videos_newest_by_status", "videos", ["tenant_id", "status", "created_at", "id"], unique=False)
     op.create_table(
         "jobs",

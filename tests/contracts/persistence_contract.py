@@ -25,7 +25,7 @@ from vidintel.domain.geometry import Line, Point, Zone
 from vidintel.domain.identity import TenantId
 from vidintel.domain.retention import RetentionRules
 from vidintel.domain.segment import SegmentId, SegmentStatus
-from vidintel.domain.video import SourceKind, VideoId, VideoSource, VideoStatus
+from vidintel.domain.video import CameraId, SourceKind, VideoId, VideoSource, VideoStatus
 from vidintel.domain.work import RetryPolicy
 
 STRANGER = TenantId("org_stranger")
@@ -44,7 +44,13 @@ class VideoContract:
 
     async def test_every_optional_field_of_a_video_is_read_back(self, unit_of_work: UnitOfWorkFactory) -> None:
         source = VideoSource(SourceKind.URL, "https://example.org/ä.mp4")
-        full = make_video(description="Überfahrt\nmit 🚗", captured_at=NOW - ELSEWHERE, source=source, expires_at=NOW)
+        full = make_video(
+            description="Überfahrt\nmit 🚗",
+            captured_at=NOW - ELSEWHERE,
+            camera_id=CameraId("Tor 3 🎥"),
+            source=source,
+            expires_at=NOW,
+        )
         bare = make_video(status=VideoStatus.FAILED, media=None)
         await keep(unit_of_work, full, bare)
 
@@ -66,7 +72,8 @@ class VideoContract:
         async with unit_of_work() as uow:
             locked = await uow.videos.get_for_update(video.tenant_id, video.id)
             assert locked is not None
-            locked.edit(NOW + ELSEWHERE, fields=frozenset({"title"}), title="Another")
+            changed = frozenset({"title", "camera_id"})
+            locked.edit(NOW + ELSEWHERE, fields=changed, title="Another", camera_id=CameraId("gate"))
             await uow.videos.save(locked)
             await uow.commit()
 
@@ -165,6 +172,26 @@ class VideoContract:
             for status, video in videos.items():
                 items, _ = await uow.videos.list(TENANT, VideoFilter(status=status), Page())
                 assert [item.id for item in items] == [video.id]
+
+    async def test_the_list_can_be_limited_to_a_camera(self, unit_of_work: UnitOfWorkFactory) -> None:
+        gate, yard = CameraId("gate"), CameraId("yard")
+        at_gate = [
+            make_video(status=status, camera_id=gate, created_at=NOW + timedelta(seconds=second))
+            for second, status in enumerate((VideoStatus.FAILED, VideoStatus.UPLOADED, VideoStatus.COMPLETED))
+        ]
+        theirs = make_video(tenant_id=STRANGER, camera_id=gate)
+        await keep(unit_of_work, *at_gate, make_video(camera_id=yard), make_video(), theirs)
+
+        async with unit_of_work() as uow:
+            first, cursor = await uow.videos.list(TENANT, VideoFilter(camera_id=gate), Page(limit=2))
+            rest, end = await uow.videos.list(TENANT, VideoFilter(camera_id=gate), Page(limit=2, cursor=cursor))
+            failed, _ = await uow.videos.list(TENANT, VideoFilter(VideoStatus.FAILED, gate), Page())
+            nowhere, _ = await uow.videos.list(TENANT, VideoFilter(camera_id=CameraId("GATE")), Page())
+
+        assert [video.id for video in (*first, *rest)] == [video.id for video in reversed(at_gate)]
+        assert end is None
+        assert [video.id for video in failed] == [at_gate[0].id]
+        assert nowhere == []
 
     @pytest.mark.parametrize(
         "cursor",

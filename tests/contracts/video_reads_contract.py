@@ -13,7 +13,7 @@ from vidintel.domain.analysis import AnalysisSpec, JobId, JobStatus
 from vidintel.domain.geometry import Line, Point, Zone
 from vidintel.domain.identity import TenantId
 from vidintel.domain.segment import SegmentStatus
-from vidintel.domain.video import VideoId, VideoStatus
+from vidintel.domain.video import CameraId, VideoId, VideoStatus
 
 STRANGER = TenantId("org_other")
 
@@ -23,7 +23,12 @@ class VideoReadsContract:
     async def test_a_video_is_read_with_all_its_fields(
         self, unit_of_work: UnitOfWorkFactory, reads: VideoReads, status: VideoStatus
     ) -> None:
-        video = make_video(status=status, description="Süd", captured_at=NOW - timedelta(microseconds=1))
+        video = make_video(
+            status=status,
+            description="Süd",
+            captured_at=NOW - timedelta(microseconds=1),
+            camera_id=CameraId("Tor 3"),
+        )
         await keep(unit_of_work, video)
 
         report = await reads.video(TENANT, video.id)

@@ -20,7 +20,7 @@ TRUTH = json.loads(SAMPLE.with_name("traffic.truth.json").read_text())
 def analysed(system: ServedSystem) -> dict[str, str]:
     """The sample, analysed: ids of video and job."""
     with system.client() as client:
-        answer = upload(client, title="Junction", captured_at="2026-05-01T12:00:00+02:00")
+        answer = upload(client, title="Junction", captured_at="2026-05-01T12:00:00+02:00", camera_id="junction")
         job = wait_for_job(client, answer["job"]["id"])
         assert job["status"] == "succeeded", job
         return {"video": answer["video"]["id"], "job": job["id"]}
@@ -44,7 +44,13 @@ def test_the_video_tells_what_it_is(client: httpx.Client, analysed: dict[str, st
     media = video["media"]
     assert (media["width"], media["height"], media["frame_count"]) == (640, 360, 500)
     assert media["duration_s"] == pytest.approx(20.0, abs=0.05)
-    assert video["captured_at"] == "2026-05-01T10:00:00Z"
+    assert (video["captured_at"], video["camera_id"]) == ("2026-05-01T10:00:00Z", "junction")
+
+
+def test_videos_can_be_found_by_their_camera(client: httpx.Client, analysed: dict[str, str]) -> None:
+    found = client.get("/videos", params={"camera_id": "junction"}).json()["items"]
+    assert [video["id"] for video in found] == [analysed["video"]]
+    assert client.get("/videos", params={"camera_id": "gate"}).json()["items"] == []
 
 
 def test_what_is_seen_agrees_with_the_truth(client: httpx.Client, analysed: dict[str, str]) -> None:

@@ -15,6 +15,7 @@ from vidintel.domain.segment import Segment, SegmentId, SegmentSpan, SegmentStat
 from vidintel.domain.shots import FrameColours, ShotChanges
 from vidintel.domain.tracking import BestShot, PathPoint, Track
 from vidintel.domain.video import (
+    CameraId,
     Failure,
     MediaInfo,
     MediaWarning,
@@ -50,6 +51,7 @@ def make_video(
     title: str | None = None,
     description: str | None = None,
     captured_at: datetime | None = None,
+    camera_id: CameraId | None = None,
     media: MediaInfo | None = MEDIA,
     video_id: VideoId | None = None,
     expires_at: datetime | None = None,
@@ -64,6 +66,7 @@ def make_video(
         title=title,
         description=description,
         captured_at=captured_at,
+        camera_id=camera_id,
         expires_at=expires_at,
     )
     if status is VideoStatus.PENDING:

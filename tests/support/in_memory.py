@@ -204,7 +204,11 @@ class Videos:
 
     async def list(self, tenant_id: TenantId, filter_: VideoFilter, page: Page) -> tuple[Sequence[Video], str | None]:
         matching = self._tables.videos.where(
-            lambda video: video.tenant_id == tenant_id and filter_.status in (None, video.status)
+            lambda video: (
+                video.tenant_id == tenant_id
+                and filter_.status in (None, video.status)
+                and filter_.camera_id in (None, video.camera_id)
+            )
         )
         return _newest(matching, page)
 

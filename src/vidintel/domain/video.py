@@ -14,6 +14,7 @@ VideoId = NewType("VideoId", UUID)
 
 TITLE_MAX = 200
 DESCRIPTION_MAX = 5_000
+CAMERA_ID_MAX = 200
 _FILE_NAME_MAX = 255
 _EARLIEST_CAPTURE = datetime(1888, 1, 1, tzinfo=UTC)
 
@@ -52,6 +53,23 @@ class VideoSource:
             raise ValidationError(f"A file name has 1 to {_FILE_NAME_MAX} characters.", field="file")
         if any(ord(character) < 32 for character in self.name):
             raise ValidationError("A file name holds no control characters.", field="file")
+
+
+@dataclass(frozen=True, slots=True)
+class CameraId:
+    """Which camera recorded a video, in the client's own words: 1 to 200 printable characters, compared exactly."""
+
+    value: str
+
+    def __post_init__(self) -> None:
+        if not (0 < len(self.value) <= CAMERA_ID_MAX and self.value.isprintable() and self.value == self.value.strip()):
+            raise ValidationError(
+                f"A camera_id has 1 to {CAMERA_ID_MAX} printable characters, with no space at either end.",
+                field="camera_id",
+            )
+
+    def __str__(self) -> str:
+        return self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +192,7 @@ class Video:
     title: str
     description: str | None
     captured_at: datetime | None
+    camera_id: CameraId | None
     created_at: datetime
     _updated_at: datetime
     _expires_at: datetime | None = None
@@ -194,6 +213,7 @@ class Video:
         title: str | None = None,
         description: str | None = None,
         captured_at: datetime | None = None,
+        camera_id: CameraId | None = None,
         expires_at: datetime | None = None,
     ) -> "Video":
         """A new ``pending`` video; the title falls back to the source's name. Raises `ValidationError`."""
@@ -205,6 +225,7 @@ class Video:
             title=validate_title(title if title is not None else source.name[:TITLE_MAX]),
             description=validate_description(description),
             captured_at=validate_captured_at(captured_at, now),
+            camera_id=camera_id,
             created_at=now,
             _updated_at=now,
             _expires_at=expires_at,
@@ -277,8 +298,9 @@ class Video:
         title: str | None = None,
         description: str | None = None,
         captured_at: datetime | None = None,
+        camera_id: CameraId | None = None,
     ) -> None:
-        """Change the named ``fields`` (of ``title``, ``description``, ``captured_at``). Raises `ValidationError`."""
+        """Change the ``fields`` that are named, to the values given here. Raises `ValidationError`."""
         if "title" in fields:
             if title is None:
                 raise ValidationError("A title cannot be null.", field="title")
@@ -287,6 +309,8 @@ class Video:
             self.description = validate_description(description)
         if "captured_at" in fields:
             self.captured_at = validate_captured_at(captured_at, now)
+        if "camera_id" in fields:
+            self.camera_id = camera_id
         self._updated_at = now
 
     def _move_to(self, target: VideoStatus, now: datetime) -> None:

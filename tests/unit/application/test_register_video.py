@@ -22,7 +22,7 @@ from vidintel.domain.errors import (
     ValidationError,
 )
 from vidintel.domain.identity import Role
-from vidintel.domain.video import VideoStatus
+from vidintel.domain.video import CameraId, VideoStatus
 
 
 def assert_nothing_stays(world: World) -> None:
@@ -48,12 +48,16 @@ async def test_a_video_is_stored_and_its_analysis_queued() -> None:
 
 async def test_details_may_follow_the_bytes() -> None:
     late = VideoDetails(
-        title="Late", captured_at=datetime(2026, 1, 1, tzinfo=UTC), spec=SpecRequest(sample_fps="native")
+        title="Late",
+        captured_at=datetime(2026, 1, 1, tzinfo=UTC),
+        camera_id=CameraId("gate-3"),
+        spec=SpecRequest(sample_fps="native"),
     )
 
     registered = value_of(await World().register(principal(), Incoming(late=late)))
 
     assert (registered.video.title, registered.job.job.spec.sample_fps) == ("Late", None)
+    assert registered.video.camera_id == CameraId("gate-3")
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ def a_video(status: VideoStatus) -> Video:
         title="a",
         description=None,
         captured_at=None,
+        camera_id=None,
         created_at=NOW,
         _updated_at=NOW,
         _status=status,

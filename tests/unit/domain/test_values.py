@@ -14,7 +14,14 @@ from vidintel.domain.detection import BoundingBox, Detection
 from vidintel.domain.errors import AuthorizationError, ValidationError
 from vidintel.domain.geometry import Line, Point, Zone
 from vidintel.domain.identity import PERMISSIONS, Permission, Principal, Role, TenantId, UserId
-from vidintel.domain.video import SourceKind, VideoSource, validate_captured_at, validate_description, validate_title
+from vidintel.domain.video import (
+    CameraId,
+    SourceKind,
+    VideoSource,
+    validate_captured_at,
+    validate_description,
+    validate_title,
+)
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 UNIT = st.floats(0, 1)
@@ -58,11 +65,22 @@ ZONE = Zone("kerb", (Point(0.1, 0.1), Point(0.2, 0.1), Point(0.2, 0.3)))
         lambda: validate_captured_at(NOW + timedelta(seconds=1), NOW),
         lambda: validate_captured_at(datetime(1700, 1, 1, tzinfo=UTC), NOW),
         lambda: validate_captured_at(datetime.min.replace(tzinfo=timezone(timedelta(hours=10))), NOW),
+        lambda: CameraId(""),
+        lambda: CameraId("x" * 201),
+        lambda: CameraId(" gate-3"),
+        lambda: CameraId("gate\n3"),
+        lambda: CameraId("gate\x00"),
+        lambda: CameraId("half of a pair: \ud800"),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused(make: Callable[[], object]) -> None:
     with pytest.raises(ValidationError):
         make()
+
+
+@pytest.mark.parametrize("camera_id", ["7", "Gate 3, nörd", "x" * 200])
+def test_a_camera_is_named_in_the_clients_own_words(camera_id: str) -> None:
+    assert str(CameraId(camera_id)) == camera_id
 
 
 def test_captured_at_is_kept_in_utc() -> None:

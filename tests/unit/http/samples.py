@@ -35,6 +35,7 @@ def video(**changes: Any) -> Video:
             "title": "Gate",
             "description": None,
             "captured_at": None,
+            "camera_id": None,
             "created_at": ago(10),
             "_updated_at": ago(5),
             "_status": VideoStatus.UPLOADED,

@@ -72,7 +72,7 @@ def test_the_upload_is_a_form_with_a_file(document: dict[str, Any]) -> None:
     schema = body["content"]["multipart/form-data"]["schema"]
 
     assert schema["required"] == ["file"]
-    assert schema["properties"].keys() == {"file", "title", "description", "captured_at", "spec"}
+    assert schema["properties"].keys() == {"file", "title", "description", "captured_at", "camera_id", "spec"}
 
 
 def test_the_frameworks_own_error_schemas_are_not_there(document: dict[str, Any]) -> None:

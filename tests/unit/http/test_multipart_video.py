@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from vidintel.application.jobs.specs import SpecRequest
 from vidintel.application.videos.registration import VideoDetails
 from vidintel.domain.errors import DomainError, UnsupportedMedia, ValidationError
+from vidintel.domain.video import CameraId
 from vidintel.presentation.http.errors import MalformedForm, RequestInvalid, field_errors_of
 from vidintel.presentation.http.multipart_upload import MAX_FIELD_BYTES, MultipartVideo
 
@@ -50,12 +51,14 @@ FIELDS = [
     field("title", "Gâte 3"),
     field("description", "at dawn"),
     field("captured_at", "2026-05-01T08:00:00+02:00"),
+    field("camera_id", "gate-3"),
     field("spec", SPEC),
 ]
 DETAILS = VideoDetails(
     "Gâte 3",
     "at dawn",
     datetime(2026, 5, 1, 8, tzinfo=timezone(timedelta(hours=2))),
+    CameraId("gate-3"),
     SpecRequest("traffic", "native", ("car",), 0, 0.5),
 )
 
@@ -110,7 +113,7 @@ async def test_details_are_known_as_far_as_they_have_come() -> None:
 
 
 async def test_fields_left_blank_count_as_left_out() -> None:
-    blank = [field(name, "") for name in ("title", "description", "captured_at", "spec")]
+    blank = [field(name, "") for name in ("title", "description", "captured_at", "camera_id", "spec")]
 
     assert (await received(form(*blank, FILE)))[2] == VideoDetails()
 

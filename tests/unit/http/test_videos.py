@@ -8,7 +8,7 @@ from tests.unit.http.edge import EDITOR, Edge
 from tests.unit.http.samples import JOB_ID, MEDIA, SHA256, VIDEO_ID, failed_video, running, video
 from vidintel.application.ports import Page, VideoFilter, VideoReport
 from vidintel.application.videos.library import VideoChanges, VideoPage
-from vidintel.domain.video import VideoStatus
+from vidintel.domain.video import CameraId, VideoStatus
 
 URL = "/api/v1/videos"
 ONE = f"{URL}/{VIDEO_ID}"
@@ -18,6 +18,7 @@ async def test_a_video_shows_everything_but_where_its_bytes_lie(edge: Edge) -> N
     edge.answers["get_video"] = VideoReport(
         video(
             captured_at=datetime(2026, 5, 1, 8, tzinfo=timezone(timedelta(hours=2))),
+            camera_id=CameraId("gate-3"),
             description="dawn",
             _media=MEDIA,
         ),
@@ -34,6 +35,7 @@ async def test_a_video_shows_everything_but_where_its_bytes_lie(edge: Edge) -> N
         "title": "Gate",
         "description": "dawn",
         "captured_at": "2026-05-01T06:00:00Z",
+        "camera_id": "gate-3",
         "source": {"kind": "upload", "name": "gate.mp4"},
         "content": {"size_bytes": 1000, "sha256": SHA256},
         "media": {
@@ -73,6 +75,7 @@ async def test_a_video_without_content_media_or_luck_says_so(edge: Edge) -> None
         ("", VideoFilter(), Page(50, None)),
         ("?limit=100&cursor=abc", VideoFilter(), Page(100, "abc")),
         ("?status=failed&limit=1", VideoFilter(VideoStatus.FAILED), Page(1, None)),
+        ("?camera_id=Gate%203", VideoFilter(camera_id=CameraId("Gate 3")), Page(50, None)),
     ],
 )
 async def test_videos_are_listed_in_pages(edge: Edge, query: str, filter_: VideoFilter, page: Page) -> None:
@@ -92,6 +95,8 @@ async def test_videos_are_listed_in_pages(edge: Edge, query: str, filter_: Video
         ({}, VideoChanges(frozenset())),
         ({"title": "New"}, VideoChanges(frozenset({"title"}), title="New")),
         ({"description": None}, VideoChanges(frozenset({"description"}))),
+        ({"camera_id": "gate-3"}, VideoChanges(frozenset({"camera_id"}), camera_id=CameraId("gate-3"))),
+        ({"camera_id": None}, VideoChanges(frozenset({"camera_id"}))),
         (
             {"captured_at": "2026-05-01T06:00:00Z", "description": "x"},
             VideoChanges(

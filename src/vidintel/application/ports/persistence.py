@@ -15,7 +15,7 @@ from vidintel.domain.retention import RetentionRules
 from vidintel.domain.segment import Segment, SegmentId, SegmentStatus
 from vidintel.domain.shots import ShotChanges
 from vidintel.domain.tracking import Track, TrackedFrame
-from vidintel.domain.video import MediaWarning, StoredContent, Video, VideoId, VideoStatus
+from vidintel.domain.video import CameraId, MediaWarning, StoredContent, Video, VideoId, VideoStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class Page:
 @dataclass(frozen=True, slots=True)
 class VideoFilter:
     status: VideoStatus | None = None
+    camera_id: CameraId | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from vidintel.application.retry import retried
 from vidintel.application.videos.lookup import locked_video_of, remove_video
 from vidintel.domain.errors import VideoNotFound
 from vidintel.domain.identity import Permission, Principal
-from vidintel.domain.video import Video, VideoId
+from vidintel.domain.video import CameraId, Video, VideoId
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +28,13 @@ class VideoPage:
 
 @dataclass(frozen=True, slots=True)
 class VideoChanges:
-    """The ``fields`` to change (of ``title``, ``description``, ``captured_at``) and their new values."""
+    """The names of the ``fields`` to change, and their new values."""
 
     fields: frozenset[str]
     title: str | None = None
     description: str | None = None
     captured_at: datetime | None = None
+    camera_id: CameraId | None = None
 
 
 class ListVideos:
@@ -84,6 +85,7 @@ class UpdateVideo:
                 title=changes.title,
                 description=changes.description,
                 captured_at=changes.captured_at,
+                camera_id=changes.camera_id,
             )
             await uow.videos.save(video)
             await uow.commit()

@@ -15,7 +15,7 @@ from vidintel.application.retry import retried
 from vidintel.application.videos.acceptance import AcceptContent, attach_content
 from vidintel.domain.identity import Permission, Principal
 from vidintel.domain.retention import RetentionRules
-from vidintel.domain.video import SourceKind, StoredContent, Video, VideoId, VideoSource
+from vidintel.domain.video import CameraId, SourceKind, StoredContent, Video, VideoId, VideoSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class VideoDetails:
     title: str | None = None
     description: str | None = None
     captured_at: datetime | None = None
+    camera_id: CameraId | None = None
     spec: SpecRequest = field(default_factory=SpecRequest)
 
 
@@ -104,6 +105,7 @@ class RegisterVideo:
             title=details.title,
             description=details.description,
             captured_at=details.captured_at,
+            camera_id=details.camera_id,
             expires_at=self._retention().expires_at(principal.tenant_id, now),
         )
         async with self._uow() as uow:

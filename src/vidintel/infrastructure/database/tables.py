@@ -75,6 +75,7 @@ videos = Table(
     Column("title", Text, nullable=False),
     Column("description", Text),
     Column("captured_at", DateTime(timezone=True)),
+    Column("camera_id", Text),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
     Column("expires_at", DateTime(timezone=True)),
@@ -95,6 +96,14 @@ videos = Table(
     _one_of("source_kind", SourceKind),
     Index("ix_videos_newest", "tenant_id", "created_at", "id"),
     Index("ix_videos_newest_by_status", "tenant_id", "status", "created_at", "id"),
+    Index(
+        "ix_videos_newest_by_camera",
+        "tenant_id",
+        "camera_id",
+        "created_at",
+        "id",
+        postgresql_where=text("camera_id IS NOT NULL"),
+    ),
     Index("ix_videos_expires_at", "expires_at", "id", postgresql_where=text("expires_at IS NOT NULL")),
 )
 

@@ -11,12 +11,13 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from vidintel.application.jobs.specs import SpecRequest
 from vidintel.application.videos.registration import VideoDetails
 from vidintel.domain.errors import UnsupportedMedia
+from vidintel.domain.video import CameraId
 from vidintel.presentation.http.errors import FieldError, MalformedForm, RequestInvalid, field_errors
 from vidintel.presentation.http.schemas.jobs import SpecBody
 from vidintel.presentation.http.schemas.videos import CapturedAt
 
 FILE_FIELD = "file"
-TEXT_FIELDS = ("title", "description", "captured_at", "spec")
+TEXT_FIELDS = ("title", "description", "captured_at", "camera_id", "spec")
 MAX_FIELD_BYTES = 64 * 1024
 _UNNAMED = "video"
 _captured_at: pydantic.TypeAdapter[datetime] = pydantic.TypeAdapter(CapturedAt)
@@ -56,6 +57,7 @@ class MultipartVideo:
         self._title: str | None = None
         self._description: str | None = None
         self._captured_at: datetime | None = None
+        self._camera_id: CameraId | None = None
         self._spec = SpecRequest()
 
     @classmethod
@@ -84,7 +86,13 @@ class MultipartVideo:
         return self._file_name or _UNNAMED
 
     def details(self) -> VideoDetails:
-        return VideoDetails(self._title, self._description, self._captured_at, self._spec)
+        return VideoDetails(
+            title=self._title,
+            description=self._description,
+            captured_at=self._captured_at,
+            camera_id=self._camera_id,
+            spec=self._spec,
+        )
 
     async def chunks(self) -> AsyncIterator[bytes]:
         while True:
@@ -171,6 +179,8 @@ class MultipartVideo:
                     self._description = text
                 case "captured_at":
                     self._captured_at = _captured_at.validate_python(text)
+                case "camera_id":
+                    self._camera_id = CameraId(text)
                 case "spec":
                     self._spec = SpecBody.model_validate_json(text).request()
         except pydantic.ValidationError as error:

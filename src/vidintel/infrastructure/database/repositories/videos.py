@@ -27,7 +27,16 @@ from vidintel.application.ports import Page, VideoFilter
 from vidintel.domain.errors import VideoNotFound
 from vidintel.domain.identity import TenantId, UserId
 from vidintel.domain.retention import RetentionRules
-from vidintel.domain.video import MediaInfo, SourceKind, StoredContent, Video, VideoId, VideoSource, VideoStatus
+from vidintel.domain.video import (
+    CameraId,
+    MediaInfo,
+    SourceKind,
+    StoredContent,
+    Video,
+    VideoId,
+    VideoSource,
+    VideoStatus,
+)
 from vidintel.infrastructure.database.repositories import cursors
 from vidintel.infrastructure.database.repositories.mapping import failure_to_entity, failure_to_row, note_change
 from vidintel.infrastructure.database.tables import detections, jobs, videos
@@ -110,6 +119,8 @@ class SqlVideoRepository:
         query = select(videos).where(videos.c.tenant_id == tenant_id.value)
         if filter_.status is not None:
             query = query.where(videos.c.status == filter_.status.value)
+        if filter_.camera_id is not None:
+            query = query.where(videos.c.camera_id == filter_.camera_id.value)
         if page.cursor is not None:
             query = query.where(tuple_(videos.c.created_at, videos.c.id) < cursors.decode_newest(page.cursor))
         query = query.order_by(videos.c.created_at.desc(), videos.c.id.desc()).limit(page.limit + 1)
@@ -151,6 +162,7 @@ def _to_row(video: Video) -> dict[str, object]:
         "title": video.title,
         "description": video.description,
         "captured_at": video.captured_at,
+        "camera_id": video.camera_id.value if video.camera_id else None,
         "created_at": video.created_at,
         "updated_at": video.updated_at,
         "expires_at": video.expires_at,
@@ -179,6 +191,7 @@ def video_of_row(row: Row[Any]) -> Video:
         title=row.title,
         description=row.description,
         captured_at=row.captured_at,
+        camera_id=None if row.camera_id is None else CameraId(row.camera_id),
         created_at=row.created_at,
         _updated_at=row.updated_at,
         _expires_at=row.expires_at,

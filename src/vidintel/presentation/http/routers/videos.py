@@ -2,10 +2,10 @@
 
 from contextlib import aclosing
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
 import structlog
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
@@ -22,7 +22,7 @@ from vidintel.domain.errors import (
     ValidationError,
     VideoNotFound,
 )
-from vidintel.domain.video import VideoStatus
+from vidintel.domain.video import CAMERA_ID_MAX, CameraId, VideoStatus
 from vidintel.presentation.http.dependencies import Caller, PageOf, Services, VideoIdPath, guarded, value_of
 from vidintel.presentation.http.errors import MalformedForm
 from vidintel.presentation.http.middleware import UPLOAD_PATH
@@ -107,9 +107,19 @@ async def register_video(request: Request, caller: Caller, services: Services) -
 
 
 @router.get("", response_model=VideoList, responses=problems(_BAD_CURSOR))
-async def list_videos(caller: Caller, services: Services, page: PageOf, status: VideoStatus | None = None) -> Response:
+async def list_videos(
+    caller: Caller,
+    services: Services,
+    page: PageOf,
+    status: VideoStatus | None = None,
+    camera_id: Annotated[
+        str | None,
+        Query(min_length=1, max_length=CAMERA_ID_MAX, description="Only videos of this camera.", examples=["gate-3"]),
+    ] = None,
+) -> Response:
     """The videos of your organisation, newest first."""
-    found = value_of(await services.list_videos(caller, VideoFilter(status), page))
+    filter_ = VideoFilter(status=status, camera_id=None if camera_id is None else CameraId(camera_id))
+    found = value_of(await services.list_videos(caller, filter_, page))
     return json_response(VideoList(items=[VideoBody.of(video) for video in found.items], next_cursor=found.next_cursor))
 
 

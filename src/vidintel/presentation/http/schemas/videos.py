@@ -9,7 +9,17 @@ from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from vidintel.application.ports import JobReport
 from vidintel.application.videos.library import VideoChanges
-from vidintel.domain.video import DESCRIPTION_MAX, TITLE_MAX, MediaInfo, SourceKind, StoredContent, Video, VideoStatus
+from vidintel.domain.video import (
+    CAMERA_ID_MAX,
+    DESCRIPTION_MAX,
+    TITLE_MAX,
+    CameraId,
+    MediaInfo,
+    SourceKind,
+    StoredContent,
+    Video,
+    VideoStatus,
+)
 from vidintel.presentation.http.schemas.common import SHA256, VIDEO_ID, Body, ErrorBody, Timestamp
 from vidintel.presentation.http.schemas.jobs import JOB_EXAMPLE, JobBody
 
@@ -19,6 +29,7 @@ _VIDEO_EXAMPLE: dict[str, Any] = {
     "title": "Gate 3, morning",
     "description": None,
     "captured_at": "2026-05-01T06:00:00Z",
+    "camera_id": "gate-3",
     "source": {"kind": "upload", "name": "gate3.mp4"},
     "content": {"size_bytes": 1843221, "sha256": SHA256},
     "media": {
@@ -55,6 +66,15 @@ CapturedAt: TypeAlias = Annotated[
 ]
 
 
+CAMERA_ID_SCHEMA: dict[str, Any] = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": CAMERA_ID_MAX,
+    "description": "Which camera recorded the video: printable characters of your choice, compared exactly.",
+    "examples": ["gate-3"],
+}
+
+
 class VideoPatch(Body):
     """A JSON merge patch: fields left out stay, ``null`` removes."""
 
@@ -66,9 +86,16 @@ class VideoPatch(Body):
     ] = None
     description: Annotated[str, Field(json_schema_extra={"maxLength": DESCRIPTION_MAX})] | None = None
     captured_at: CapturedAt | None = None
+    camera_id: Annotated[str, WithJsonSchema(CAMERA_ID_SCHEMA)] | None = None
 
     def changes(self) -> VideoChanges:
-        return VideoChanges(frozenset(self.model_fields_set), self.title, self.description, self.captured_at)
+        return VideoChanges(
+            fields=frozenset(self.model_fields_set),
+            title=self.title,
+            description=self.description,
+            captured_at=self.captured_at,
+            camera_id=None if self.camera_id is None else CameraId(self.camera_id),
+        )
 
 
 # For the documentation: the form itself is parsed while it arrives, by `MultipartVideo`.
@@ -86,6 +113,7 @@ UPLOAD_FORM: dict[str, Any] = {
             "description": "When second 0 of the video was captured; RFC 3339 with a time zone.",
             "examples": ["2026-05-01T06:00:00Z"],
         },
+        "camera_id": CAMERA_ID_SCHEMA,
         "spec": {"$ref": "#/components/schemas/SpecBody"},
     },
 }
@@ -141,6 +169,7 @@ class VideoBody(Body):
     title: str
     description: str | None
     captured_at: Timestamp | None
+    camera_id: str | None
     source: SourceBody
     content: ContentBody | None
     media: MediaBody | None
@@ -189,6 +218,7 @@ def _video_fields(video: Video) -> dict[str, Any]:
         "title": video.title,
         "description": video.description,
         "captured_at": video.captured_at,
+        "camera_id": None if video.camera_id is None else video.camera_id.value,
         "source": SourceBody(kind=video.source.kind, name=video.source.name),
         "content": ContentBody.of(video.content),
         "media": MediaBody.of(video.media),
