@@ -177,7 +177,7 @@ def validate_captured_at(captured_at: datetime | None, now: datetime) -> datetim
     except OverflowError:
         raise ValidationError("captured_at is out of range.", field="captured_at") from None
     if not _EARLIEST_CAPTURE <= in_utc <= now:
-        raise ValidationError("captured_at lies in the future, or before film was invented.", field="captured_at")
+        raise ValidationError("captured_at must lie between 1888-01-01 and now.", field="captured_at")
     return in_utc
 
 

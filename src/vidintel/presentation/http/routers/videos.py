@@ -48,7 +48,7 @@ _CLIENT_GONE = 499
 
 _NO_VIDEO = VideoNotFound(VIDEO_ID)
 _BAD_CURSOR = ValidationError("This cursor was not made here.", field="cursor")
-_BAD_TIME = ValidationError("captured_at lies in the future, or before film was invented.", field="captured_at")
+_BAD_TIME = ValidationError("captured_at must lie between 1888-01-01 and now.", field="captured_at")
 _FORM: dict[str, Any] = {
     "requestBody": {
         "required": True,
