@@ -1,4 +1,4 @@
-"""What every `ObjectStorage` does. A subclass per adapter gives the ``storage`` fixture."""
+"""What every `ObjectStorage` does. A subclass per adapter gives the fixtures ``storage`` and ``other``."""
 
 import asyncio
 import hashlib
@@ -6,30 +6,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.contracts.content import KEY, NO_LIMIT, content_of, stream
+from tests.contracts.upload_contract import UploadContract
 from vidintel.application.ports import ObjectStorage
 from vidintel.domain.errors import PayloadTooLarge, StorageError
 
-KEY = "videos/0b8e5b0e-2f7c-4a39-9b76-3f6d7e3e2a11/source"
-NO_LIMIT = 1024**3
 
-
-async def stream(*chunks: bytes, then: BaseException | None = None) -> AsyncIterator[bytes]:
-    """The chunks, and then, if one is given, the exception."""
-    for chunk in chunks:
-        yield chunk
-    if then is not None:
-        raise then
-
-
-async def content_of(storage: ObjectStorage, key: str = KEY, start: int = 0, end: int | None = None) -> bytes:
-    return b"".join([block async for block in storage.read(key, start, end)])
-
-
-class ObjectStorageContract:
-    @pytest.fixture
-    def storage(self) -> ObjectStorage:
-        raise NotImplementedError
-
+class ObjectStorageContract(UploadContract):
     async def test_what_was_put_is_read_back_with_its_size_and_hash(self, storage: ObjectStorage) -> None:
         stored = await storage.put(KEY, stream(b"moving ", b"", b"pictures"), max_bytes=NO_LIMIT)
 

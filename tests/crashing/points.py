@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from vidintel.application.ports import DueWork, ObjectStorage
+from vidintel.application.ports import DueWork, ObjectStorage, UploadId
 from vidintel.domain.video import StoredContent
 from vidintel.infrastructure.database.unit_of_work import SqlUnitOfWork
 
@@ -63,6 +63,29 @@ class CrashingStorage:
         with self._points.around("put"):
             return await self._inner.put(key, self._half_way(chunks), max_bytes=max_bytes)
 
+    async def begin_upload(self, key: str) -> UploadId:
+        with self._points.around("begin upload"):
+            return await self._inner.begin_upload(key)
+
+    async def append(
+        self, upload: UploadId, offset: int, chunks: AsyncIterator[bytes], *, max_bytes: int, atomic: bool = False
+    ) -> int:
+        with self._points.around("append"):
+            within = self._half_way(chunks)
+            return await self._inner.append(upload, offset, within, max_bytes=max_bytes, atomic=atomic)
+
+    async def upload_offset(self, upload: UploadId) -> int:
+        with self._points.around("upload offset"):
+            return await self._inner.upload_offset(upload)
+
+    async def finish_upload(self, upload: UploadId) -> StoredContent:
+        with self._points.around("finish upload"):
+            return await self._inner.finish_upload(upload)
+
+    async def abort_upload(self, upload: UploadId) -> None:
+        with self._points.around("abort upload"):
+            await self._inner.abort_upload(upload)
+
     async def size(self, key: str) -> int | None:
         with self._points.around("size"):
             return await self._inner.size(key)
@@ -91,7 +114,7 @@ class CrashingStorage:
     async def _half_way(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         async for chunk in chunks:
             yield chunk
-            self._points.here("within put")
+            self._points.here("between two chunks")
 
 
 class CrashingDoorbell:

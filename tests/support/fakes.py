@@ -2,8 +2,9 @@
 
 import hashlib
 import io
+import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -22,8 +23,10 @@ from tests.support.in_memory import (
     WorkQueue,
 )
 from tests.support.in_memory_events import EventDeliveries, Outbox
-from vidintel.domain.errors import PayloadTooLarge, StorageError
+from vidintel.application.ports import UploadId
+from vidintel.domain.errors import PayloadTooLarge, StorageError, UploadInUse, UploadNotFound, UploadOffsetMismatch
 from vidintel.domain.video import StoredContent
+from vidintel.infrastructure.storage.keys import new_upload_id, parts_of
 
 
 class FakeClock:
@@ -40,11 +43,23 @@ class FakeClock:
         return self.time
 
 
+@dataclass
+class FakeUpload:
+    """What was appended. A finished one is kept until it is purged, as on the disk."""
+
+    key: str
+    content: bytes = b""
+    is_finished: bool = False
+    is_in_use: bool = False
+    changed_at: float = field(default_factory=time.monotonic)
+
+
 class FakeObjectStorage:
-    """Keeps ``objects`` by key."""
+    """Keeps ``objects`` by key, and ``uploads``."""
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
+        self.uploads: dict[UploadId, FakeUpload] = {}
 
     def close(self) -> None:
         """Nothing is held."""
@@ -57,6 +72,51 @@ class FakeObjectStorage:
                 raise PayloadTooLarge(max_bytes)
         self.objects[key] = content
         return StoredContent(key, len(content), hashlib.sha256(content).hexdigest())
+
+    async def begin_upload(self, key: str) -> UploadId:
+        upload = new_upload_id(key)
+        self.uploads[upload] = FakeUpload(key)
+        return upload
+
+    async def append(
+        self, upload: UploadId, offset: int, chunks: AsyncIterator[bytes], *, max_bytes: int, atomic: bool = False
+    ) -> int:
+        entry = self._upload(upload)
+        if entry.is_finished:
+            raise UploadNotFound
+        if len(entry.content) != offset:
+            raise UploadOffsetMismatch(offset, len(entry.content))
+        if entry.is_in_use:
+            raise UploadInUse
+        entry.is_in_use, content, ends_well = True, entry.content, False
+        try:
+            async for chunk in chunks:
+                if len(content) + len(chunk) > max_bytes:
+                    raise PayloadTooLarge(max_bytes)
+                content += chunk
+            ends_well = True
+        finally:
+            if ends_well or not atomic:
+                entry.content, entry.changed_at = content, time.monotonic()
+            entry.is_in_use = False
+        if upload not in self.uploads:  # aborted meanwhile
+            raise UploadNotFound
+        return len(content)
+
+    async def upload_offset(self, upload: UploadId) -> int:
+        return len(self._upload(upload).content)
+
+    async def finish_upload(self, upload: UploadId) -> StoredContent:
+        entry = self._upload(upload)
+        if entry.is_in_use:
+            raise UploadInUse
+        entry.is_finished = True
+        self.objects[entry.key] = entry.content
+        return StoredContent(entry.key, len(entry.content), hashlib.sha256(entry.content).hexdigest())
+
+    async def abort_upload(self, upload: UploadId) -> None:
+        parts_of(upload)
+        self.uploads.pop(upload, None)
 
     async def size(self, key: str) -> int | None:
         return len(self.objects[key]) if key in self.objects else None
@@ -74,9 +134,17 @@ class FakeObjectStorage:
         self.objects.pop(key, None)
 
     async def purge_unfinished(self, older_than_s: float) -> int:
-        return 0
+        newest = time.monotonic() - older_than_s
+        old = [upload for upload, entry in self.uploads.items() if entry.changed_at <= newest]
+        return sum(not self.uploads.pop(upload).is_finished for upload in old)
 
     async def check(self) -> None: ...
+
+    def _upload(self, upload: UploadId) -> FakeUpload:
+        parts_of(upload)
+        if upload not in self.uploads:
+            raise UploadNotFound
+        return self.uploads[upload]
 
     def _get(self, key: str) -> bytes:
         if key not in self.objects:

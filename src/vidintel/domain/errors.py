@@ -7,9 +7,9 @@
     ├── AuthenticationError                 who are you?
     ├── AuthorizationError                  you may not do that
     ├── NotFoundError                       not there, or not yours
-    │   ├── VideoNotFound  JobNotFound  ResultNotFound  FrameNotFound
+    │   ├── VideoNotFound  JobNotFound  ResultNotFound  FrameNotFound  UploadNotFound
     ├── ConflictError                       the state does not allow it
-    │   ├── InvalidTransition  JobAlreadyActive  LeaseLost
+    │   ├── InvalidTransition  JobAlreadyActive  LeaseLost  UploadOffsetMismatch  UploadInUse
     ├── PayloadTooLarge                     more bytes than accepted
     ├── UnsupportedMedia                    the content is not a video we can read
     │   ├── EmptyFile  NotAVideo  NoVideoStream
@@ -84,6 +84,15 @@ class FrameNotFound(NotFoundError):
     code = "frame_not_found"
 
 
+class UploadNotFound(NotFoundError):
+    """The upload was finished, aborted or removed, so that nothing can be appended to it."""
+
+    code = "upload_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such unfinished upload. Start a new one.")
+
+
 class ConflictError(DomainError):
     code = "conflict"
 
@@ -113,6 +122,24 @@ class LeaseLost(ConflictError):
 
     def __init__(self, detail: str = "Another worker holds this piece of work now.") -> None:
         super().__init__(detail)
+
+
+class UploadOffsetMismatch(ConflictError):
+    """Bytes were sent for the offset ``given``, and the upload holds ``current`` bytes."""
+
+    code = "upload_offset_mismatch"
+
+    def __init__(self, given: int, current: int) -> None:
+        super().__init__(f"The upload continues at byte {current}, not at {given}.", given=given, current=current)
+        self.given = given
+        self.current = current
+
+
+class UploadInUse(ConflictError):
+    code = "upload_in_use"
+
+    def __init__(self) -> None:
+        super().__init__("Another request writes to this upload. Ask for its offset, and continue from there.")
 
 
 class PayloadTooLarge(DomainError):

@@ -12,7 +12,8 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from tests.contracts.object_storage_contract import KEY, NO_LIMIT, ObjectStorageContract, content_of, stream
+from tests.contracts.content import KEY, NO_LIMIT, content_of, stream
+from tests.contracts.object_storage_contract import ObjectStorageContract
 from tests.integration.storage.conftest import NewStorage
 from vidintel.application.ports import MediaLimits, MediaPlan, ObjectStorage
 from vidintel.domain.errors import StorageError, StorageUnavailable
@@ -38,6 +39,10 @@ class TestS3ObjectStorage(ObjectStorageContract):
     @pytest.fixture
     def storage(self, s3_storage: S3ObjectStorage) -> ObjectStorage:
         return s3_storage
+
+    @pytest.fixture
+    def other(self, new_storage: NewStorage, s3_settings: S3Settings) -> ObjectStorage:
+        return new_storage(s3_settings)
 
 
 def unfinished(client: Any, settings: S3Settings) -> list[str]:

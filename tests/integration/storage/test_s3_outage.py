@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import pytest
 
-from tests.contracts.object_storage_contract import KEY, NO_LIMIT, content_of, stream
+from tests.contracts.content import KEY, NO_LIMIT, content_of, stream
 from tests.integration.storage.conftest import CoolDown, NewStorage
 from tests.support.s3_server import S3Server
 from tests.support.scripted_media import ScriptedMedia

@@ -7,5 +7,15 @@ from vidintel.application.ports import ObjectStorage
 
 class TestFakeObjectStorage(ObjectStorageContract):
     @pytest.fixture
-    def storage(self) -> ObjectStorage:
+    def fake(self) -> FakeObjectStorage:
         return FakeObjectStorage()
+
+    @pytest.fixture
+    def storage(self, fake: FakeObjectStorage) -> ObjectStorage:
+        return fake
+
+    @pytest.fixture
+    def other(self, fake: FakeObjectStorage) -> ObjectStorage:
+        other = FakeObjectStorage()
+        other.objects, other.uploads = fake.objects, fake.uploads
+        return other

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.object_storage_contract import KEY, NO_LIMIT, ObjectStorageContract, content_of, stream
+from tests.contracts.content import KEY, NO_LIMIT, content_of, stream
+from tests.contracts.object_storage_contract import ObjectStorageContract
 from vidintel.application.ports import ObjectStorage
 from vidintel.domain.errors import DomainError, PayloadTooLarge, StorageError, StorageFull
-from vidintel.infrastructure.storage.disk_write import create_file
+from vidintel.infrastructure.storage.disk_file import create_file
 from vidintel.infrastructure.storage.local_disk import LocalDiskObjectStorage
 
 MIB = 1024**2
@@ -52,6 +53,10 @@ def storage(root: Path) -> LocalDiskObjectStorage:
 class TestLocalDiskObjectStorage(ObjectStorageContract):
     @pytest.fixture
     def storage(self, root: Path) -> ObjectStorage:
+        return LocalDiskObjectStorage(root, min_free_bytes=0)
+
+    @pytest.fixture
+    def other(self, root: Path) -> ObjectStorage:
         return LocalDiskObjectStorage(root, min_free_bytes=0)
 
 

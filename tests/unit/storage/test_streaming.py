@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from tests.contracts.object_storage_contract import stream
+from tests.contracts.content import stream
 from vidintel.domain.errors import PayloadTooLarge
 from vidintel.infrastructure.storage.streaming import stream_into
 

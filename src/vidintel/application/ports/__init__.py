@@ -46,7 +46,7 @@ from vidintel.application.ports.persistence import (
     WorkQueue,
 )
 from vidintel.application.ports.reads import CacheStatistics, JobReport, VideoReads, VideoReport
-from vidintel.application.ports.storage import ObjectStorage
+from vidintel.application.ports.storage import ObjectStorage, UploadId
 from vidintel.application.ports.telemetry import (
     SILENT,
     Cause,
@@ -116,6 +116,7 @@ __all__ = [
     "TrackerFactory",
     "UnitOfWork",
     "UnitOfWorkFactory",
+    "UploadId",
     "VideoDecoder",
     "VideoFilter",
     "VideoReads",

@@ -1,9 +1,12 @@
 """Where the bytes lie."""
 
 from collections.abc import AsyncIterator
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, NewType, Protocol
 
 from vidintel.domain.video import StoredContent
+
+UploadId = NewType("UploadId", str)
+"""Names an upload: ``<uuid hex>/<key>``."""
 
 
 class ObjectStorage(Protocol):
@@ -18,6 +21,52 @@ class ObjectStorage(Protocol):
         Raises `PayloadTooLarge` past ``max_bytes``, `StorageFull` without room, `StorageError` for other faults.
         An exception from ``chunks`` passes through. In each case nothing stays behind.
         """
+        ...
+
+    async def begin_upload(self, key: str) -> UploadId:
+        """Start an upload: an object that is written in several calls, by any number of processes one after the other.
+
+        `finish_upload` makes the object appear at ``key``, replacing what was there; `abort_upload` throws it away.
+        `purge_unfinished` removes uploads that were left alone.
+        """
+        ...
+
+    async def append(
+        self, upload: UploadId, offset: int, chunks: AsyncIterator[bytes], *, max_bytes: int, atomic: bool = False
+    ) -> int:
+        """Append ``chunks`` to the ``offset`` bytes that the upload holds; returns how many it durably holds then.
+
+        An exception from ``chunks``, and a cancellation, pass through; what was received before is kept. A fault of the
+        storage, or the death of the process, costs at most what was received since the last checkpoint; there is one
+        about every 32 MiB. With ``atomic``, nothing of ``chunks`` is kept unless all of it is.
+
+        Raises `UploadOffsetMismatch` when the upload holds another number of bytes, `UploadInUse` when another call
+        writes to it, `UploadNotFound` when it has ended, `PayloadTooLarge` when the object would exceed ``max_bytes``,
+        and as `put` does. S3 notices another writer only before each part and each commit, so callers make sure by a
+        lease or a lock that an upload has one writer at a time.
+        """
+        ...
+
+    async def upload_offset(self, upload: UploadId) -> int:
+        """Bytes that the upload durably holds: where the next `append` continues.
+
+        For a finished upload this is the object's size, so that a caller that died while finishing can repeat it.
+        Raises `UploadNotFound` when the upload was aborted or removed.
+        """
+        ...
+
+    async def finish_upload(self, upload: UploadId) -> StoredContent:
+        """Make the object appear, with all bytes that the upload holds. It may be repeated.
+
+        The SHA-256 costs nothing extra where all bytes were appended through this process, as long as the upload is
+        among its latest 1,024. Else the object is read once to compute it.
+        Raises `UploadNotFound` when the upload was aborted or removed, and `UploadInUse` when an `append` that runs is
+        noticed.
+        """
+        ...
+
+    async def abort_upload(self, upload: UploadId) -> None:
+        """Throw away what the upload holds. An upload that has ended is no error, and a finished object stays."""
         ...
 
     async def size(self, key: str) -> int | None:
@@ -47,7 +96,7 @@ class ObjectStorage(Protocol):
         ...
 
     async def purge_unfinished(self, older_than_s: float) -> int:
-        """Remove what writes that died left behind longer than ``older_than_s`` ago; returns how many."""
+        """Remove writes and uploads to which nothing was added for ``older_than_s``; returns how many."""
         ...
 
     async def check(self) -> None:

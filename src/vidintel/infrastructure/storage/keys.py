@@ -1,8 +1,12 @@
-"""What may be a key."""
+"""What may be a key, and the ids of uploads that are made of one."""
 
 import re
+from uuid import uuid4
+
+from vidintel.application.ports import UploadId
 
 _KEY = re.compile(r"[a-z0-9-]+(/[a-z0-9-]+)*")
+_UNIQUE = re.compile(r"[0-9a-f]{32}")
 
 
 def require_key(key: str) -> str:
@@ -10,3 +14,16 @@ def require_key(key: str) -> str:
     if not _KEY.fullmatch(key):
         raise ValueError(f"not an object key: {key!r}")
     return key
+
+
+def new_upload_id(key: str) -> UploadId:
+    """A new id for an upload to ``key``. Raises `ValueError` as `require_key` does."""
+    return UploadId(f"{uuid4().hex}/{require_key(key)}")
+
+
+def parts_of(upload: UploadId) -> tuple[str, str]:
+    """The part that no other upload has, and the key. Raises `ValueError` when ``upload`` is no id of ours."""
+    unique, _, key = upload.partition("/")
+    if not _UNIQUE.fullmatch(unique):
+        raise ValueError(f"not an upload id: {upload!r}")
+    return unique, require_key(key)

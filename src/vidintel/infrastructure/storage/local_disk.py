@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import shutil
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -10,9 +11,14 @@ from threading import Lock
 from typing import BinaryIO
 from uuid import uuid4
 
+from vidintel.application.ports import UploadId
+from vidintel.domain.errors import UploadNotFound
 from vidintel.domain.video import StoredContent
-from vidintel.infrastructure.storage.disk_write import DiskWrite, create_file, free_bytes, translated
-from vidintel.infrastructure.storage.keys import require_key
+from vidintel.infrastructure.storage.disk_file import DiskSpace, create_file, free_bytes, translated
+from vidintel.infrastructure.storage.disk_uploads import DiskUploads
+from vidintel.infrastructure.storage.disk_write import DiskWrite
+from vidintel.infrastructure.storage.hashes import hash_of
+from vidintel.infrastructure.storage.keys import parts_of, require_key
 from vidintel.infrastructure.storage.streaming import stream_into
 
 # Large enough that a hop to a thread costs nothing beside hashing and writing the block.
@@ -22,6 +28,7 @@ _BLOCK_BYTES = 512 * 1024
 class LocalDiskObjectStorage:
     """Keeps objects as files below ``root`` named by their keys, and writes in progress in ``root/.tmp``.
 
+    Uploads lie in ``root/.uploads``, as `DiskUploads` says.
     ``min_free_bytes`` stay free on it. All file work happens in threads; a write holds about two blocks of 512 KiB in
     memory, one being received while the other is hashed and written. ``create`` and ``free`` are how files are made
     and room is measured.
@@ -37,14 +44,45 @@ class LocalDiskObjectStorage:
     ) -> None:
         self._root = root
         self._unfinished = root / ".tmp"  # no key can name it: keys have no dots
-        self._min_free_bytes = min_free_bytes
+        self._space = DiskSpace(min_free_bytes, free)
         self._create = create
-        self._free = free
+        self._uploads = DiskUploads(root, root / ".uploads", self._unfinished, self._space)
 
     async def put(self, key: str, chunks: AsyncIterator[bytes], *, max_bytes: int) -> StoredContent:
         write = self._new_write(self._path(key))
         sha256, size = await stream_into(write, chunks, executor=None, block_bytes=_BLOCK_BYTES, max_bytes=max_bytes)
         return StoredContent(key=key, size_bytes=size, sha256=sha256)
+
+    async def begin_upload(self, key: str) -> UploadId:
+        return await asyncio.to_thread(self._uploads.begin, key)
+
+    async def append(
+        self, upload: UploadId, offset: int, chunks: AsyncIterator[bytes], *, max_bytes: int, atomic: bool = False
+    ) -> int:
+        append = self._uploads.appending(upload, offset, atomic=atomic)
+        durable, _ = await stream_into(
+            append, chunks, executor=None, block_bytes=_BLOCK_BYTES, max_bytes=max_bytes, received=offset
+        )
+        return durable
+
+    async def upload_offset(self, upload: UploadId) -> int:
+        offset = await asyncio.to_thread(self._uploads.offset, upload)
+        if offset is None:
+            offset = await self.size(parts_of(upload)[1])
+        if offset is None:
+            raise UploadNotFound
+        return offset
+
+    async def finish_upload(self, upload: UploadId) -> StoredContent:
+        key = parts_of(upload)[1]
+        known = await asyncio.to_thread(self._uploads.finish, upload)
+        if known is None and await self.size(key) is None:
+            raise UploadNotFound
+        sha256, size = known or await hash_of(self.read(key), None)
+        return StoredContent(key=key, size_bytes=size, sha256=sha256)
+
+    async def abort_upload(self, upload: UploadId) -> None:
+        await asyncio.to_thread(self._uploads.abort, upload)
 
     async def size(self, key: str) -> int | None:
         path = self._path(key)
@@ -95,10 +133,14 @@ class LocalDiskObjectStorage:
             with translated(), suppress(FileNotFoundError):
                 for path in self._unfinished.iterdir():
                     with suppress(FileNotFoundError):  # published or aborted meanwhile
-                        if path.stat().st_mtime <= newest:
+                        if path.stat().st_mtime > newest:
+                            continue
+                        if path.is_dir():  # an upload whose removal broke off
+                            shutil.rmtree(path)
+                        else:
                             path.unlink()
-                            removed += 1
-            return removed
+                        removed += 1
+            return removed + self._uploads.purge(newest)
 
         return await asyncio.to_thread(purge)
 
@@ -121,7 +163,7 @@ class LocalDiskObjectStorage:
 
     def _new_write(self, target: Path) -> DiskWrite:
         temporary = self._unfinished / uuid4().hex
-        return DiskWrite(temporary, target, self._root, self._min_free_bytes, self._create, self._free)
+        return DiskWrite(temporary, target, self._root, self._space, self._create)
 
 
 class _Reader:

@@ -8,22 +8,24 @@ from typing import BinaryIO, ParamSpec, TypeVar
 
 from botocore.exceptions import ClientError
 
+from vidintel.application.ports import UploadId
 from vidintel.domain.errors import StorageUnavailable
 from vidintel.domain.video import StoredContent
 from vidintel.infrastructure.resilience.circuit_breaker import CircuitBreaker
-from vidintel.infrastructure.storage.keys import require_key
+from vidintel.infrastructure.storage.hashes import hash_of
+from vidintel.infrastructure.storage.keys import parts_of, require_key
+from vidintel.infrastructure.storage.s3_bucket import S3Bucket
 from vidintel.infrastructure.storage.s3_calls import NO_BUCKET, code_of, connect, guarded, is_missing, translated
 from vidintel.infrastructure.storage.s3_download import S3Blocks, S3Download, S3File
 from vidintel.infrastructure.storage.s3_upload import S3Upload
+from vidintel.infrastructure.storage.s3_uploads import PARTS_MAX, S3Uploads
 from vidintel.infrastructure.storage.streaming import in_thread, stream_into
 from vidintel.settings.model import S3Settings
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# S3 takes 10,000 parts, each but the last of 5 MiB at least.
 _PART_BYTES = 8 * 1024**2
-_PARTS_MAX = 10_000
 _CHUNK_BYTES = 1024**2
 
 
@@ -31,7 +33,8 @@ class S3ObjectStorage:
     """Keeps objects in a bucket of its own. Calls are made in ``connections`` threads.
 
     A write holds two parts of 8 MiB in memory, one being received while the other is sent; what is smaller than a part
-    is sent at once. All calls go through ``breaker``: when the server is down they fail with `StorageUnavailable`.
+    is sent at once. An append holds up to 5 MiB more. All calls go through ``breaker``: when the server is down they
+    fail with `StorageUnavailable`.
     """
 
     def __init__(self, settings: S3Settings, bucket: str, breaker: CircuitBreaker) -> None:
@@ -39,15 +42,46 @@ class S3ObjectStorage:
         self._bucket = bucket
         self._breaker = breaker
         self._client = connect(settings)
+        self._writing = S3Bucket(self._client, breaker, bucket, self._encryption())
+        self._uploads = S3Uploads(self._writing)
         self._threads = ThreadPoolExecutor(settings.connections, thread_name_prefix="s3")
 
     async def put(self, key: str, chunks: AsyncIterator[bytes], *, max_bytes: int) -> StoredContent:
-        upload = S3Upload(self._client, self._breaker, self._bucket, require_key(key), self._encryption())
-        part_bytes = max(_PART_BYTES, -(-max_bytes // _PARTS_MAX))
+        upload = S3Upload(self._writing, require_key(key))
         sha256, size = await stream_into(
-            upload, chunks, executor=self._threads, block_bytes=part_bytes, max_bytes=max_bytes
+            upload, chunks, executor=self._threads, block_bytes=_block_bytes(max_bytes), max_bytes=max_bytes
         )
         return StoredContent(key=key, size_bytes=size, sha256=sha256)
+
+    async def begin_upload(self, key: str) -> UploadId:
+        return await self._in_thread(self._uploads.begin, key)
+
+    async def append(
+        self, upload: UploadId, offset: int, chunks: AsyncIterator[bytes], *, max_bytes: int, atomic: bool = False
+    ) -> int:
+        append = self._uploads.appending(upload, offset, max_bytes=max_bytes, atomic=atomic)
+        durable, _ = await stream_into(
+            append,
+            chunks,
+            executor=self._threads,
+            block_bytes=_block_bytes(max_bytes),
+            max_bytes=max_bytes,
+            received=offset,
+        )
+        return durable
+
+    async def upload_offset(self, upload: UploadId) -> int:
+        return await self._in_thread(self._uploads.offset, upload)
+
+    async def finish_upload(self, upload: UploadId) -> StoredContent:
+        key = parts_of(upload)[1]
+        known = await self._in_thread(self._uploads.publish, upload)
+        sha256, size = known or await hash_of(self.read(key), self._threads)
+        await self._in_thread(self._uploads.forget, upload)
+        return StoredContent(key=key, size_bytes=size, sha256=sha256)
+
+    async def abort_upload(self, upload: UploadId) -> None:
+        await self._in_thread(self._uploads.abort, upload)
 
     async def size(self, key: str) -> int | None:
         where = self._where(key)
@@ -105,17 +139,8 @@ class S3ObjectStorage:
         await self._in_thread(remove)
 
     async def purge_unfinished(self, older_than_s: float) -> int:
-        def purge() -> int:
-            newest = datetime.now(UTC) - timedelta(seconds=older_than_s)
-            aborted = 0
-            with guarded(self._breaker):
-                pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self._bucket)
-                for upload in (upload for page in pages for upload in page.get("Uploads", ())):
-                    if upload["Initiated"] <= newest:
-                        aborted += self._aborted(upload["Key"], upload["UploadId"])
-            return aborted
-
-        return await self._in_thread(purge)
+        newest = datetime.now(UTC) - timedelta(seconds=older_than_s)
+        return await self._in_thread(self._uploads.purge, newest)
 
     async def check(self) -> None:
         def ask() -> None:
@@ -151,14 +176,10 @@ class S3ObjectStorage:
         finally:
             self._threads.submit(download.close)  # not waited for: a read may still be at it
 
-    def _aborted(self, key: str, upload_id: str) -> bool:
-        try:
-            self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload_id)
-        except ClientError as error:
-            if code_of(error) == "NoSuchUpload":  # completed or aborted meanwhile
-                return False
-            raise
-        return True
-
     def _in_thread(self, function: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> asyncio.Future[T]:
         return in_thread(self._threads, function, *arguments, **named)
+
+
+def _block_bytes(max_bytes: int) -> int:
+    """How much is sent at once, so that ``max_bytes`` take no more parts than S3 allows."""
+    return max(_PART_BYTES, -(-max_bytes // PARTS_MAX))

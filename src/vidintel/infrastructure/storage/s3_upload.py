@@ -6,29 +6,18 @@ from threading import Lock
 from typing import Any
 
 from vidintel.domain.errors import DomainError
-from vidintel.infrastructure.resilience.circuit_breaker import CircuitBreaker
-from vidintel.infrastructure.storage.s3_calls import S3Client, guarded
-
-# The server compares it with what came in; whole files have their SHA-256 in the database besides.
-CHECKSUM = "CRC32"
+from vidintel.infrastructure.storage.s3_bucket import S3Bucket
 
 
 class S3Upload:
-    """A `BlockWriter` for one object. ``options`` are those of the object, such as its encryption.
+    """A `BlockWriter` for one object. Every block but the last has at least 5 MiB, the smallest part that S3 takes."""
 
-    Every block but the last has at least 5 MiB, the smallest part that S3 takes.
-    """
-
-    def __init__(
-        self, client: S3Client, breaker: CircuitBreaker, bucket: str, key: str, options: dict[str, str]
-    ) -> None:
-        self._client = client
-        self._breaker = breaker
-        self._where = {"Bucket": bucket, "Key": key}
-        self._options = options
+    def __init__(self, bucket: S3Bucket, key: str) -> None:
+        self._bucket = bucket
+        self._key = key
         self._lock = Lock()
         self._sha256 = hashlib.sha256()
-        self._upload_id: str | None = None
+        self._multipart: str | None = None
         self._parts: list[dict[str, Any]] = []
         self._ended = False
 
@@ -38,25 +27,21 @@ class S3Upload:
     def write(self, block: list[bytes]) -> None:
         with self._lock:
             if not self._ended:
-                self._append(_joined(block))
+                self._append(joined(block))
 
     def finish(self, block: list[bytes]) -> str:
         """Write the last part and make the object appear; returns its SHA-256 in hex."""
         with self._lock:
             if self._ended:
                 return self._sha256.hexdigest()
-            part = _joined(block)
-            if self._upload_id is None:
+            part = joined(block)
+            if self._multipart is None:
                 self._sha256.update(part)
-                with guarded(self._breaker):
-                    self._client.put_object(**self._where, Body=part, ChecksumAlgorithm=CHECKSUM, **self._options)
+                self._bucket.put(self._key, part, {})
             else:
                 if part:
                     self._append(part)
-                with guarded(self._breaker):
-                    self._client.complete_multipart_upload(
-                        **self._where, UploadId=self._upload_id, MultipartUpload={"Parts": self._parts}
-                    )
+                self._bucket.complete_multipart(self._key, self._multipart, self._parts)
             self._ended = True
             return self._sha256.hexdigest()
 
@@ -66,29 +51,18 @@ class S3Upload:
             if self._ended:
                 return
             self._ended = True
-            if self._upload_id is not None:
-                with suppress(DomainError), guarded(self._breaker):
-                    self._client.abort_multipart_upload(**self._where, UploadId=self._upload_id)
+            if self._multipart is not None:
+                with suppress(DomainError):
+                    self._bucket.abort_multipart(self._key, self._multipart)
 
     def _append(self, part: bytes) -> None:
         self._sha256.update(part)
-        if self._upload_id is None:
-            with guarded(self._breaker):
-                answer = self._client.create_multipart_upload(
-                    **self._where, ChecksumAlgorithm=CHECKSUM, **self._options
-                )
-            self._upload_id = answer["UploadId"]
-        number = len(self._parts) + 1
-        with guarded(self._breaker):
-            answer = self._client.upload_part(
-                **self._where, UploadId=self._upload_id, PartNumber=number, Body=part, ChecksumAlgorithm=CHECKSUM
-            )
-        # Not every server answers with the checksum that it has compared.
-        proofs = {name: answer[name] for name in ("ETag", f"Checksum{CHECKSUM}") if name in answer}
-        self._parts.append({"PartNumber": number, **proofs})
+        if self._multipart is None:
+            self._multipart = self._bucket.create_multipart(self._key, {})
+        self._parts.append(self._bucket.upload_part(self._key, self._multipart, len(self._parts) + 1, part))
 
 
-def _joined(block: list[bytes]) -> bytes:
+def joined(block: list[bytes]) -> bytes:
     """The block as one piece. Its chunks are let go of, so that they are not in memory twice while it is sent."""
     part = b"".join(block)
     block.clear()
