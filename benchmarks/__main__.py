@@ -10,7 +10,19 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import acceptance, database, http, memory, orchestration, precision, queueing, reuse, speed, telemetry
+from benchmarks import (
+    acceptance,
+    appending,
+    database,
+    http,
+    memory,
+    orchestration,
+    precision,
+    queueing,
+    reuse,
+    speed,
+    telemetry,
+)
 from benchmarks.bench import Bench
 from benchmarks.report import Row, Skipped, reasons, show, write
 
@@ -29,6 +41,7 @@ BENCHMARKS: dict[str, tuple[str, Callable[[Bench], Iterator[Row | Skipped]]]] = 
     "copy": ("Detections into the table", database.copying),
     "accept": ("Many small uploads at once", acceptance.accepting),
     "upload": ("Uploads", http.uploading),
+    "append": ("Objects written in several calls", appending.appending),
     "metrics": ("Counting a request", telemetry.middleware),
     "read": ("Reading one video", http.reading),
 }

@@ -1,16 +1,19 @@
+import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 import pytest
 
 from tests.support.s3_server import S3Server, new_bucket
+from vidintel.domain.errors import StorageUnavailable
 from vidintel.infrastructure.resilience.circuit_breaker import CircuitBreakers
 from vidintel.infrastructure.storage.s3 import S3ObjectStorage
 from vidintel.infrastructure.storage.s3_calls import is_outage
 from vidintel.settings.model import CircuitSettings, RedisSettings, S3Settings
 
 NewStorage = Callable[[S3Settings], S3ObjectStorage]
+PATIENCE_S = 60.0
 
 
 @dataclass
@@ -55,3 +58,13 @@ def mortal(new_storage: NewStorage, s3_server: S3Server) -> Iterator[S3ObjectSto
     """On a server that the test may kill, and impatient."""
     with new_bucket(s3_server.settings) as settings:
         yield new_storage(settings.model_copy(update={"attempts": 1, "read_timeout_s": 2.0}))
+
+
+async def until_it_works(storage: S3ObjectStorage, cool_down: CoolDown) -> None:
+    """Wait until a server that was started again answers."""
+    cool_down.seconds = 0.05
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            with suppress(StorageUnavailable):
+                return await storage.check()
+            await asyncio.sleep(0.05)

@@ -1,6 +1,5 @@
 """A server that goes away: what is asked of it fails fast, nothing is lost, and all goes on when it is back."""
 
-import asyncio
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -10,7 +9,7 @@ from typing import BinaryIO
 import pytest
 
 from tests.contracts.content import KEY, NO_LIMIT, content_of, stream
-from tests.integration.storage.conftest import CoolDown, NewStorage
+from tests.integration.storage.conftest import CoolDown, NewStorage, until_it_works
 from tests.support.s3_server import S3Server
 from tests.support.scripted_media import ScriptedMedia
 from tests.unit.application.world import World, error_of
@@ -25,15 +24,6 @@ from vidintel.settings.model import S3Settings
 
 MIB = 1024**2
 PATIENCE_S = 60.0
-
-
-async def until_it_works(storage: S3ObjectStorage, cool_down: CoolDown) -> None:
-    cool_down.seconds = 0.05
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            with suppress(StorageUnavailable):
-                return await storage.check()
-            await asyncio.sleep(0.05)
 
 
 async def test_a_dead_server_opens_the_circuit_and_a_living_one_closes_it(
