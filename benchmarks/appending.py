@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks import served
 from benchmarks.bench import Bench
 from benchmarks.report import Row, Timed
 from benchmarks.rounds import in_turn, timed
@@ -85,7 +85,7 @@ def _peak_mb(folder: Path, size: int) -> float:
 def _main(folder: str, size: str) -> None:
     storage = LocalDiskObjectStorage(Path(folder), min_free_bytes=0)
     asyncio.run(_append(storage, int(size), _PATCH_BYTES))
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(served.peak_mb(os.getpid()))
 
 
 if __name__ == "__main__":
