@@ -387,21 +387,6 @@ async def track_ids_of(unit_of_work: UnitOfWorkFactory, job: AnalysisJob) -> lis
     return [item.track_id for item in items]
 
 
-class ResultContract:
-    async def test_results_are_read_back_by_kind_and_replaced(self, unit_of_work: UnitOfWorkFactory) -> None:
-        _, job = await analysed(unit_of_work, [])
-        summary: dict[str, object] = {"labels": {"car": {"peak": 3, "first_seen_s": 0.04}}, "busiest": None}
-        async with unit_of_work() as uow:
-            await uow.results.put(job, "summary", {"old": True})
-            await uow.results.put(job, "summary", summary)
-            await uow.results.put(job, "timeline", {"buckets": [1, 2.5]})
-            await uow.commit()
-
-        async with unit_of_work() as uow:
-            assert await uow.results.of_job(TENANT, job.id) == {"summary": summary, "timeline": {"buckets": [1, 2.5]}}
-            assert await uow.results.of_job(STRANGER, job.id) == {}
-
-
 class SnapshotContract:
     async def test_pictures_are_read_back_by_name_and_replaced(self, unit_of_work: UnitOfWorkFactory) -> None:
         _, job = await analysed(unit_of_work, [])

@@ -10,6 +10,7 @@ from tests.support.factories import (
     FAILURE,
     LEASE,
     NOW,
+    RESULTS,
     TENANT,
     WORKER,
     make_frame,
@@ -23,6 +24,7 @@ from vidintel.domain.analysis import AnalysisSpec, JobId, JobStage, JobStatus
 from vidintel.domain.errors import JobAlreadyActive, JobNotFound, LeaseLost, ValidationError, VideoNotFound
 from vidintel.domain.geometry import Line, Point, Zone
 from vidintel.domain.identity import TenantId
+from vidintel.domain.results import JobResults
 from vidintel.domain.retention import RetentionRules
 from vidintel.domain.segment import SegmentId, SegmentStatus
 from vidintel.domain.video import CameraId, SourceKind, VideoId, VideoSource, VideoStatus
@@ -116,7 +118,7 @@ class VideoContract:
             for each, of in ((segment, video), (other_segment, other)):
                 await uow.detections.add_all(each, of.id, [make_frame(0)])
             for each_job in (job, other_job):
-                await uow.results.put(each_job, "summary", {"count": 1})
+                await uow.results.put(each_job, RESULTS)
             await uow.commit()
 
         async with unit_of_work() as uow:
@@ -128,11 +130,11 @@ class VideoContract:
             assert await uow.jobs.peek(job.id) is None
             assert await uow.segments.peek(segment.id) is None
             assert await frames_of(uow, job) == []
-            assert await uow.results.of_job(TENANT, job.id) == {}
+            assert await uow.results.of_job(TENANT, job.id) == JobResults()
             assert await uow.jobs.peek(other_job.id) is not None
             assert await uow.segments.peek(other_segment.id) is not None
             assert len(await frames_of(uow, other_job)) == 1
-            assert await uow.results.of_job(TENANT, other_job.id) == {"summary": {"count": 1}}
+            assert await uow.results.of_job(TENANT, other_job.id) == RESULTS
 
     @pytest.mark.parametrize("limit", [1, 2, 3, 7, 50])
     async def test_pages_hold_every_video_once_newest_first(self, unit_of_work: UnitOfWorkFactory, limit: int) -> None:

@@ -62,7 +62,7 @@ def test_no_crash_point_loses_or_doubles_anything(databases: "Queue[str]", folde
         assert violations(place) == []
         expected = answers(place)
         assert len(expected.detections) > 10
-        assert [kind for kind, _ in expected.results] == ["evidence", "summary", "timeline"]
+        assert [kind for kind, _ in expected.results] == ["snapshots", "summary", "timeline"]
     assert {point.split(": ")[0] for point in undisturbed.passed} == STEPS
     assert {point.split()[-1] for point in undisturbed.passed} == CALLS
 

@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from vidintel.domain.analysis import AnalysisJob, AnalysisSpec, JobId, JobStage, JobStatus, ModelRef
+from vidintel.domain.analytics import LineCount, MinimumTrack, Peak, Span, ZoneUse
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
 from vidintel.domain.geometry import Point
 from vidintel.domain.identity import TenantId, UserId
+from vidintel.domain.results import JobResults, JobSnapshots, JobSummary, JobTimeline, LabelResult
 from vidintel.domain.segment import Segment, SegmentId, SegmentSpan, SegmentStatus
 from vidintel.domain.shots import FrameColours, ShotChanges
 from vidintel.domain.tracking import BestShot, PathPoint, Track
@@ -25,6 +27,7 @@ from vidintel.domain.video import (
     VideoId,
     VideoSource,
     VideoStatus,
+    WarningSummary,
 )
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -39,6 +42,26 @@ SPEC = AnalysisSpec(model=MODEL.name)
 SOURCE = VideoSource(SourceKind.UPLOAD, "crossing.mp4")
 BOX = BoundingBox(0.125, 0.25, 0.5, 0.75)
 MEDIA = MediaInfo("mp4", "h264", 1280, 720, 90, 12.34, 29.97, 370)
+
+
+RESULTS = JobResults(
+    summary=JobSummary(
+        frames_analysed=100,
+        frames_reused=40,
+        detections=143,
+        unique_tracks=3,
+        busiest=Peak(2, 4.25, 105),
+        labels={"car": LabelResult(3, 142, 96, Peak(1, 1 / 3, 8), 0.1, 19.8)},
+        line_crossings=(LineCount("Süd", "car", forward=2, backward=1),),
+        zones=(ZoneUse("kerb", "car", 1, 4, 7.4, (Span(7.4, 9.0),), 1.6, 0.8, 1.2),),
+        minimum_track=MinimumTrack(0.75, 5),
+        warnings=(WarningSummary("truncated", "The file ends early.", 1, 19.8),),
+        metrics=("detections",),
+    ),
+    timeline=JobTimeline(1.5, {"car": (Span(0.1, 19.8),)}, (9.6,), "hsv_histogram"),
+    snapshots=JobSnapshots(4.25, (1.0, 3.0), (1, 7)),
+)
+"""A value in every field, none of them its default."""
 
 
 def make_video(

@@ -4,7 +4,7 @@ import builtins
 import copy
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Generic, TypeVar
@@ -30,6 +30,7 @@ from vidintel.domain.errors import (
 )
 from vidintel.domain.events import Event
 from vidintel.domain.identity import TenantId
+from vidintel.domain.results import JobResults
 from vidintel.domain.retention import RetentionRules
 from vidintel.domain.segment import Segment, SegmentId, SegmentStatus
 from vidintel.domain.shots import ShotChanges
@@ -70,7 +71,7 @@ class Store:
     segments: dict[SegmentId, Segment] = field(default_factory=dict)
     detections: dict[tuple[JobId, int, int], _StoredDetection] = field(default_factory=dict)
     tracks: dict[tuple[JobId, int], tuple[TenantId, Track]] = field(default_factory=dict)
-    results: dict[tuple[JobId, str], tuple[TenantId, dict[str, object]]] = field(default_factory=dict)
+    results: dict[JobId, tuple[TenantId, JobResults]] = field(default_factory=dict)
     snapshots: dict[tuple[JobId, str], tuple[TenantId, Snapshot]] = field(default_factory=dict)
     object_deletions: dict[str, tuple[datetime, int]] = field(default_factory=dict)
     outbox: dict[int, Event] = field(default_factory=dict)
@@ -176,13 +177,11 @@ class Videos:
         for track, _ in list(self._tables.tracks.items()):
             if track[0] in gone:
                 self._tables.tracks.remove(track)
-        for result, _ in list(self._tables.results.items()):
-            if result[0] in gone:
-                self._tables.results.remove(result)
         for picture, _ in list(self._tables.snapshots.items()):
             if picture[0] in gone:
                 self._tables.snapshots.remove(picture)
         for job_id in gone:
+            self._tables.results.remove(job_id)
             self._tables.jobs.remove(job_id)
         self._tables.videos.remove(video_id)
 
@@ -449,15 +448,15 @@ class Results:
     def __init__(self, transaction: Transaction) -> None:
         self._tables = transaction
 
-    async def put(self, job: AnalysisJob, kind: str, data: dict[str, object]) -> None:
-        self._tables.results.put((job.id, kind), (job.tenant_id, copy.deepcopy(data)))
+    async def put(self, job: AnalysisJob, results: JobResults) -> None:
+        before = await self.of_job(job.tenant_id, job.id)
+        given = {kind.name: getattr(results, kind.name) for kind in fields(results)}
+        merged = replace(before, **{kind: result for kind, result in given.items() if result is not None})
+        self._tables.results.put(job.id, (job.tenant_id, merged))
 
-    async def of_job(self, tenant_id: TenantId, job_id: JobId) -> dict[str, dict[str, object]]:
-        return {
-            kind: copy.deepcopy(data)
-            for (of, kind), (owner, data) in sorted(self._tables.results.items(), key=lambda item: item[0][1])
-            if of == job_id and owner == tenant_id
-        }
+    async def of_job(self, tenant_id: TenantId, job_id: JobId) -> JobResults:
+        found = self._tables.results.get(job_id)
+        return found[1] if found is not None and found[0] == tenant_id else JobResults()
 
 
 class Snapshots:

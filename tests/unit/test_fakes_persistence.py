@@ -6,6 +6,7 @@ import pytest
 
 from tests.contracts import answers_contract as answers
 from tests.contracts import persistence_contract as entities
+from tests.contracts import results_contract as results
 from tests.contracts.events_contract import EventContract
 from tests.support.fakes import InMemoryDatabase, InMemoryUnitOfWork
 from vidintel.application.ports import UnitOfWorkFactory
@@ -42,7 +43,7 @@ class TestTracksInMemory(answers.TrackContract): ...
 class TestSnapshotsInMemory(answers.SnapshotContract): ...
 
 
-class TestResultsInMemory(answers.ResultContract): ...
+class TestResultsInMemory(results.ResultContract): ...
 
 
 class TestObjectDeletionsInMemory(answers.ObjectDeletionContract): ...

@@ -2,6 +2,7 @@
 
 from tests.contracts import answers_contract as answers
 from tests.contracts import persistence_contract as entities
+from tests.contracts import results_contract as results
 from tests.contracts.events_contract import EventContract
 
 
@@ -26,7 +27,7 @@ class TestTracksInPostgres(answers.TrackContract): ...
 class TestSnapshotsInPostgres(answers.SnapshotContract): ...
 
 
-class TestResultsInPostgres(answers.ResultContract): ...
+class TestResultsInPostgres(results.ResultContract): ...
 
 
 class TestObjectDeletionsInPostgres(answers.ObjectDeletionContract): ...

@@ -23,9 +23,11 @@ from vidintel.application.queries.answers import GetTimeline, ListDetections, Li
 from vidintel.application.videos.registration import VideoDetails
 from vidintel.application.work.lease import Leaving, Stalled
 from vidintel.domain.analysis import AnalysisJob, JobStatus
+from vidintel.domain.analytics import LineCount, MinimumTrack
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
 from vidintel.domain.errors import LeaseLost, ResultNotFound, StorageError, StorageFull, StorageUnavailable
 from vidintel.domain.geometry import Line, Point, Zone
+from vidintel.domain.results import JobSummary, JobTimeline
 from vidintel.domain.tracking import Track, TrackedFrame
 from vidintel.domain.video import StoredContent
 from vidintel.infrastructure.tracking.tracker import MotionTracker
@@ -62,8 +64,8 @@ def scripted(scene: Callable[[float], Iterable[Detection]] = seen_at, clip: byte
 class Answers:
     tracks: Sequence[Track]
     detections: Sequence[DetectionRow]
-    summary: dict[str, object]
-    timeline: dict[str, object]
+    summary: JobSummary
+    timeline: JobTimeline
 
 
 async def analysed(
@@ -88,7 +90,8 @@ async def answers(world: World, job: AnalysisJob) -> Answers:
     assert isinstance(timeline, VideoTimeline)
     async with uow() as unit:
         results = await unit.results.of_job(job.tenant_id, job.id)
-    return Answers(tracks.items, detections.items, results["summary"], timeline.timeline)
+    assert results.summary is not None
+    return Answers(tracks.items, detections.items, results.summary, timeline.timeline)
 
 
 async def test_objects_are_followed_and_counted() -> None:
@@ -98,19 +101,17 @@ async def test_objects_are_followed_and_counted() -> None:
     assert [(track.track_id, track.label) for track in (car, truck)] == [(1, "car"), (2, "truck")]
     assert (car.first_seen_s, truck.first_seen_s) == (0.0, 5.0)
     assert car.last_seen_s == pytest.approx(8.4)
-    assert found.summary["unique_tracks"] == 2
-    labels = found.summary["labels"]
-    assert isinstance(labels, dict)
-    assert {label: seen["unique_tracks"] for label, seen in labels.items()} == {"car": 1, "truck": 1}
-    assert found.summary["line_crossings"] == [
-        {"line": "middle", "label": "car", "forward": 0, "backward": 1},
-        {"line": "middle", "label": "truck", "forward": 1, "backward": 0},
-    ]
-    zones = found.summary["zones"]
-    assert isinstance(zones, list)
-    assert [(use["zone"], use["label"], use["tracks"]) for use in zones] == [("left", "car", 1), ("left", "truck", 1)]
-    assert zones[0]["dwell_total_s"] == pytest.approx(3.0, abs=0.01)
-    assert found.summary["minimum_track"] == {"seconds": 0.5, "points": 2}
+    assert found.summary.unique_tracks == 2
+    unique = {label: seen.unique_tracks for label, seen in found.summary.labels.items()}
+    assert unique == {"car": 1, "truck": 1}
+    assert found.summary.line_crossings == (
+        LineCount("middle", "car", forward=0, backward=1),
+        LineCount("middle", "truck", forward=1, backward=0),
+    )
+    zones = found.summary.zones
+    assert [(use.zone, use.label, use.tracks) for use in zones] == [("left", "car", 1), ("left", "truck", 1)]
+    assert zones[0].dwell_total_s == pytest.approx(3.0, abs=0.01)
+    assert found.summary.minimum_track == MinimumTrack(seconds=0.5, points=2)
 
 
 async def test_every_detection_shown_tells_its_track() -> None:
@@ -126,15 +127,14 @@ async def test_faint_detections_bridge_gaps_and_show_nowhere() -> None:
 
     assert {row.label for row in found.detections} == {"car", "truck"}
     assert min(row.confidence for row in found.detections) >= 0.25
-    assert found.summary["detections"] == len(found.detections)
-    assert found.timeline["labels"] == {
-        "car": [{"start_s": 0.0, "end_s": pytest.approx(8.4)}],
-        "truck": [{"start_s": 5.0, "end_s": pytest.approx(8.8)}],
-    }
-    labels = found.summary["labels"]
-    assert isinstance(labels, dict)
-    assert labels["car"]["frames"] == sum(row.label == "car" for row in found.detections)
-    assert found.tracks[0].points > labels["car"]["detections"], "the faint ones are part of the track"
+    assert found.summary.detections == len(found.detections)
+    ((car_in_sight,), (truck_in_sight,)) = (found.timeline.labels[label] for label in ("car", "truck"))
+    assert (car_in_sight.start_s, truck_in_sight.start_s) == (0.0, 5.0)
+    assert car_in_sight.end_s == pytest.approx(8.4)
+    assert truck_in_sight.end_s == pytest.approx(8.8)
+    car = found.summary.labels["car"]
+    assert car.frames == sum(row.label == "car" for row in found.detections)
+    assert found.tracks[0].points > car.detections, "the faint ones are part of the track"
 
 
 async def test_a_track_that_never_reaches_the_clients_confidence_is_not_there() -> None:
@@ -142,8 +142,8 @@ async def test_a_track_that_never_reaches_the_clients_confidence_is_not_there() 
 
     assert [track.label for track in found.tracks] == ["car"]
     assert {row.label for row in found.detections} == {"car"}
-    assert found.summary["unique_tracks"] == 1
-    assert found.summary["line_crossings"] == [{"line": "middle", "label": "car", "forward": 0, "backward": 1}]
+    assert found.summary.unique_tracks == 1
+    assert found.summary.line_crossings == (LineCount("middle", "car", forward=0, backward=1),)
 
 
 @pytest.mark.parametrize("sample_fps", [5.0, "native"])
@@ -160,20 +160,20 @@ async def test_shots_change_where_the_colours_do_whatever_the_cut(segment_s: flo
     found = await analysed(SpecRequest(sample_fps=2), segment_s=segment_s)
 
     # The fake decoder's pictures get lighter with the frame's index, which passes 128 between 12.5 s and 13 s.
-    assert found.timeline["shot_changes"] == []
+    assert found.timeline.shot_changes == ()
     long = fake_clip([number / FPS for number in range(FPS * 20)], keyframe_every=5)
     world = World(media=scripted(clip=long), segment_s=segment_s)
     job = await registered(world, SpecRequest(sample_fps=2))
     await world.work_off(rounds=50)
-    assert (await answers(world, job)).timeline["shot_changes"] == [13.0]
+    assert (await answers(world, job)).timeline.shot_changes == (13.0,)
 
 
 async def test_a_video_without_anything_in_it_has_empty_answers() -> None:
     found = await analysed(scene=lambda _: ())
 
-    assert (found.tracks, found.detections, found.summary["unique_tracks"]) == ([], [], 0)
-    assert (found.summary["labels"], found.summary["line_crossings"], found.summary["zones"]) == ({}, [], [])
-    assert found.timeline["labels"] == {}
+    assert (found.tracks, found.detections, found.summary.unique_tracks) == ([], [], 0)
+    assert (found.summary.labels, found.summary.line_crossings, found.summary.zones) == ({}, (), ())
+    assert found.timeline.labels == {}
 
 
 async def analysed_up_to_the_end(world: World) -> AnalysisJob:
@@ -280,9 +280,10 @@ async def test_pictures_are_kept_of_the_video_and_of_its_tracks() -> None:
     opened = value_of(await OpenPicture(uow, world.storage)(principal(), job.video_id, None, "poster"))
     assert b"".join([chunk async for chunk in opened.read()]) == b"poster at 5.00", "car and truck at once"
     async with uow() as unit:
-        evidence = (await unit.results.of_job(job.tenant_id, job.id))["evidence"]
-    assert (evidence["poster_s"], evidence["shots"]) == (5.0, [1, 2])
-    assert evidence["preview_s"] == pytest.approx([SECONDS * (number + 0.5) / 10 for number in range(10)], abs=0.1)
+        snapshots = (await unit.results.of_job(job.tenant_id, job.id)).snapshots
+    assert snapshots is not None
+    assert (snapshots.poster_s, snapshots.shots) == (5.0, (1, 2))
+    assert snapshots.preview_s == pytest.approx([SECONDS * (number + 0.5) / 10 for number in range(10)], abs=0.1)
 
 
 async def test_pictures_that_cannot_be_had_are_left_out() -> None:

@@ -171,5 +171,6 @@ async def test_reused_frames_are_marked_and_counted_in_the_results() -> None:
         (index, index % 10 != 0) for index in range(0, 100, 5)
     ]
     async with world.database.unit_of_work() as uow:
-        summary = (await uow.results.of_job(job.tenant_id, job.id))["summary"]
-    assert (summary["frames_analysed"], summary["frames_reused"]) == (20, 10)
+        summary = (await uow.results.of_job(job.tenant_id, job.id)).summary
+    assert summary is not None
+    assert (summary.frames_analysed, summary.frames_reused) == (20, 10)

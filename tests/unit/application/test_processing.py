@@ -23,7 +23,7 @@ from vidintel.domain.errors import (
     UnreadableVideo,
 )
 from vidintel.domain.segment import SegmentSpan, SegmentStatus
-from vidintel.domain.video import MediaWarning, VideoStatus
+from vidintel.domain.video import MediaWarning, VideoStatus, WarningSummary
 
 
 async def states(world: World, job: AnalysisJob) -> tuple[VideoStatus, JobStatus, list[SegmentStatus]]:
@@ -43,9 +43,10 @@ async def test_a_job_goes_from_queued_to_succeeded() -> None:
     assert await states(world, job) == (VideoStatus.COMPLETED, JobStatus.SUCCEEDED, [SegmentStatus.DONE] * 2)
     assert [frame.frame for frame in await world.detections(job)] == [0, 10, 20, 30, 40, 50, 60, 70, 80, 90]
     async with world.database.unit_of_work() as uow:
-        summary = (await uow.results.of_job(job.tenant_id, job.id))["summary"]
+        summary = (await uow.results.of_job(job.tenant_id, job.id)).summary
         progress = await uow.jobs.progress(job.tenant_id, job.id)
-    assert (summary["frames_analysed"], summary["detections"]) == (20, 10)
+    assert summary is not None
+    assert (summary.frames_analysed, summary.detections) == (20, 10)
     assert (progress.frames_done, progress.frames_total, progress.segments_done) == (20, 20, 2)
 
 
@@ -60,13 +61,14 @@ async def test_warnings_are_summed_up_by_code_in_the_summary() -> None:
     await world.work_off()
 
     async with world.database.unit_of_work() as uow:
-        summary = (await uow.results.of_job(job.tenant_id, job.id))["summary"]
+        summary = (await uow.results.of_job(job.tenant_id, job.id)).summary
     assert [len(segment.warnings) for segment in await world.segments()] == [20, 20]
     # The first segment keeps those of the plan: 20 already.
-    assert summary["warnings"] == [
-        {"code": "corrupt_frames", "detail": "2 frames are broken.", "count": 2, "first_at_s": 3.0},
-        {"code": "truncated", "detail": "The file ends early.", "count": 38, "first_at_s": 0},
-    ]
+    assert summary is not None
+    assert summary.warnings == (
+        WarningSummary("corrupt_frames", "2 frames are broken.", count=2, first_at_s=3.0),
+        WarningSummary("truncated", "The file ends early.", count=38, first_at_s=0),
+    )
 
 
 async def test_a_doubled_message_changes_nothing() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import pytest
@@ -12,8 +13,11 @@ from tests.unit.http.edge import EDITOR, Edge, authorised
 from tests.unit.http.samples import JOB_ID, SHA256, VIDEO_ID, job
 from vidintel.application.ports import DetectionFilter, DetectionRow, ModelInfo, Page
 from vidintel.application.queries.answers import DetectionPage, GetResults, VideoResults
+from vidintel.domain.analytics import MinimumTrack
 from vidintel.domain.detection import BoundingBox, Detection
 from vidintel.domain.identity import PERMISSIONS, Principal, Role, TenantId, UserId
+from vidintel.domain.results import JobSummary
+from vidintel.infrastructure.database.repositories.documents import results_of_documents
 from vidintel.presentation.http.schemas.results import ResultsBody
 
 VIDEO = f"/api/v1/videos/{VIDEO_ID}"
@@ -81,7 +85,12 @@ async def test_detections_are_filtered(
 
 async def test_results_come_by_kind_with_the_job_and_model_that_made_them(edge: Edge) -> None:
     (example,) = ResultsBody.model_json_schema()["examples"]
-    edge.answers["get_results"] = VideoResults(job(), example["results"])
+    found = results_of_documents(
+        {"summary": example["results"]["summary"], "timeline": example["results"]["timeline"]}
+        | {"snapshots": example["results"]["evidence"]}
+    )
+    assert found.summary is not None
+    edge.answers["get_results"] = VideoResults(job(), found.summary, found.timeline, found.snapshots)
 
     async with edge.client() as client:
         response = await client.get(f"{VIDEO}/results?job_id={JOB_ID}")
@@ -104,30 +113,32 @@ async def test_what_a_job_finds_is_answered_whole(scene: Callable[[float], Itera
 
     answered = ResultsBody.of(found).model_dump(mode="json")
 
-    assert set(found.results) == {"summary", "timeline", "evidence"}
-    assert answered["results"] == json.loads(json.dumps(found.results))
+    parts = {"summary": found.summary, "timeline": found.timeline, "evidence": found.snapshots}
+    assert answered["results"] == json.loads(json.dumps({kind: asdict(part) for kind, part in parts.items() if part}))
+    assert all(parts.values())
 
 
-async def test_results_that_an_earlier_version_left_are_answered(edge: Edge) -> None:
-    peak = {"count": 1, "time_s": 0.5, "frame": 12}
-    seen = {"detections": 3, "frames": 3, "peak_concurrent": peak, "first_seen_s": 0.0, "last_seen_s": 1.0}
-    summary: dict[str, object] = {
-        "frames_analysed": 3,
-        "detections": 3,
-        "busiest": None,
-        "labels": {"car": seen},
-        "was_counted": 1,
-    }
-    edge.answers["get_results"] = VideoResults(job(), {"summary": summary})
+async def test_kinds_of_results_that_a_job_does_not_have_are_null(edge: Edge) -> None:
+    summary = JobSummary(
+        frames_analysed=3,
+        frames_reused=0,
+        detections=0,
+        unique_tracks=0,
+        busiest=None,
+        labels={},
+        line_crossings=(),
+        zones=(),
+        minimum_track=MinimumTrack(),
+        warnings=(),
+    )
+    edge.answers["get_results"] = VideoResults(job(), summary, None, None)
 
     async with edge.client() as client:
         response = await client.get(f"{VIDEO}/results")
 
     results = response.json()["results"]
     assert (results["timeline"], results["evidence"]) == (None, None)
-    assert results["summary"]["labels"]["car"] == seen | {"unique_tracks": None}
-    assert (results["summary"]["frames_reused"], results["summary"]["warnings"]) == (0, [])
-    assert "was_counted" not in results["summary"]
+    assert (results["summary"]["busiest"], results["summary"]["labels"]) == (None, {})
 
 
 @pytest.mark.parametrize(

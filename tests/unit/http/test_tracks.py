@@ -8,9 +8,11 @@ from tests.unit.http.edge import EDITOR, Edge, assert_problem
 from tests.unit.http.samples import JOB_ID, VIDEO_ID, job
 from vidintel.application.ports import Page, TrackFilter
 from vidintel.application.queries.answers import TrackPage, VideoTimeline
+from vidintel.domain.analytics import Span
 from vidintel.domain.detection import BoundingBox
 from vidintel.domain.errors import ResultNotFound
 from vidintel.domain.geometry import Point
+from vidintel.domain.results import JobTimeline
 from vidintel.domain.tracking import BestShot, PathPoint, Track
 
 VIDEO = f"/api/v1/videos/{VIDEO_ID}"
@@ -87,7 +89,7 @@ async def test_tracks_are_filtered(edge: Edge, query: str, job_id: object, filte
 async def test_the_timeline_has_the_intervals_of_each_label(edge: Edge) -> None:
     labels = {"car": [{"start_s": 0.0, "end_s": 1.5}]}
     shots: dict[str, object] = {"shot_changes": [1.5], "shot_change_method": "hsv_histogram"}
-    timeline: dict[str, object] = {"join_gap_s": 1.0, "labels": labels, **shots}
+    timeline = JobTimeline(1.0, {"car": (Span(0.0, 1.5),)}, (1.5,), "hsv_histogram")
     edge.answers["get_timeline"] = VideoTimeline(job(), CAPTURED_AT, timeline)
 
     async with edge.client() as client:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from vidintel.application.pipeline.snapshots import SnapshotSet, TakeSnapshots, orders_for, snapshots_result
 from vidintel.application.pipeline.spooling import FindingsSpool
@@ -15,7 +14,8 @@ from vidintel.application.work.stages import StageHolder, WorkRules, lock_video_
 from vidintel.domain.analysis import AnalysisJob, JobId, JobStage, JobStatus
 from vidintel.domain.detection import FrameDetections
 from vidintel.domain.events import Event
-from vidintel.domain.shots import METHOD, shot_changes
+from vidintel.domain.results import JobResults
+from vidintel.domain.shots import shot_changes
 from vidintel.domain.video import Video, WarningSummary
 
 _BATCH_DETECTIONS = 2_000
@@ -64,17 +64,13 @@ class FinishJob:
                 warnings = WarningSummary.of(await uow.segments.warnings(claimed.id))
                 shots = shot_changes(await uow.segments.shots(claimed.id))
                 frames_reused = await uow.segments.frames_reused(claimed.id)
-            summary = following.summary(progress.frames_done) | {
-                "frames_reused": frames_reused,
-                "warnings": [asdict(each) for each in warnings],
-            }
             orders = orders_for(video, following)
             snapshots = await self._take_snapshots(video, claimed, token, orders, lease.check)
-            results = {
-                "summary": summary,
-                "timeline": following.timeline() | {"shot_changes": list(shots), "shot_change_method": METHOD},
-                "evidence": snapshots_result(orders, snapshots.made, following),
-            }
+            results = JobResults(
+                summary=following.summary(progress.frames_done, frames_reused, warnings),
+                timeline=following.timeline(shots),
+                snapshots=snapshots_result(orders, snapshots.made, following),
+            )
             try:
                 await self._end(claimed, token, spool, results, snapshots)
             except BaseException:
@@ -109,7 +105,7 @@ class FinishJob:
         claimed: AnalysisJob,
         token: int,
         spool: FindingsSpool,
-        results: dict[str, dict[str, object]],
+        results: JobResults,
         snapshots: SnapshotSet,
     ) -> None:
         async with self._uow() as uow:
@@ -120,8 +116,7 @@ class FinishJob:
             video, job = await lock_video_and_job(uow, claimed)
             job.succeed(token, now)
             video.complete(now)
-            for kind, data in results.items():
-                await uow.results.put(job, kind, data)
+            await uow.results.put(job, results)
             await uow.tracks.publish(job)
             await self._take_snapshots.keep(uow, job, snapshots)
             await uow.jobs.save(job)

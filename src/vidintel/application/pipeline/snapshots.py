@@ -31,6 +31,7 @@ from vidintel.application.work.lease import Stalled
 from vidintel.domain.analysis import AnalysisJob, JobId
 from vidintel.domain.errors import DomainError, ResultNotFound, ServiceUnavailable, StorageError, StorageFull
 from vidintel.domain.identity import Permission, Principal
+from vidintel.domain.results import JobSnapshots
 from vidintel.domain.video import Video, VideoId
 
 POSTER, PREVIEW = "poster", "preview"
@@ -61,15 +62,15 @@ def orders_for(video: Video, following: TrackAggregation) -> list[SnapshotReques
 
 def snapshots_result(
     orders: Sequence[SnapshotRequest], made: Sequence[Snapshot], following: TrackAggregation
-) -> dict[str, object]:
-    """Of what there are pictures: moments in seconds, and tracks by id."""
+) -> JobSnapshots:
+    """What was ``made`` of what was ordered."""
     names = {each.name for each in made}
     times_s = {order.name: order.times_s for order in orders if order.name in names}
-    return {
-        "poster_s": times_s[POSTER][0] if POSTER in times_s else None,
-        "preview_s": list(times_s.get(PREVIEW, ())),
-        "shots": sorted(track.track_id for track in following.longest if shot_of(track.track_id) in names),
-    }
+    return JobSnapshots(
+        poster_s=times_s[POSTER][0] if POSTER in times_s else None,
+        preview_s=times_s.get(PREVIEW, ()),
+        shots=tuple(sorted(track.track_id for track in following.longest if shot_of(track.track_id) in names)),
+    )
 
 
 @dataclass(frozen=True, slots=True)

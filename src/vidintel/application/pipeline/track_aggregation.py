@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from heapq import nlargest
 
 from vidintel.application.ports import Tracker
@@ -17,10 +17,12 @@ from vidintel.domain.analytics import (
     unique_tracks,
 )
 from vidintel.domain.detection import FrameDetections
+from vidintel.domain.results import JobSummary, JobTimeline, LabelResult
+from vidintel.domain.shots import METHOD
 from vidintel.domain.tracking import LiveTracks, Track, TrackedFrame, points_of
+from vidintel.domain.video import WarningSummary
 
 LONGEST_TRACKS = 200
-METRICS = ("detections", "frames", "peak_concurrent", "unique_tracks", "line_crossings", "zones")
 _JOIN_GAP_S, _JOIN_GAP_FRAMES = 1.0, 2.5
 
 
@@ -78,26 +80,40 @@ class TrackAggregation:
         """The `LONGEST_TRACKS` longest of the tracks that are complete."""
         return self._longest
 
-    def summary(self, frames_analysed: int) -> dict[str, object]:
-        summary = self._summary.result(frames_analysed)
-        labels = {
-            label: asdict(seen) | {"unique_tracks": self._unique[label]} for label, seen in summary.labels.items()
-        }
-        return asdict(summary) | {
-            "labels": labels,
-            "unique_tracks": self._unique.total(),
-            "line_crossings": [asdict(count) for count in self._crossings.result()],
-            "zones": [asdict(use) for use in self._zones.result()],
-            "minimum_track": asdict(self._minimum),
-            "metrics": list(METRICS),
-        }
+    def summary(self, frames_analysed: int, frames_reused: int, warnings: Sequence[WarningSummary]) -> JobSummary:
+        """What was counted, once it is closed; with what the segments say of their frames."""
+        seen = self._summary.result(frames_analysed)
+        return JobSummary(
+            frames_analysed=seen.frames_analysed,
+            frames_reused=frames_reused,
+            detections=seen.detections,
+            unique_tracks=self._unique.total(),
+            busiest=seen.busiest,
+            labels={
+                label: LabelResult(
+                    unique_tracks=self._unique[label],
+                    detections=of_label.detections,
+                    frames=of_label.frames,
+                    peak_concurrent=of_label.peak_concurrent,
+                    first_seen_s=of_label.first_seen_s,
+                    last_seen_s=of_label.last_seen_s,
+                )
+                for label, of_label in seen.labels.items()
+            },
+            line_crossings=self._crossings.result(),
+            zones=self._zones.result(),
+            minimum_track=self._minimum,
+            warnings=tuple(warnings),
+        )
 
-    def timeline(self) -> dict[str, object]:
-        intervals = self._intervals.result()
-        return {
-            "join_gap_s": self._join_gap_s,
-            "labels": {label: [asdict(span) for span in spans] for label, spans in intervals.items()},
-        }
+    def timeline(self, shot_changes: Sequence[float]) -> JobTimeline:
+        """When each label was in sight, once it is closed; and where shots begin."""
+        return JobTimeline(
+            join_gap_s=self._join_gap_s,
+            labels=self._intervals.result(),
+            shot_changes=tuple(shot_changes),
+            shot_change_method=METHOD,
+        )
 
     def _taken(self, decided: Sequence[TrackedFrame]) -> list[Track]:
         complete = []

@@ -11,6 +11,7 @@ from vidintel.application.ports.work import DueWork
 from vidintel.domain.analysis import AnalysisJob, JobId
 from vidintel.domain.detection import BoundingBox, FrameDetections
 from vidintel.domain.identity import TenantId
+from vidintel.domain.results import JobResults
 from vidintel.domain.retention import RetentionRules
 from vidintel.domain.segment import Segment, SegmentId, SegmentStatus
 from vidintel.domain.shots import ShotChanges
@@ -270,12 +271,12 @@ class SnapshotRepository(Protocol):
 
 
 class ResultRepository(Protocol):
-    async def put(self, job: AnalysisJob, kind: str, data: dict[str, object]) -> None:
-        """Store a result of a job, replacing one of the same kind."""
+    async def put(self, job: AnalysisJob, results: JobResults) -> None:
+        """Store the kinds that ``results`` hold, replacing those stored before; the other kinds stay as they are."""
         ...
 
-    async def of_job(self, tenant_id: TenantId, job_id: JobId) -> dict[str, dict[str, object]]:
-        """All results of a job by kind."""
+    async def of_job(self, tenant_id: TenantId, job_id: JobId) -> JobResults:
+        """All results of a job; empty when there are none."""
         ...
 
 

@@ -20,6 +20,7 @@ from vidintel.application.videos.lookup import video_of
 from vidintel.domain.analysis import AnalysisJob, AnalysisSpec, JobId
 from vidintel.domain.errors import JobNotFound, ResultNotFound, ValidationError, VideoNotFound
 from vidintel.domain.identity import Permission, Principal
+from vidintel.domain.results import JobSnapshots, JobSummary, JobTimeline
 from vidintel.domain.tracking import Track, TrackedFrame
 from vidintel.domain.video import MediaInfo, VideoId
 
@@ -46,10 +47,12 @@ class TrackPage:
 
 @dataclass(frozen=True, slots=True)
 class VideoResults:
-    """The results of one job by kind, for example ``summary``."""
+    """The results of one job: its summary, and the other kinds that it has."""
 
     job: AnalysisJob
-    results: dict[str, dict[str, object]]
+    summary: JobSummary
+    timeline: JobTimeline | None
+    snapshots: JobSnapshots | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class VideoTimeline:
 
     job: AnalysisJob
     captured_at: datetime | None
-    timeline: dict[str, object]
+    timeline: JobTimeline
 
 
 class ListDetections:
@@ -124,9 +127,9 @@ class GetTimeline:
             video = await video_of(uow, principal, video_id)
             job = await answering_job(uow, principal, video_id, job_id)
             results = await uow.results.of_job(principal.tenant_id, job.id)
-            if "timeline" not in results:
+            if results.timeline is None:
                 raise ResultNotFound("This job has no timeline yet. Ask again when it has succeeded.")
-            return VideoTimeline(job, video.captured_at, results["timeline"])
+            return VideoTimeline(job, video.captured_at, results.timeline)
 
 
 class GetResults:
@@ -143,9 +146,9 @@ class GetResults:
             await video_of(uow, principal, video_id)
             job = await answering_job(uow, principal, video_id, job_id)
             results = await uow.results.of_job(principal.tenant_id, job.id)
-            if not results:
+            if results.summary is None:
                 raise ResultNotFound("This job has no results yet. Ask again when it has succeeded.")
-            return VideoResults(job, results)
+            return VideoResults(job, results.summary, results.timeline, results.snapshots)
 
 
 class RenderFrame:

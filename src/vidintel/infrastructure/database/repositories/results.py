@@ -10,7 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from vidintel.application.ports import Snapshot
 from vidintel.domain.analysis import AnalysisJob, JobId
 from vidintel.domain.identity import TenantId
+from vidintel.domain.results import JobResults
 from vidintel.domain.video import StoredContent, VideoId
+from vidintel.infrastructure.database.repositories.documents import results_of_documents, results_to_documents
 from vidintel.infrastructure.database.tables import ai_results, jobs, object_deletions, snapshots
 
 _MOST_DOUBLINGS = 10
@@ -21,21 +23,23 @@ class SqlResultRepository:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def put(self, job: AnalysisJob, kind: str, data: dict[str, object]) -> None:
-        row = {"job_id": job.id, "kind": kind, "tenant_id": job.tenant_id.value, "data": data}
-        statement = insert(ai_results).values(row)
+    async def put(self, job: AnalysisJob, results: JobResults) -> None:
+        rows = [
+            {"job_id": job.id, "kind": kind, "tenant_id": job.tenant_id.value, "data": document}
+            for kind, document in results_to_documents(results).items()
+        ]
+        if not rows:
+            return
+        statement = insert(ai_results).values(rows)
         key = [ai_results.c.job_id, ai_results.c.kind]
         await self._session.execute(
             statement.on_conflict_do_update(index_elements=key, set_={"data": statement.excluded.data})
         )
 
-    async def of_job(self, tenant_id: TenantId, job_id: JobId) -> dict[str, dict[str, object]]:
-        query = (
-            select(ai_results.c.kind, ai_results.c.data)
-            .where(ai_results.c.tenant_id == tenant_id.value, ai_results.c.job_id == job_id)
-            .order_by(ai_results.c.kind)
-        )
-        return {row.kind: row.data for row in await self._session.execute(query)}
+    async def of_job(self, tenant_id: TenantId, job_id: JobId) -> JobResults:
+        of_job = (ai_results.c.tenant_id == tenant_id.value, ai_results.c.job_id == job_id)
+        query = select(ai_results.c.kind, ai_results.c.data).where(*of_job)
+        return results_of_documents({row.kind: row.data for row in await self._session.execute(query)})
 
 
 class SqlSnapshotRepository:

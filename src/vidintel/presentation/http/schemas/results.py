@@ -12,14 +12,13 @@ from vidintel.presentation.http.schemas.common import JOB_ID, SHA256, VIDEO_ID, 
 from vidintel.presentation.http.schemas.tracks import SpanBody
 
 
-class Stored(Body):
-    """Part of a result as a job stored it, maybe an earlier version of this program: what that did not count yet is
-    empty or null, and what is no longer known is left out."""
+class ResultPart(Body):
+    """Part of a result, as `vidintel.domain.results` has it. Clients must expect later versions to add fields."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", from_attributes=True)
 
 
-class PeakBody(Stored):
+class PeakBody(ResultPart):
     """The most at once in one frame, and the first frame in which there were so many."""
 
     count: int
@@ -27,10 +26,10 @@ class PeakBody(Stored):
     frame: int
 
 
-class LabelSummaryBody(Stored):
+class LabelSummaryBody(ResultPart):
     """What was seen of one label."""
 
-    unique_tracks: int | None = Field(None, description="Objects: tracks that are at least as long as `minimum_track`.")
+    unique_tracks: int = Field(description="Objects: tracks that are at least as long as `minimum_track`.")
     detections: int = Field(description="Boxes that were reported.")
     frames: int = Field(description="Analysed frames in which it was seen.")
     peak_concurrent: PeakBody
@@ -38,7 +37,7 @@ class LabelSummaryBody(Stored):
     last_seen_s: float
 
 
-class LineCountBody(Stored):
+class LineCountBody(ResultPart):
     """How often objects of a label crossed a line of the spec; forward is from its left to its right."""
 
     line: str
@@ -47,7 +46,7 @@ class LineCountBody(Stored):
     backward: int
 
 
-class ZoneUseBody(Stored):
+class ZoneUseBody(ResultPart):
     """What happened in a zone of the spec, for one label. A track's dwell is the time of all its visits together."""
 
     zone: str
@@ -61,14 +60,14 @@ class ZoneUseBody(Stored):
     dwell_max_s: float
 
 
-class MinimumTrackBody(Stored):
+class MinimumTrackBody(ResultPart):
     """How long a track must be to count: seconds from first to last sight, and seen in that many frames."""
 
     seconds: float
     points: int
 
 
-class WarningBody(Stored):
+class WarningBody(ResultPart):
     """What is wrong with a video that could be read nevertheless; all of one code together."""
 
     code: str
@@ -77,25 +76,25 @@ class WarningBody(Stored):
     first_at_s: float | None
 
 
-class SummaryBody(Stored):
+class SummaryBody(ResultPart):
     """Counts over the whole video."""
 
     frames_analysed: int
     frames_reused: int = Field(
-        0, description="Of these, how many got the detections of the frame before (`reuse_similar`)."
+        description="Of these, how many got the detections of the frame before (`reuse_similar`)."
     )
     detections: int
-    unique_tracks: int | None = None
+    unique_tracks: int
     busiest: PeakBody | None = Field(description="Of all labels together; null when nothing was seen.")
     labels: dict[str, LabelSummaryBody]
-    line_crossings: list[LineCountBody] = Field(default_factory=list)
-    zones: list[ZoneUseBody] = Field(default_factory=list)
-    minimum_track: MinimumTrackBody | None = None
-    metrics: list[str] = Field(default_factory=list, description="Names of the counts made here.")
-    warnings: list[WarningBody] = Field(default_factory=list)
+    line_crossings: list[LineCountBody]
+    zones: list[ZoneUseBody]
+    minimum_track: MinimumTrackBody
+    metrics: list[str] = Field(description="Names of the counts made here.")
+    warnings: list[WarningBody]
 
 
-class TimelineResult(Stored):
+class TimelineResult(ResultPart):
     """Per label, when it was in sight, gaps up to `join_gap_s` seconds joined; and where shots begin."""
 
     join_gap_s: float
@@ -104,7 +103,7 @@ class TimelineResult(Stored):
     shot_change_method: str
 
 
-class EvidenceBody(Stored):
+class EvidenceBody(ResultPart):
     """Of what there are pictures."""
 
     poster_s: float | None = Field(description="The moment of `/poster.jpg`; null when there is none.")
@@ -112,7 +111,7 @@ class EvidenceBody(Stored):
     shots: list[int] = Field(description="The tracks that have a best shot.")
 
 
-class ResultsByKind(Stored):
+class ResultsByKind(ResultPart):
     summary: SummaryBody
     timeline: TimelineResult | None = None
     evidence: EvidenceBody | None = None
@@ -186,12 +185,14 @@ class ResultsBody(Body):
 
     @classmethod
     def of(cls, results: VideoResults) -> "ResultsBody":
-        job = results.job
-        return cls.model_validate(
-            {
-                "video_id": job.video_id,
-                "job_id": job.id,
-                "model": ModelRefBody.of(job.model),
-                "results": results.results,
-            }
+        job, snapshots = results.job, results.snapshots
+        return cls(
+            video_id=job.video_id,
+            job_id=job.id,
+            model=ModelRefBody.of(job.model),
+            results=ResultsByKind(
+                summary=SummaryBody.model_validate(results.summary),
+                timeline=None if results.timeline is None else TimelineResult.model_validate(results.timeline),
+                evidence=None if snapshots is None else EvidenceBody.model_validate(snapshots),
+            ),
         )

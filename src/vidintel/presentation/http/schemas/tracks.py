@@ -96,6 +96,8 @@ class TrackList(Body):
 class SpanBody(Body):
     """Seconds; a single moment has no length."""
 
+    model_config = ConfigDict(extra="forbid", from_attributes=True)
+
     start_s: float
     end_s: float
 
@@ -130,8 +132,18 @@ class TimelineBody(Body):
 
     @classmethod
     def of(cls, answer: VideoTimeline) -> "TimelineBody":
-        ids = {"video_id": answer.job.video_id, "job_id": answer.job.id, "captured_at": answer.captured_at}
-        return cls.model_validate(ids | answer.timeline)
+        timeline = answer.timeline
+        return cls(
+            video_id=answer.job.video_id,
+            job_id=answer.job.id,
+            captured_at=answer.captured_at,
+            join_gap_s=timeline.join_gap_s,
+            labels={
+                label: [SpanBody.model_validate(span) for span in spans] for label, spans in timeline.labels.items()
+            },
+            shot_changes=list(timeline.shot_changes),
+            shot_change_method=timeline.shot_change_method,
+        )
 
 
 def _at(captured_at: datetime | None, time_s: float) -> datetime | None:
