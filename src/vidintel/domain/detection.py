@@ -34,7 +34,8 @@ class BoundingBox:
         if width <= 0 or height <= 0:
             return 0.0
         intersection = width * height
-        return intersection / (self.area + other.area - intersection)
+        union = self.area + other.area - intersection
+        return intersection / union if union > 0 else 0.0  # areas of the smallest boxes round to 0
 
 
 @dataclass(frozen=True, slots=True)
