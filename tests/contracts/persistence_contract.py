@@ -8,6 +8,7 @@ import pytest
 from tests.contracts.stored import frames_of, keep, reload_job, reload_segment, reload_video, state_of
 from tests.support.factories import (
     FAILURE,
+    FULL_SPEC,
     LEASE,
     NOW,
     RESULTS,
@@ -22,7 +23,6 @@ from tests.support.factories import (
 from vidintel.application.ports import JobProgress, Page, UnitOfWorkFactory, VideoFilter
 from vidintel.domain.analysis import AnalysisSpec, JobId, JobStage, JobStatus
 from vidintel.domain.errors import JobAlreadyActive, JobNotFound, LeaseLost, ValidationError, VideoNotFound
-from vidintel.domain.geometry import Line, Point, Zone
 from vidintel.domain.identity import TenantId
 from vidintel.domain.results import JobResults
 from vidintel.domain.retention import RetentionRules
@@ -268,18 +268,11 @@ class JobContract:
     @pytest.mark.parametrize(
         "spec",
         [
+            AnalysisSpec(model="m"),
             AnalysisSpec(model="m", sample_fps=None),
-            AnalysisSpec(model="m", sample_fps=29.97, labels=("car", "lkw"), min_confidence=0.1, iou_threshold=1.0),
-            AnalysisSpec(model="m", reuse_similar=True, track_confidence=0.8),
-            AnalysisSpec(
-                model="m",
-                lines=(
-                    Line("Süd", Point(0.1, 1 / 3), Point(0.9, 0.7)),
-                    Line("north", Point(0.0, 0.0), Point(1.0, 0.0)),
-                ),
-                zones=(Zone("kerb", (Point(0.1, 0.1), Point(0.2, 0.1), Point(1 / 7, 0.2))),),
-            ),
+            FULL_SPEC,
         ],
+        ids=["defaults", "every frame", "nothing left out"],
     )
     async def test_every_field_of_a_spec_is_read_back(
         self, unit_of_work: UnitOfWorkFactory, spec: AnalysisSpec

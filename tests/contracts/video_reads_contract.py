@@ -7,10 +7,9 @@ from uuid import uuid4
 import pytest
 
 from tests.contracts.stored import keep, state_of
-from tests.support.factories import NOW, TENANT, make_job, make_segment, make_video
+from tests.support.factories import FULL_SPEC, NOW, TENANT, make_job, make_segment, make_video
 from vidintel.application.ports import JobProgress, UnitOfWorkFactory, VideoReads
-from vidintel.domain.analysis import AnalysisSpec, JobId, JobStatus
-from vidintel.domain.geometry import Line, Point, Zone
+from vidintel.domain.analysis import JobId, JobStatus
 from vidintel.domain.identity import TenantId
 from vidintel.domain.segment import SegmentStatus
 from vidintel.domain.video import CameraId, VideoId, VideoStatus
@@ -41,17 +40,8 @@ class VideoReadsContract:
     async def test_a_job_is_read_with_all_its_fields(
         self, unit_of_work: UnitOfWorkFactory, reads: VideoReads, status: JobStatus
     ) -> None:
-        spec = AnalysisSpec(
-            model="m",
-            sample_fps=1 / 3,
-            labels=("car", "lkw"),
-            reuse_similar=True,
-            track_confidence=0.35,
-            lines=(Line("Süd", Point(0.1, 1 / 3), Point(0.9, 1.0)),),
-            zones=(Zone("kerb", (Point(0.1, 0.1), Point(0.2, 0.1), Point(1 / 7, 0.2))),),
-        )
         video = make_video()
-        job = make_job(video=video, status=status, spec=spec)
+        job = make_job(video=video, status=status, spec=FULL_SPEC)
         await keep(unit_of_work, video, job)
 
         report = await reads.job(TENANT, job.id)

@@ -10,7 +10,7 @@ from uuid import uuid4
 from vidintel.domain.analysis import AnalysisJob, AnalysisSpec, JobId, JobStage, JobStatus, ModelRef
 from vidintel.domain.analytics import LineCount, MinimumTrack, Peak, Span, ZoneUse
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
-from vidintel.domain.geometry import Point
+from vidintel.domain.geometry import Line, Point, Zone
 from vidintel.domain.identity import TenantId, UserId
 from vidintel.domain.results import JobResults, JobSnapshots, JobSummary, JobTimeline, LabelResult
 from vidintel.domain.segment import Segment, SegmentId, SegmentSpan, SegmentStatus
@@ -39,6 +39,18 @@ SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 FAILURE = Failure("unreadable_video", "The video cannot be decoded.")
 MODEL = ModelRef("traffic-yolov8n", "1", SHA256)
 SPEC = AnalysisSpec(model=MODEL.name)
+FULL_SPEC = AnalysisSpec(
+    model="m",
+    sample_fps=1 / 3,
+    labels=("car", "lkw"),
+    min_confidence=0.1,
+    iou_threshold=1.0,
+    track_confidence=0.35,
+    lines=(Line("Süd", Point(0.1, 1 / 3), Point(0.9, 0.7)), Line("north", Point(0.0, 0.0), Point(1.0, 0.0))),
+    zones=(Zone("kerb", (Point(0.1, 0.1), Point(0.2, 0.1), Point(1 / 7, 0.2))),),
+    reuse_similar=True,
+)
+"""No field has its default."""
 SOURCE = VideoSource(SourceKind.UPLOAD, "crossing.mp4")
 BOX = BoundingBox(0.125, 0.25, 0.5, 0.75)
 MEDIA = MediaInfo("mp4", "h264", 1280, 720, 90, 12.34, 29.97, 370)

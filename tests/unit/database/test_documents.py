@@ -3,9 +3,15 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 
-from tests.support.factories import RESULTS
+from tests.support.factories import FULL_SPEC, RESULTS
+from vidintel.domain.analysis import AnalysisSpec
 from vidintel.domain.results import JobResults
-from vidintel.infrastructure.database.repositories.documents import results_of_documents, results_to_documents
+from vidintel.infrastructure.database.repositories.documents import (
+    results_of_documents,
+    results_to_documents,
+    spec_of_document,
+    spec_to_document,
+)
 
 STORED = {
     "summary": {
@@ -51,6 +57,21 @@ STORED = {
     "snapshots": {"poster_s": 4.25, "preview_s": [1.0, 3.0], "shots": [1, 7]},
 }
 
+STORED_SPEC = {
+    "model": "m",
+    "sample_fps": 1 / 3,
+    "labels": ["car", "lkw"],
+    "min_confidence": 0.1,
+    "iou_threshold": 1.0,
+    "track_confidence": 0.35,
+    "lines": [
+        {"name": "Süd", "start": {"x": 0.1, "y": 1 / 3}, "end": {"x": 0.9, "y": 0.7}},
+        {"name": "north", "start": {"x": 0.0, "y": 0.0}, "end": {"x": 1.0, "y": 0.0}},
+    ],
+    "zones": [{"name": "kerb", "points": [{"x": 0.1, "y": 0.1}, {"x": 0.2, "y": 0.1}, {"x": 1 / 7, "y": 0.2}]}],
+    "reuse_similar": True,
+}
+
 
 def values_in(value: object) -> Iterator[object]:
     """``value`` and all that is in it."""
@@ -64,6 +85,28 @@ def values_in(value: object) -> Iterator[object]:
     elif isinstance(value, tuple):
         for each in value:
             yield from values_in(each)
+
+
+def test_a_spec_is_stored_as_one_document() -> None:
+    # As with results: these documents lie in databases.
+    assert spec_to_document(FULL_SPEC) == STORED_SPEC
+    assert spec_of_document(STORED_SPEC) == FULL_SPEC
+
+
+def test_the_sample_of_a_spec_has_no_default() -> None:
+    defaults = AnalysisSpec(model="another")
+    assert not [
+        field.name for field in fields(FULL_SPEC) if getattr(FULL_SPEC, field.name) == getattr(defaults, field.name)
+    ]
+
+
+def test_a_spec_of_another_version_is_read() -> None:
+    assert spec_of_document({"model": "m", "sample_fps": None, "detector_input": 640}) == AnalysisSpec("m", None)
+
+
+def test_whole_numbers_in_a_spec_are_read_as_fractions() -> None:
+    # PostgreSQL and other writers of JSON may leave out the ".0".
+    assert isinstance(spec_of_document({"model": "m", "iou_threshold": 1}).iou_threshold, float)
 
 
 def test_the_sample_fills_every_field() -> None:

@@ -23,7 +23,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, REAL
+from sqlalchemy.dialects.postgresql import JSONB, REAL
 
 from vidintel.domain.analysis import JobStage, JobStatus
 from vidintel.domain.segment import SegmentStatus
@@ -114,15 +114,7 @@ jobs = Table(
     Column("tenant_id", Text, nullable=False),
     Column("video_id", Uuid, ForeignKey("videos.id", ondelete="CASCADE"), nullable=False),
     Column("created_by", Text, nullable=False),
-    Column("spec_model", Text, nullable=False),
-    Column("spec_sample_fps", Double),
-    Column("spec_labels", ARRAY(Text)),
-    Column("spec_min_confidence", Double, nullable=False),
-    Column("spec_iou_threshold", Double, nullable=False),
-    Column("spec_track_confidence", Double, nullable=False, server_default=text("0.6")),
-    Column("spec_lines", JSONB, nullable=False),
-    Column("spec_zones", JSONB, nullable=False),
-    Column("spec_reuse_similar", Boolean, nullable=False, server_default=text("false")),
+    Column("spec", JSONB, nullable=False),
     Column("model_name", Text, nullable=False),
     Column("model_version", Text, nullable=False),
     Column("model_sha256", Text, nullable=False),

@@ -10,11 +10,23 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from vidintel.domain.analysis import AnalysisSpec
 from vidintel.domain.results import JobResults
 
 Document = dict[str, Any]
 
+_SPEC = TypeAdapter(AnalysisSpec)
 _RESULTS = TypeAdapter(JobResults)
+
+
+def spec_to_document(spec: AnalysisSpec) -> Document:
+    document: Document = _SPEC.dump_python(spec, mode="json")
+    return document
+
+
+def spec_of_document(document: Mapping[str, Any]) -> AnalysisSpec:
+    """Raises the domain's `ValidationError` for a spec that is no longer valid."""
+    return _SPEC.validate_python(document)
 
 
 def results_to_documents(results: JobResults) -> Mapping[str, Document]:

@@ -9,13 +9,13 @@ from sqlalchemy import ColumnElement, Row, Select, and_, func, insert, select, t
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from vidintel.application.ports import Cause, JobProgress, Page
-from vidintel.domain.analysis import AnalysisJob, AnalysisSpec, JobId, JobStage, JobStatus, ModelRef
+from vidintel.domain.analysis import AnalysisJob, JobId, JobStage, JobStatus, ModelRef
 from vidintel.domain.errors import JobNotFound
-from vidintel.domain.geometry import Line, Point, Zone
 from vidintel.domain.identity import TenantId, UserId
 from vidintel.domain.segment import SegmentStatus
 from vidintel.domain.video import VideoId
 from vidintel.infrastructure.database.repositories import cursors
+from vidintel.infrastructure.database.repositories.documents import spec_of_document, spec_to_document
 from vidintel.infrastructure.database.repositories.mapping import (
     domain_errors,
     failure_to_entity,
@@ -113,15 +113,7 @@ def _to_row(job: AnalysisJob) -> dict[str, object]:
         "tenant_id": job.tenant_id.value,
         "video_id": job.video_id,
         "created_by": job.created_by.value,
-        "spec_model": job.spec.model,
-        "spec_sample_fps": job.spec.sample_fps,
-        "spec_labels": None if job.spec.labels is None else list(job.spec.labels),
-        "spec_min_confidence": job.spec.min_confidence,
-        "spec_iou_threshold": job.spec.iou_threshold,
-        "spec_track_confidence": job.spec.track_confidence,
-        "spec_lines": [asdict(line) for line in job.spec.lines],
-        "spec_zones": [asdict(zone) for zone in job.spec.zones],
-        "spec_reuse_similar": job.spec.reuse_similar,
+        "spec": spec_to_document(job.spec),
         "model_name": job.model.name,
         "model_version": job.model.version,
         "model_sha256": job.model.sha256,
@@ -142,19 +134,7 @@ def job_of_row(row: Row[Any]) -> AnalysisJob:
         tenant_id=TenantId(row.tenant_id),
         video_id=VideoId(row.video_id),
         created_by=UserId(row.created_by),
-        spec=AnalysisSpec(
-            model=row.spec_model,
-            sample_fps=row.spec_sample_fps,
-            labels=None if row.spec_labels is None else tuple(row.spec_labels),
-            min_confidence=row.spec_min_confidence,
-            iou_threshold=row.spec_iou_threshold,
-            track_confidence=row.spec_track_confidence,
-            lines=tuple(Line(each["name"], Point(**each["start"]), Point(**each["end"])) for each in row.spec_lines),
-            zones=tuple(
-                Zone(each["name"], tuple(Point(**point) for point in each["points"])) for each in row.spec_zones
-            ),
-            reuse_similar=row.spec_reuse_similar,
-        ),
+        spec=spec_of_document(row.spec),
         model=ModelRef(row.model_name, row.model_version, row.model_sha256),
         created_at=row.created_at,
         _work=work_to_entity(row),
