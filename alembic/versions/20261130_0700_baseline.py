@@ -208,6 +208,7 @@ def upgrade() -> None:
         sa.Column("media_frame_count", sa.Integer(), nullable=True),
         sa.Column("failure_code", sa.Text(), nullable=True),
         sa.Column("failure_detail", sa.Text(), nullable=True),
+        sa.Column("current_job_id", sa.Uuid(), nullable=True),
         sa.CheckConstraint("source_kind IN ('upload', 'url')", name=op.f("ck_videos_source_kind_known")),
         sa.CheckConstraint(
             "status IN ('pending', 'uploaded', 'processing', 'completed', 'failed')",
@@ -261,6 +262,17 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(["video_id"], ["videos.id"], name=op.f("fk_jobs_video_id_videos"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
+        sa.UniqueConstraint("video_id", "id", name=op.f("uq_jobs_video_id_id")),
+    )
+    op.create_foreign_key(
+        "fk_videos_current_job_id_jobs",
+        "videos",
+        "jobs",
+        ["id", "current_job_id"],
+        ["video_id", "id"],
+        ondelete="SET NULL (current_job_id)",
+        deferrable=True,
+        initially="DEFERRED",
     )
     op.create_index(
         "ix_jobs_active",
@@ -368,6 +380,7 @@ def downgrade() -> None:
     op.drop_index("ix_segments_held", table_name="segments", postgresql_where=sa.text("owner IS NOT NULL"))
     op.drop_table("segments")
     op.drop_table("ai_results")
+    op.drop_constraint("fk_videos_current_job_id_jobs", "videos", type_="foreignkey")
     op.drop_index(
         "uq_jobs_active_video", table_name="jobs", postgresql_where=sa.text("status IN ('queued', 'running')")
     )

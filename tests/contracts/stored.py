@@ -2,8 +2,9 @@
 
 from dataclasses import fields
 
+from tests.support.factories import make_job
 from vidintel.application.ports import UnitOfWork, UnitOfWorkFactory
-from vidintel.domain.analysis import AnalysisJob
+from vidintel.domain.analysis import AnalysisJob, JobStatus
 from vidintel.domain.detection import FrameDetections
 from vidintel.domain.segment import Segment
 from vidintel.domain.video import Video
@@ -21,6 +22,13 @@ async def keep(unit_of_work: UnitOfWorkFactory, *entities: Video | AnalysisJob |
                 case Segment():
                     await uow.segments.add_all([entity])
         await uow.commit()
+
+
+def with_current_job(video: Video) -> list[Video | AnalysisJob]:
+    """``video`` and its current job, if it has one: the two can only be stored together."""
+    if video.current_job_id is None:
+        return [video]
+    return [video, make_job(video=video, status=JobStatus.SUCCEEDED, job_id=video.current_job_id)]
 
 
 async def reload_video(unit_of_work: UnitOfWorkFactory, video: Video) -> Video:

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.contracts.stored import keep, state_of
+from tests.contracts.stored import keep, state_of, with_current_job
 from tests.support.factories import FULL_SPEC, NOW, TENANT, make_job, make_segment, make_video
 from vidintel.application.ports import JobProgress, UnitOfWorkFactory, VideoReads
 from vidintel.domain.analysis import JobId, JobStatus
@@ -28,13 +28,13 @@ class VideoReadsContract:
             captured_at=NOW - timedelta(microseconds=1),
             camera_id=CameraId("Tor 3"),
         )
-        await keep(unit_of_work, video)
+        await keep(unit_of_work, *with_current_job(video))
 
         report = await reads.video(TENANT, video.id)
 
         assert report is not None
         assert state_of(report.video) == state_of(video)
-        assert report.job is None
+        assert (None if report.job is None else report.job.job.id) == video.current_job_id
 
     @pytest.mark.parametrize("status", JobStatus)
     async def test_a_job_is_read_with_all_its_fields(

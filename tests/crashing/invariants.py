@@ -15,6 +15,10 @@ TRUE_OF_THE_ROWS = {  # each of these finds nothing
     "a video's state is not that of its job": """
         SELECT videos.id FROM videos JOIN jobs ON jobs.video_id = videos.id
         WHERE (videos.status, jobs.status) NOT IN (('completed', 'succeeded'), ('failed', 'failed'))""",
+    "the current job of a video did not publish results, or is another video's": """
+        SELECT videos.id FROM videos LEFT JOIN jobs ON jobs.id = current_job_id AND jobs.video_id = videos.id
+        WHERE jobs.status IS DISTINCT FROM 'succeeded'
+        AND (videos.status = 'completed' OR current_job_id IS NOT NULL)""",
     "a video has no job": "SELECT id FROM videos WHERE id NOT IN (SELECT video_id FROM jobs)",
     "the end of a job has no event, or another one": """
         SELECT jobs.id FROM jobs LEFT JOIN outbox ON outbox.subject_id = jobs.id AND outbox.type <> 'job.started'

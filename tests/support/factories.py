@@ -90,8 +90,9 @@ def make_video(
     media: MediaInfo | None = MEDIA,
     video_id: VideoId | None = None,
     expires_at: datetime | None = None,
+    current_job_id: JobId | None = None,
 ) -> Video:
-    """A video; with ``media=None`` it was never probed."""
+    """A video; with ``media=None`` it was never probed. ``current_job_id`` is that of the job that completed it."""
     video = Video.register(
         video_id=video_id or VideoId(uuid4()),
         tenant_id=tenant_id,
@@ -113,7 +114,7 @@ def make_video(
     if media is not None:
         video.describe_media(media, created_at)
     if status is VideoStatus.COMPLETED:
-        video.complete(created_at)
+        video.complete(current_job_id or JobId(uuid4()), created_at)
     elif status is VideoStatus.FAILED:
         video.fail(FAILURE, created_at)
     return video

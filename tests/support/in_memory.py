@@ -237,10 +237,6 @@ class Jobs:
     async def latest_of_video(self, tenant_id: TenantId, video_id: VideoId) -> AnalysisJob | None:
         return next(iter((await self.list_of_video(tenant_id, video_id, Page(limit=1)))[0]), None)
 
-    async def latest_succeeded_of_video(self, tenant_id: TenantId, video_id: VideoId) -> AnalysisJob | None:
-        succeeded = [job for job in self._of_video(tenant_id, video_id) if job.status is JobStatus.SUCCEEDED]
-        return next(iter(_newest(succeeded, Page(limit=1))[0]), None)
-
     async def list_of_video(
         self, tenant_id: TenantId, video_id: VideoId, page: Page
     ) -> tuple[Sequence[AnalysisJob], str | None]:

@@ -5,16 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import NewType
-from uuid import UUID
 
 from vidintel.domain.errors import InvalidTransition, LeaseLost, ValidationError
 from vidintel.domain.geometry import Line, Zone, validate_lines, validate_zones
 from vidintel.domain.identity import TenantId, UserId
 from vidintel.domain.video import Failure, VideoId
+from vidintel.domain.video import JobId as JobId
 from vidintel.domain.work import RetryPolicy, Work
-
-JobId = NewType("JobId", UUID)
 
 MAX_SAMPLE_FPS = 240.0
 MAX_LABELS = 100

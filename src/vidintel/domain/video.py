@@ -11,6 +11,8 @@ from vidintel.domain.errors import ConflictError, DomainError, InvalidTransition
 from vidintel.domain.identity import TenantId, UserId
 
 VideoId = NewType("VideoId", UUID)
+JobId = NewType("JobId", UUID)
+"""Of a job of `vidintel.domain.analysis`. It is defined here because a video names its current job."""
 
 TITLE_MAX = 200
 DESCRIPTION_MAX = 5_000
@@ -183,7 +185,7 @@ def validate_captured_at(captured_at: datetime | None, now: datetime) -> datetim
 
 @dataclass(eq=False, kw_only=True, slots=True)
 class Video:
-    """One video of one tenant. Status, content, media and failure change only through its methods."""
+    """One video of one tenant. Status, content, media, failure and current job change only through its methods."""
 
     id: VideoId
     tenant_id: TenantId
@@ -200,6 +202,7 @@ class Video:
     _content: StoredContent | None = None
     _media: MediaInfo | None = None
     _failure: Failure | None = None
+    _current_job_id: JobId | None = None
 
     @classmethod
     def register(
@@ -248,6 +251,14 @@ class Video:
         return self._failure
 
     @property
+    def current_job_id(self) -> JobId | None:
+        """The job whose results were published last; ``None`` before the first one.
+
+        It answers for the video when a client names no job, whatever later jobs do until one of them is published.
+        """
+        return self._current_job_id
+
+    @property
     def expires_at(self) -> datetime | None:
         """When it is deleted; ``None`` for never. It follows the operator's rules, see `RetentionRules`."""
         return self._expires_at
@@ -278,8 +289,13 @@ class Video:
         self._media = media
         self._updated_at = now
 
-    def complete(self, now: datetime) -> None:
+    def complete(self, job_id: JobId, now: datetime) -> None:
+        """A job has succeeded: → ``completed``, and its results are the current ones.
+
+        Call it in the transaction that publishes these results.
+        """
         self._move_to(VideoStatus.COMPLETED, now)
+        self._current_job_id = job_id
 
     def fail(self, failure: Failure, now: datetime) -> None:
         """The analysis failed, or, of a ``pending`` video, its content will not arrive."""

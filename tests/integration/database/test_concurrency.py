@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.contracts.stored import frames_of, keep
@@ -18,7 +18,7 @@ from vidintel.application.ports import UnitOfWorkFactory
 from vidintel.domain.analysis import AnalysisJob, JobStatus
 from vidintel.domain.detection import FrameDetections
 from vidintel.domain.errors import JobAlreadyActive, ServiceUnavailable
-from vidintel.domain.video import Video
+from vidintel.domain.video import Video, VideoStatus
 from vidintel.infrastructure.database.engine import check_database, create_engine
 from vidintel.infrastructure.database.repositories.work_queue import LOOKAHEAD, TAKE_DUE
 from vidintel.infrastructure.database.work_notifications import PostgresWorkNotifications
@@ -105,6 +105,14 @@ async def test_of_two_jobs_added_at_once_one_is_refused(unit_of_work: UnitOfWork
         return True
 
     assert sorted(await asyncio.gather(add(), add())) == [False, True]
+
+
+async def test_the_current_job_of_a_video_is_one_of_its_own(unit_of_work: UnitOfWorkFactory) -> None:
+    video, other = make_video(status=VideoStatus.COMPLETED), make_video()
+    others_job = make_job(video=other, job_id=video.current_job_id)
+
+    with pytest.raises(IntegrityError, match="fk_videos_current_job_id_jobs"):
+        await keep(unit_of_work, video, other, others_job)
 
 
 async def test_a_lock_for_an_update_lets_others_add_rows_that_refer_to_it(unit_of_work: UnitOfWorkFactory) -> None:

@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 
+from tests.support.factories import FAILURE
 from tests.unit.application.world import Incoming, World, error_of, principal, value_of
+from vidintel.application.jobs.failure import fail_job
 from vidintel.application.jobs.specs import SpecRequest
 from vidintel.application.ports import DetectionFilter, Page, TrackFilter
 from vidintel.application.queries.answers import ListDetections, ListTracks, RenderFrame
-from vidintel.domain.analysis import AnalysisJob
+from vidintel.domain.analysis import AnalysisJob, JobId
 from vidintel.domain.errors import JobNotFound, ValidationError
 from vidintel.domain.tracking import TrackedFrame
 
@@ -41,6 +43,44 @@ async def test_pages_stay_with_the_job_of_the_first_whichever_succeeds_meanwhile
 
     assert (first.job.id, second.job.id) == (job.id, job.id)
     assert [first.items[0].frame, second.items[0].frame] == [0, 10]
+
+
+async def test_the_newest_job_answers_until_one_succeeds_and_then_the_one_that_succeeded_last() -> None:
+    world = World()
+    first = (await world.registered()).job.job
+
+    async def answering() -> JobId:
+        job_id: JobId = value_of(await page_of(world, first, "detections", None)).job.id
+        return job_id
+
+    async def fail(job: AnalysisJob) -> None:
+        value_of(await world.plan(job.id))
+        async with world.database.unit_of_work() as uow:
+            video = await uow.videos.get_for_update(job.tenant_id, job.video_id)
+            failing = await uow.jobs.get_for_update(job.tenant_id, job.id)
+            assert video is not None
+            assert failing is not None
+            await fail_job(uow, video, failing, FAILURE, world.clock.now())
+            await uow.commit()
+
+    async def request() -> AnalysisJob:
+        world.clock.advance(60)
+        return value_of(await world.request(principal(), first.video_id, SpecRequest())).job
+
+    assert await answering() == first.id
+    await fail(first)
+    second = await request()
+    assert await answering() == second.id
+    await world.work_off()
+    assert await answering() == second.id
+    third = await request()
+    assert await answering() == second.id, "the third has found nothing yet"
+    await fail(third)
+    assert await answering() == second.id
+    value_of(await world.retry(principal(), first.id))
+    assert await answering() == second.id
+    await world.work_off()
+    assert await answering() == first.id, "it is the oldest, and it succeeded last"
 
 
 @pytest.mark.parametrize("listed", LISTS)

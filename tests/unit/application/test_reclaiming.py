@@ -27,7 +27,7 @@ async def test_a_job_that_cannot_be_failed_does_not_keep_others_from_being_freed
     async with world.database.unit_of_work() as uow:  # rows that do not fit together: no state machine made them
         video = await uow.videos.get_for_update(stuck.tenant_id, stuck.video_id)
         assert video is not None
-        video.complete(world.clock.now())
+        video.complete(stuck.id, world.clock.now())
         await uow.videos.save(video)
         await uow.commit()
     await die_planning(world, other, attempts=1)

@@ -80,7 +80,7 @@ VIDEO_MOVES: Mapping[VideoStatus, list[Callable[[Video], None]]] = {
         lambda v: v.abandon_processing(NOW),
     ],
     VideoStatus.PROCESSING: [lambda v: v.begin_processing(NOW)],
-    VideoStatus.COMPLETED: [lambda v: v.complete(NOW)],
+    VideoStatus.COMPLETED: [lambda v: v.complete(JobId(uuid4()), NOW)],
     VideoStatus.FAILED: [lambda v: v.fail(FAILURE, NOW)],
 }
 
@@ -98,6 +98,29 @@ def test_a_video_moves_exactly_where_its_table_says(current: VideoStatus, target
                 move(video)
             assert (caught.value.current, caught.value.target) == (current, target)
             assert video.status is current
+
+
+def test_the_current_job_of_a_video_is_the_one_that_completed_it_last() -> None:
+    first, second = JobId(uuid4()), JobId(uuid4())
+    video = a_video(VideoStatus.PROCESSING)
+    assert video.current_job_id is None
+
+    video.complete(first, NOW)
+    assert video.current_job_id == first
+    video.begin_processing(NOW)
+    video.fail(FAILURE, NOW)
+    assert video.current_job_id == first
+    video.begin_processing(NOW)
+    video.complete(second, NOW)
+    assert video.current_job_id == second
+
+
+def test_a_video_that_cannot_be_completed_keeps_its_current_job() -> None:
+    video = a_video(VideoStatus.FAILED)
+
+    with pytest.raises(InvalidTransition):
+        video.complete(JobId(uuid4()), NOW)
+    assert video.current_job_id is None
 
 
 @pytest.mark.parametrize("entity", [a_video(VideoStatus.PENDING), a_job(JobStatus.QUEUED)])

@@ -115,7 +115,7 @@ class FinishJob:
             now = self._clock.now()
             video, job = await lock_video_and_job(uow, claimed)
             job.succeed(token, now)
-            video.complete(now)
+            video.complete(job.id, now)
             await uow.results.put(job, results)
             await uow.tracks.publish(job)
             await self._take_snapshots.keep(uow, job, snapshots)

@@ -207,8 +207,8 @@ class OpenPicture:
     async def __call__(self, principal: Principal, video_id: VideoId, job_id: JobId | None, name: str) -> StoredPicture:
         principal.require(Permission.VIDEO_READ)
         async with self._uow() as uow:
-            await video_of(uow, principal, video_id)
-            job = await answering_job(uow, principal, video_id, job_id)
+            video = await video_of(uow, principal, video_id)
+            job = await answering_job(uow, video, job_id)
             evidence = await uow.snapshots.get(principal.tenant_id, job.id, name)
         if evidence is None:
             raise ResultNotFound("There is no such picture: the job has not succeeded, or kept none of it.")

@@ -132,8 +132,6 @@ class JobRepository(Protocol):
         """The newest job of the video."""
         ...
 
-    async def latest_succeeded_of_video(self, tenant_id: TenantId, video_id: VideoId) -> AnalysisJob | None: ...
-
     async def list_of_video(
         self, tenant_id: TenantId, video_id: VideoId, page: Page
     ) -> tuple[Sequence[AnalysisJob], str | None]:

@@ -22,7 +22,7 @@ from vidintel.domain.errors import JobNotFound, ResultNotFound, ValidationError,
 from vidintel.domain.identity import Permission, Principal
 from vidintel.domain.results import JobSnapshots, JobSummary, JobTimeline
 from vidintel.domain.tracking import Track, TrackedFrame
-from vidintel.domain.video import MediaInfo, VideoId
+from vidintel.domain.video import MediaInfo, Video, VideoId
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class ListDetections:
         async with self._uow() as uow:
             video = await video_of(uow, principal, video_id)
             of_job, rest = _resumed(job_id, page)
-            job = await answering_job(uow, principal, video_id, of_job)
+            job = await answering_job(uow, video, of_job)
             # What is fainter than the job was asked to report is kept for its tracker only.
             at_least = max(filter_.min_confidence or 0.0, job.spec.min_confidence)
             wanted = replace(filter_, min_confidence=at_least)
@@ -108,7 +108,7 @@ class ListTracks:
         async with self._uow() as uow:
             video = await video_of(uow, principal, video_id)
             of_job, rest = _resumed(job_id, page)
-            job = await answering_job(uow, principal, video_id, of_job)
+            job = await answering_job(uow, video, of_job)
             items, next_cursor = await uow.tracks.list(principal.tenant_id, job.id, filter_, rest)
             return TrackPage(job, video.captured_at, items, _cursor_of(job, next_cursor))
 
@@ -125,7 +125,7 @@ class GetTimeline:
         principal.require(Permission.VIDEO_READ)
         async with self._uow() as uow:
             video = await video_of(uow, principal, video_id)
-            job = await answering_job(uow, principal, video_id, job_id)
+            job = await answering_job(uow, video, job_id)
             results = await uow.results.of_job(principal.tenant_id, job.id)
             if results.timeline is None:
                 raise ResultNotFound("This job has no timeline yet. Ask again when it has succeeded.")
@@ -143,8 +143,8 @@ class GetResults:
     async def __call__(self, principal: Principal, video_id: VideoId, job_id: JobId | None) -> VideoResults:
         principal.require(Permission.VIDEO_READ)
         async with self._uow() as uow:
-            await video_of(uow, principal, video_id)
-            job = await answering_job(uow, principal, video_id, job_id)
+            video = await video_of(uow, principal, video_id)
+            job = await answering_job(uow, video, job_id)
             results = await uow.results.of_job(principal.tenant_id, job.id)
             if results.summary is None:
                 raise ResultNotFound("This job has no results yet. Ask again when it has succeeded.")
@@ -175,7 +175,7 @@ class RenderFrame:
             if video.content is None:
                 raise VideoNotFound(video_id)
             if boxes:
-                job = await answering_job(uow, principal, video_id, job_id)
+                job = await answering_job(uow, video, job_id)
                 nearest = await uow.detections.at(
                     principal.tenant_id, job.id, time_s, min_confidence=job.spec.min_confidence
                 )
@@ -216,15 +216,19 @@ def _cursor_of(job: AnalysisJob, rest: str | None) -> str | None:
     return None if rest is None else f"{job.id.hex}.{rest}"
 
 
-async def answering_job(uow: UnitOfWork, principal: Principal, video_id: VideoId, job_id: JobId | None) -> AnalysisJob:
-    """The named job of the video; else its newest that succeeded, else its newest."""
-    if job_id is not None:
-        named = await uow.jobs.get(principal.tenant_id, job_id)
-        if named is None or named.video_id != video_id:
-            raise JobNotFound(job_id)
-        return named
-    job = await uow.jobs.latest_succeeded_of_video(principal.tenant_id, video_id)
-    job = job or await uow.jobs.latest_of_video(principal.tenant_id, video_id)
-    if job is None:
-        raise ResultNotFound("This video was never analysed. Start a job for it.")
+async def answering_job(uow: UnitOfWork, video: Video, job_id: JobId | None) -> AnalysisJob:
+    """The named job of ``video``; else its current job; else, before the first one is published, its newest.
+
+    So a video that is analysed for the first time answers with what its job has found so far. Raises `JobNotFound` for
+    another video's job, and `ResultNotFound` for a video without jobs.
+    """
+    wanted = video.current_job_id if job_id is None else job_id
+    if wanted is None:
+        newest = await uow.jobs.latest_of_video(video.tenant_id, video.id)
+        if newest is None:
+            raise ResultNotFound("This video was never analysed. Start a job for it.")
+        return newest
+    job = await uow.jobs.get(video.tenant_id, wanted)
+    if job is None or job.video_id != video.id:
+        raise JobNotFound(wanted)
     return job

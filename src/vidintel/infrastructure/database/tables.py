@@ -10,6 +10,7 @@ from sqlalchemy import (
     DateTime,
     Double,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -92,6 +93,18 @@ videos = Table(
     Column("media_frame_rate", Double),
     Column("media_frame_count", Integer),
     *_failure_columns(),
+    Column("current_job_id", Uuid),
+    # The current job is one of the video's own. Each of the two tables refers to the other, so the database checks this
+    # at the end of a transaction, which may add both rows in any order.
+    ForeignKeyConstraint(
+        ["id", "current_job_id"],
+        ["jobs.video_id", "jobs.id"],
+        name="fk_videos_current_job_id_jobs",
+        ondelete="SET NULL (current_job_id)",
+        deferrable=True,
+        initially="DEFERRED",
+        use_alter=True,
+    ),
     _one_of("status", VideoStatus),
     _one_of("source_kind", SourceKind),
     Index("ix_videos_newest", "tenant_id", "created_at", "id"),
@@ -131,6 +144,7 @@ jobs = Table(
     *_work_columns(),
     _one_of("status", JobStatus),
     _one_of("stage", JobStage),
+    UniqueConstraint("video_id", "id"),
     Index("ix_jobs_newest_of_video", "video_id", "created_at", "id"),
     Index(ACTIVE_JOB_OF_VIDEO, "video_id", unique=True, postgresql_where=_JOB_IS_ACTIVE),
     # The work queue walks the active jobs of a tenant from the oldest on.

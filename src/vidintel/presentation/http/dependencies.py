@@ -165,7 +165,7 @@ async def _job_id(job_id: Annotated[str, _UUID]) -> JobId:
 
 async def _answering_job_id(
     job_id: Annotated[
-        UUID | None, Query(description="Ask this job, instead of the newest that succeeded (else the newest).")
+        UUID | None, Query(description="Ask this job, instead of the one that succeeded last (else the newest).")
     ] = None,
 ) -> JobId | None:
     return None if job_id is None else JobId(job_id)

@@ -57,10 +57,6 @@ class SqlJobRepository:
     async def latest_of_video(self, tenant_id: TenantId, video_id: VideoId) -> AnalysisJob | None:
         return await self._one(_newest_of_video(tenant_id, video_id).limit(1))
 
-    async def latest_succeeded_of_video(self, tenant_id: TenantId, video_id: VideoId) -> AnalysisJob | None:
-        succeeded = jobs.c.status == JobStatus.SUCCEEDED.value
-        return await self._one(_newest_of_video(tenant_id, video_id).where(succeeded).limit(1))
-
     async def list_of_video(
         self, tenant_id: TenantId, video_id: VideoId, page: Page
     ) -> tuple[Sequence[AnalysisJob], str | None]:

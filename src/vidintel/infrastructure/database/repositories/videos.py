@@ -29,6 +29,7 @@ from vidintel.domain.identity import TenantId, UserId
 from vidintel.domain.retention import RetentionRules
 from vidintel.domain.video import (
     CameraId,
+    JobId,
     MediaInfo,
     SourceKind,
     StoredContent,
@@ -179,6 +180,7 @@ def _to_row(video: Video) -> dict[str, object]:
         "media_frame_rate": media.frame_rate if media else None,
         "media_frame_count": media.frame_count if media else None,
         **failure_to_row(video.failure),
+        "current_job_id": video.current_job_id,
     }
 
 
@@ -199,6 +201,7 @@ def video_of_row(row: Row[Any]) -> Video:
         _content=_content(row),
         _media=_media(row),
         _failure=failure_to_entity(row),
+        _current_job_id=None if row.current_job_id is None else JobId(row.current_job_id),
     )
 
 
