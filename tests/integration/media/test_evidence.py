@@ -10,6 +10,7 @@ import pytest
 from tests.support.media_files import Recipe, cut_off, even_times, number_in, video
 from vidintel.application.ports import Image, SnapshotRequest
 from vidintel.domain.detection import BoundingBox
+from vidintel.domain.errors import FrameNotFound
 from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
 from vidintel.infrastructure.media.snapshots import PyAvSnapshotExtractor
 
@@ -43,6 +44,20 @@ def test_each_picture_is_the_one_shown_at_its_moment(recipe: Recipe) -> None:
     made = taken(clip, orders)
 
     assert [number_in(made[str(number)]) for number in numbers] == expected == numbers
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_pictures_for_keeping_and_for_showing_are_of_the_same_frame_at_any_moment(recipe: Recipe) -> None:
+    clip, decoder = video(even_times(75), recipe), PyAvVideoDecoder()
+    moments = [number / 25 + shift for number in (0, 1, 37, 74) for shift in (-0.0012, -0.0004, 0.0, 0.03)]
+    made = taken(clip, [SnapshotRequest(f"{moment:g}", (moment,)) for moment in [*moments, 3.1, 60.0]])
+
+    shown = {f"{moment:g}": number_in(decoder.picture_at(io.BytesIO(clip), moment)) for moment in moments}
+    assert {name: number_in(image) for name, image in made.items()} == shown
+    assert [shown[name] for name in ("0.0388", "0.0396", "0.04")] == [0, 1, 1]
+    for after_the_end in (3.1, 60.0):
+        with pytest.raises(FrameNotFound):
+            decoder.picture_at(io.BytesIO(clip), after_the_end)
 
 
 def test_a_strip_shows_its_moments_from_left_to_right() -> None:

@@ -9,15 +9,14 @@ Frames form groups, which begin wherever a segment may begin.
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import dropwhile, islice, takewhile, tee
+from itertools import islice, takewhile, tee
 from typing import BinaryIO
 
 import numpy as np
-from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from vidintel.application.ports import Frame, Image, MediaLimits, MediaPlan
-from vidintel.domain.errors import DurationExceeded, FrameNotFound, NoFrames, UnreadableVideo
+from vidintel.domain.errors import DurationExceeded, NoFrames, UnreadableVideo
 from vidintel.domain.segment import SegmentSpan
 from vidintel.domain.video import MediaInfo, MediaWarning
 from vidintel.infrastructure.media.faults import (
@@ -30,6 +29,7 @@ from vidintel.infrastructure.media.faults import (
 from vidintel.infrastructure.media.pictures import Orientation, Screen, displayed_size
 from vidintel.infrastructure.media.probe import OpenedVideo, VideoPacket, check_size, is_shown, open_video
 from vidintel.infrastructure.media.sampling import SampleGrid, choose
+from vidintel.infrastructure.media.shown import frames_shown_at
 from vidintel.infrastructure.media.timeline import Cut, Picture, Timeline, in_presentation_order
 
 _SEEK_MARGINS_S = (1.0, 16.0, 128.0)
@@ -39,7 +39,6 @@ _SHOWS_LIFE_EVERY = 256
 _CUT_SHORT_S, _CUT_SHORT_SHARE = 0.5, 0.01
 _CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 _SHOWN_MARGINS_S = (0.0, 2.0, 20.0)
-_SHOWN_TOLERANCE_S = 0.0005
 
 
 class PyAvVideoDecoder:
@@ -155,8 +154,7 @@ class PyAvVideoDecoder:
                 if margin is not None:
                     video.seek(time_s - margin)
                 screen = _screen_of(video)
-                frame = _shown_at(video, time_s, from_beginning=margin is None)
-                if frame is not None:
+                for _, frame in frames_shown_at(video, [time_s], from_beginning=margin is None):
                     return screen.show(frame)
         raise UnreadableVideo("No frame of the video can be decoded.")
 
@@ -361,20 +359,3 @@ def _showing_life(packets: Iterable[VideoPacket], heartbeat: Callable[[], None])
     for packet in packets:
         heartbeat()
         yield packet
-
-
-def _shown_at(video: OpenedVideo, time_s: float, *, from_beginning: bool) -> VideoFrame | None:
-    """The last frame not after ``time_s`` among those that come; from the beginning, the first one at worst."""
-    target = video.timeline.instant(time_s + _SHOWN_TOLERANCE_S)
-    packets = video.packets()
-    if not from_beginning:
-        packets = dropwhile(lambda packet: not packet.is_keyframe, packets)
-    shown: VideoFrame | None = None
-    ends = target
-    for instant, frame in video.decode(packets):
-        if instant > target:
-            return frame if shown is None and from_beginning else shown
-        shown, ends = frame, instant + video.length_of(frame)
-    if shown is not None and target > ends + video.timeline.length(_SHOWN_TOLERANCE_S):
-        raise FrameNotFound(f"The video ends before {time_s:g} s.")
-    return shown

@@ -2,12 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Sequence
-from itertools import dropwhile
 from typing import BinaryIO
 
 import cv2
 import numpy as np
-from av.video.frame import VideoFrame
 
 from vidintel.application.ports import Image, SnapshotRequest
 from vidintel.domain.detection import BoundingBox
@@ -16,12 +14,12 @@ from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
 from vidintel.infrastructure.media.drawing import encode_jpeg
 from vidintel.infrastructure.media.pictures import Screen
 from vidintel.infrastructure.media.probe import open_video
+from vidintel.infrastructure.media.shown import frames_shown_at
 
 _WHOLE_PX, _STRIP_PX, _CROP_PX = 1280, 160, 320
 _CROP_MARGIN = 0.1
 _QUALITY = 82
 _NEAR_S = 2.0
-_TOLERANCE_S = 0.0005
 _UNREADABLE = (BusinessRuleViolation, UnsupportedMedia, FrameNotFound)
 
 
@@ -86,17 +84,8 @@ def _shown(content: BinaryIO, times_s: Sequence[float]) -> Iterator[tuple[float,
         stream = video.stream
         screen = Screen(stream.width, stream.height, stream.sample_aspect_ratio)
         video.seek(times_s[0])
-        packets = dropwhile(lambda packet: not packet.is_keyframe, video.packets())
-        waiting = [(time_s, video.timeline.instant(time_s + _TOLERANCE_S)) for time_s in reversed(times_s)]
-        shown: VideoFrame | None = None
-        for instant, frame in video.decode(packets):
-            while waiting and instant > waiting[-1][1]:
-                time_s, _ = waiting.pop()
-                if shown is not None:
-                    yield time_s, screen.show(shown)
-            if not waiting:
-                return
-            shown = frame
+        for time_s, frame in frames_shown_at(video, times_s):
+            yield time_s, screen.show(frame)
 
 
 def _cropped(image: Image, box: BoundingBox) -> Image:
