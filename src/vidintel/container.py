@@ -37,9 +37,12 @@ from vidintel.application.ports import (
     VideoDecoder,
     VideoReads,
 )
-from vidintel.application.queries.answers import GetResults, GetTimeline, ListDetections, ListTracks, RenderFrame
+from vidintel.application.queries.detections import ListDetections
+from vidintel.application.queries.frames import RenderFrame
 from vidintel.application.queries.models import ListModels
 from vidintel.application.queries.readiness import CheckReadiness
+from vidintel.application.queries.results import GetResults, GetTimeline
+from vidintel.application.queries.tracks import ListTracks
 from vidintel.application.videos.acceptance import AcceptContent
 from vidintel.application.videos.content import OpenContent
 from vidintel.application.videos.library import DeleteVideo, GetVideo, ListVideos, UpdateVideo

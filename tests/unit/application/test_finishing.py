@@ -19,7 +19,9 @@ from vidintel.application.ports import (
     Page,
     TrackFilter,
 )
-from vidintel.application.queries.answers import GetTimeline, ListDetections, ListTracks, VideoTimeline
+from vidintel.application.queries.detections import ListDetections
+from vidintel.application.queries.results import GetTimeline, VideoTimeline
+from vidintel.application.queries.tracks import ListTracks
 from vidintel.application.videos.registration import VideoDetails
 from vidintel.application.work.lease import Leaving, Stalled
 from vidintel.domain.analysis import AnalysisJob, JobStatus

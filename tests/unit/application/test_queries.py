@@ -9,7 +9,9 @@ from tests.unit.application.world import Incoming, World, error_of, principal, v
 from vidintel.application.jobs.failure import fail_job
 from vidintel.application.jobs.specs import SpecRequest
 from vidintel.application.ports import DetectionFilter, Page, TrackFilter
-from vidintel.application.queries.answers import ListDetections, ListTracks, RenderFrame
+from vidintel.application.queries.detections import ListDetections
+from vidintel.application.queries.frames import RenderFrame
+from vidintel.application.queries.tracks import ListTracks
 from vidintel.domain.analysis import AnalysisJob, JobId
 from vidintel.domain.errors import JobNotFound, ValidationError
 from vidintel.domain.tracking import TrackedFrame

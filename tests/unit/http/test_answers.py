@@ -12,7 +12,8 @@ from tests.unit.application.world import World, principal, value_of
 from tests.unit.http.edge import EDITOR, Edge, authorised
 from tests.unit.http.samples import JOB_ID, SHA256, VIDEO_ID, job
 from vidintel.application.ports import DetectionFilter, DetectionRow, ModelInfo, Page
-from vidintel.application.queries.answers import DetectionPage, GetResults, VideoResults
+from vidintel.application.queries.detections import DetectionPage
+from vidintel.application.queries.results import GetResults, VideoResults
 from vidintel.domain.analytics import MinimumTrack
 from vidintel.domain.detection import BoundingBox, Detection
 from vidintel.domain.identity import PERMISSIONS, Principal, Role, TenantId, UserId

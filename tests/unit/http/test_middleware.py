@@ -8,7 +8,7 @@ import structlog
 from tests.unit.http.edge import Edge, assert_problem, authorised
 from tests.unit.http.samples import NO_PROGRESS, VIDEO_ID, job
 from vidintel.application.ports import JobReport
-from vidintel.application.queries.answers import DetectionPage
+from vidintel.application.queries.detections import DetectionPage
 from vidintel.application.queries.readiness import ComponentHealth, Readiness
 from vidintel.domain.errors import VideoNotFound
 from vidintel.settings.model import HttpSettings, LimitSettings

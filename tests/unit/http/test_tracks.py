@@ -7,7 +7,8 @@ import pytest
 from tests.unit.http.edge import EDITOR, Edge, assert_problem
 from tests.unit.http.samples import JOB_ID, VIDEO_ID, job
 from vidintel.application.ports import Page, TrackFilter
-from vidintel.application.queries.answers import TrackPage, VideoTimeline
+from vidintel.application.queries.results import VideoTimeline
+from vidintel.application.queries.tracks import TrackPage
 from vidintel.domain.analytics import Span
 from vidintel.domain.detection import BoundingBox
 from vidintel.domain.errors import ResultNotFound

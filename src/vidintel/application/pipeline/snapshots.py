@@ -24,7 +24,7 @@ from vidintel.application.ports import (
     UnitOfWork,
     UnitOfWorkFactory,
 )
-from vidintel.application.queries.answers import answering_job
+from vidintel.application.queries.answering import answering_job
 from vidintel.application.result import as_result
 from vidintel.application.videos.lookup import video_of
 from vidintel.application.work.lease import Stalled

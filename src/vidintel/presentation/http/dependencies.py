@@ -27,8 +27,10 @@ from vidintel.application.ports import (
     VideoFilter,
     VideoReport,
 )
-from vidintel.application.queries.answers import DetectionPage, TrackPage, VideoResults, VideoTimeline
+from vidintel.application.queries.detections import DetectionPage
 from vidintel.application.queries.readiness import Readiness
+from vidintel.application.queries.results import VideoResults, VideoTimeline
+from vidintel.application.queries.tracks import TrackPage
 from vidintel.application.result import Err, Ok, Result
 from vidintel.application.videos.content import ContentReader
 from vidintel.application.videos.library import VideoChanges, VideoPage

@@ -35,11 +35,13 @@ from vidintel.presentation.http.schemas.tracks import TimelineBody, TrackList
 _NO_VIDEO = VideoNotFound(VIDEO_ID)
 _NO_JOB = JobNotFound(JOB_ID)
 _NO_RESULT = ResultNotFound("This video was never analysed. Start a job for it.")
+_LISTED = problems(_NO_VIDEO, _NO_JOB, _NO_RESULT, ValidationError("This cursor was not made here.", field="cursor"))
 _SECONDS = re.compile(r"[0-9]{1,7}(\.[0-9]{1,20})?")
 
 Seconds: TypeAlias = Annotated[float | None, Query(ge=0, allow_inf_nan=False, description="Seconds from the start.")]
 # A control character names no label, and databases choke on some.
 Label: TypeAlias = Annotated[str | None, Query(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
+Limit: TypeAlias = Annotated[int, Query(ge=1, le=1000)]
 
 router = APIRouter(prefix="/api/v1/videos", tags=["answers"], dependencies=guarded)
 
@@ -47,9 +49,7 @@ router = APIRouter(prefix="/api/v1/videos", tags=["answers"], dependencies=guard
 @router.get(
     "/{video_id}/detections",
     response_model=DetectionList,
-    responses=problems(
-        _NO_VIDEO, _NO_JOB, _NO_RESULT, ValidationError("This cursor was not made here.", field="cursor")
-    ),
+    responses=_LISTED,
 )
 async def list_detections(
     caller: Caller,
@@ -61,7 +61,7 @@ async def list_detections(
     from_s: Seconds = None,
     to_s: Seconds = None,
     cursor: Cursor = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    limit: Limit = 100,
 ) -> Response:
     """What was seen, frame by frame, with `from_s <= time < to_s`. While a job runs: what its done segments saw."""
     wanted = DetectionFilter(label, min_confidence, from_s, to_s)
@@ -72,9 +72,7 @@ async def list_detections(
 @router.get(
     "/{video_id}/tracks",
     response_model=TrackList,
-    responses=problems(
-        _NO_VIDEO, _NO_JOB, _NO_RESULT, ValidationError("This cursor was not made here.", field="cursor")
-    ),
+    responses=_LISTED,
 )
 async def list_tracks(
     caller: Caller,
@@ -88,7 +86,7 @@ async def list_tracks(
         float | None, Query(ge=0, allow_inf_nan=False, description="Seconds between first and last sight, at least.")
     ] = None,
     cursor: Cursor = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    limit: Limit = 100,
 ) -> Response:
     """The objects that were followed, in order of first appearance; those of which some time between first and last
     sight lies within `from_s <= time < to_s`. There are none before the job has succeeded."""

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 
 from vidintel.application.ports import CircuitState, DetectionRow, ModelInfo
 from vidintel.application.queries import readiness
-from vidintel.application.queries.answers import DetectionPage
+from vidintel.application.queries.detections import DetectionPage
 from vidintel.domain.analysis import JobStatus
 from vidintel.domain.detection import BoundingBox
 from vidintel.domain.identity import Permission, Principal, Role

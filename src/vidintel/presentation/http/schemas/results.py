@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
-from vidintel.application.queries.answers import VideoResults
+from vidintel.application.queries.results import VideoResults
 from vidintel.presentation.http.schemas.common import JOB_ID, SHA256, VIDEO_ID, Body, ModelRefBody
 from vidintel.presentation.http.schemas.tracks import SpanBody
 

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
-from vidintel.application.queries.answers import TrackPage, VideoTimeline
+from vidintel.application.queries.results import VideoTimeline
+from vidintel.application.queries.tracks import TrackPage
 from vidintel.domain.analysis import JobStatus
 from vidintel.domain.tracking import Track
 from vidintel.presentation.http.schemas.answers import ANSWERING_JOB, ANSWERING_STATUS, BoxBody
