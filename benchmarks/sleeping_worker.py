@@ -18,7 +18,7 @@ from dependency_injector import providers
 
 from tests.support.factories import MODEL
 from vidintel.application.ports import Frame, MediaPlan, ModelInfo
-from vidintel.container import Container
+from vidintel.container import create_container
 from vidintel.domain.detection import FrameDetections
 from vidintel.domain.segment import SegmentSpan
 from vidintel.domain.video import MediaInfo
@@ -69,9 +69,7 @@ def beginnings(folder: Path) -> dict[str, float]:
 
 async def _work(settings: Settings, name: str) -> None:
     assert settings.database.url is not None
-    container = Container(
-        settings=providers.Object(settings), database_url=providers.Object(settings.database.url.get_secret_value())
-    )
+    container = create_container(settings, settings.database.url.get_secret_value())
     sleeper = Sleeper(settings.data_dir)
     container.owner.override(providers.Object(name))
     container.decoder.override(providers.Object(sleeper))

@@ -15,7 +15,8 @@ from dependency_injector import providers
 
 from tests.support.fake_inference import FakeDetectors, FakeModelRegistry
 from vidintel.container import Container
-from vidintel.entrypoints import serve
+from vidintel.entrypoints.api import run_api
+from vidintel.entrypoints.worker import run_worker
 from vidintel.settings.sources import load
 
 _PROCESSES = multiprocessing.get_context("forkserver")
@@ -60,6 +61,6 @@ def _run(name: str, environment: Mapping[str, str], log: Path) -> None:
     Container.registry.override(providers.Singleton(FakeModelRegistry))
     Container.detectors.override(providers.Singleton(FakeDetectors))
     if name.startswith("api"):
-        serve.run_api(load())
+        run_api(load())
     else:
-        serve.run_worker(load(), name=name, with_parent=False)
+        run_worker(load(), name=name, with_parent=False)

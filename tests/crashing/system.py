@@ -22,7 +22,7 @@ from vidintel.application.ports import DueWork
 from vidintel.application.result import Ok
 from vidintel.application.videos.registration import RegisterVideo, VideoDetails
 from vidintel.application.work.garbage import CollectGarbage
-from vidintel.container import Container
+from vidintel.container import Container, create_container
 from vidintel.domain.analysis import JobId, JobStage
 from vidintel.domain.events import Event, EventType
 from vidintel.domain.identity import Principal, Role, TenantId, UserId
@@ -167,8 +167,7 @@ async def started(
         # No heartbeats: they would come at other points each time. One piece of work after the other.
         work=WorkSettings(concurrency=1, lease_s=300, heartbeat_s=100),
     )
-    given = {"settings": providers.Object(settings), "database_url": providers.Object(place.database_url)}
-    plain, container = Container(**given), Container(**given)
+    plain, container = (create_container(settings, place.database_url) for _ in range(2))
     task_queue = CrashingDoorbell(points)
     container.clock.override(providers.Object(clock))
     container.registry.override(providers.Singleton(FakeModelRegistry))

@@ -57,10 +57,10 @@ def serve(
     data_dir: DataDir = None, host: Host = None, port: Port = None, model: Model = None, config: Config = None
 ) -> None:
     """Run everything on this machine: database, worker and API, with a development token."""
-    from vidintel.entrypoints import serve
+    from vidintel.entrypoints.serve import run_serve, show_serving
 
     configuration = _configuration(config, data_dir=data_dir, host=host, port=port, model=model)
-    serve.run_serve(configuration, notify=serve.show_serving(Console()))
+    run_serve(configuration, notify=show_serving(Console()))
 
 
 @app.command()
@@ -75,9 +75,9 @@ def api(
     config: Config = None,
 ) -> None:
     """Run the API alone, on VIDINTEL_DATABASE__URL and VIDINTEL_AUTH__*."""
-    from vidintel.entrypoints import serve
+    from vidintel.entrypoints.api import run_api
 
-    serve.run_api(_configuration(config, data_dir=data_dir, host=host, port=port, model=model), fd=fd)
+    run_api(_configuration(config, data_dir=data_dir, host=host, port=port, model=model), fd=fd)
 
 
 @app.command()
@@ -91,17 +91,17 @@ def worker(
     config: Config = None,
 ) -> None:
     """Run one worker process, on VIDINTEL_DATABASE__URL."""
-    from vidintel.entrypoints import serve
+    from vidintel.entrypoints.worker import run_worker
 
-    serve.run_worker(_configuration(config, data_dir=data_dir, model=model), name=name, with_parent=with_parent)
+    run_worker(_configuration(config, data_dir=data_dir, model=model), name=name, with_parent=with_parent)
 
 
 @app.command()
 def migrate(data_dir: DataDir = None, config: Config = None) -> None:
     """Bring the database to the newest schema."""
-    from vidintel.entrypoints import serve
+    from vidintel.entrypoints.migrate import migrate_database
 
-    serve.migrate_database(_configuration(config, data_dir=data_dir).settings)
+    migrate_database(_configuration(config, data_dir=data_dir).settings)
     Console().print("The database is up to date.")
 
 
@@ -134,14 +134,12 @@ def analyze(
     config: Config = None,
 ) -> None:
     """Analyse a file here and now, without server or database."""
-    from dependency_injector import providers
-
     from vidintel.application.jobs.specs import SpecRequest
-    from vidintel.container import Container
+    from vidintel.container import create_container
     from vidintel.entrypoints.analyze import analyze_file, render_summary, summary_json
 
     settings = _configuration(config, data_dir=data_dir, model=model).settings
-    container = Container(settings=providers.Object(settings), database_url=providers.Object(""))
+    container = create_container(settings, database_url="")
     console = Console(stderr=True)
     summary = analyze_file(
         file,

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from dependency_injector import providers
 
 from tests.contracts.stored import keep
 from tests.support.factories import LEASE, NOW, TENANT, USER, make_frame, make_job, make_segment, make_video
@@ -13,7 +12,7 @@ from tests.support.postgres import administer
 from vidintel.application.ports import JobReport, UnitOfWorkFactory, VideoReport
 from vidintel.application.result import Err, Ok
 from vidintel.application.videos.library import DeleteVideo, GetVideo, UpdateVideo, VideoChanges
-from vidintel.container import Container
+from vidintel.container import Container, create_container
 from vidintel.domain.analysis import AnalysisJob, JobStatus
 from vidintel.domain.errors import VideoNotFound
 from vidintel.domain.identity import Principal, Role, TenantId
@@ -34,7 +33,7 @@ NEVER_S = 60.0
 async def process(database_url: str) -> AsyncIterator[Container]:
     """The wiring of an API process, listening for changes."""
     settings = Settings(cache=CacheSettings(ttl_s=NEVER_S))
-    container = Container(settings=providers.Object(settings), database_url=providers.Object(database_url))
+    container = create_container(settings, database_url)
     try:
         async with container.change_listener().listening():
             yield container
@@ -301,7 +300,7 @@ async def test_without_a_listener_answers_come_from_the_database(
 ) -> None:
     """As in a process that does not listen, or cannot."""
     video, _ = await stored(unit_of_work)
-    container = Container(settings=providers.Object(Settings()), database_url=providers.Object(database_url))
+    container = create_container(Settings(), database_url)
     try:
         await video_at(container, video)
         await asyncio.to_thread(administer, database_url, "UPDATE videos SET title = 'New'")

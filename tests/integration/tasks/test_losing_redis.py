@@ -13,7 +13,7 @@ from tests.support.media_files import PLAIN, even_times, video
 from tests.support.postgres import administer
 from tests.support.redis_server import RedisServer
 from vidintel.application.result import Ok
-from vidintel.container import Container
+from vidintel.container import Container, create_container
 from vidintel.infrastructure.tasks.redis import RedisTaskEngine
 from vidintel.presentation.worker import WorkerProcess
 from vidintel.settings.model import AnalysisSettings, RedisSettings, Settings, WorkSettings
@@ -31,7 +31,7 @@ def worker_of(place: Place, redis_url: str, name: str) -> Container:
         analysis=AnalysisSettings(segment_s=1.0),
         work=WorkSettings(concurrency=1, redispatch_s=1.0),
     )
-    container = Container(settings=providers.Object(settings), database_url=providers.Object(place.database_url))
+    container = create_container(settings, place.database_url)
     container.owner.override(providers.Object(name))
     container.registry.override(providers.Singleton(FakeModelRegistry))
     container.detectors.override(providers.Singleton(FakeDetectors))

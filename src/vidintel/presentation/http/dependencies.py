@@ -1,6 +1,6 @@
 """What routes are given: the use cases, the caller, and ids that are known to be ids."""
 
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeAlias, TypeVar
 from uuid import UUID
@@ -11,41 +11,29 @@ from fastapi.dependencies.utils import get_flat_params
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from vidintel.application.jobs.requests import JobPage
-from vidintel.application.jobs.specs import SpecRequest
-from vidintel.application.pipeline.snapshots import StoredPicture
-from vidintel.application.ports import (
-    Clock,
-    DetectionFilter,
-    JobReport,
-    Live,
-    ModelInfo,
-    Page,
-    TokenVerifier,
-    Tracing,
-    TrackFilter,
-    VideoFilter,
-    VideoReport,
-)
-from vidintel.application.queries.detections import DetectionPage
-from vidintel.application.queries.readiness import Readiness
-from vidintel.application.queries.results import VideoResults, VideoTimeline
-from vidintel.application.queries.tracks import TrackPage
+from vidintel.application.jobs.requests import CancelJob, GetJob, ListJobs, RequestAnalysis, RetryJob
+from vidintel.application.pipeline.snapshots import OpenPicture
+from vidintel.application.ports import Clock, Live, Page, TokenVerifier, Tracing
+from vidintel.application.queries.detections import ListDetections
+from vidintel.application.queries.frames import RenderFrame
+from vidintel.application.queries.models import ListModels
+from vidintel.application.queries.readiness import CheckReadiness
+from vidintel.application.queries.results import GetResults, GetTimeline
+from vidintel.application.queries.tracks import ListTracks
 from vidintel.application.result import Err, Ok, Result
-from vidintel.application.videos.content import ContentReader
-from vidintel.application.videos.library import VideoChanges, VideoPage
-from vidintel.application.videos.registration import IncomingVideo, RegisteredVideo
+from vidintel.application.videos.content import OpenContent
+from vidintel.application.videos.library import DeleteVideo, GetVideo, ListVideos, UpdateVideo
+from vidintel.application.videos.registration import RegisterVideo
 from vidintel.domain.analysis import JobId
 from vidintel.domain.errors import AuthenticationError, JobNotFound, VideoNotFound
 from vidintel.domain.identity import Principal
-from vidintel.domain.video import Video, VideoId
+from vidintel.domain.video import VideoId
 from vidintel.presentation.http.errors import FieldError, RequestInvalid
 from vidintel.presentation.http.lifecycle import Lifecycle
 from vidintel.presentation.http.metering import RequestMeter
 from vidintel.settings.model import HttpSettings, LimitSettings, MetricsSettings
 
 T = TypeVar("T")
-Answer: TypeAlias = Awaitable[Result[T]]
 
 _SHOWN_ID_LENGTH = 64
 # Documented only: what is no id names no video of anybody's, and is answered like one that is not there.
@@ -55,27 +43,27 @@ _UNKNOWN_PARAMETER = "There is no such query parameter here; /docs lists those t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpServices:
-    """Everything the HTTP edge calls; made by whoever starts the server. The callables are the use cases."""
+    """Everything the HTTP edge calls; made by whoever starts the server."""
 
-    register_video: Callable[[Principal, IncomingVideo], Answer[RegisteredVideo]]
-    list_videos: Callable[[Principal, VideoFilter, Page], Answer[VideoPage]]
-    get_video: Callable[[Principal, VideoId], Answer[VideoReport]]
-    update_video: Callable[[Principal, VideoId, VideoChanges], Answer[Video]]
-    delete_video: Callable[[Principal, VideoId], Answer[None]]
-    open_content: Callable[[Principal, VideoId], Answer[ContentReader]]
-    request_analysis: Callable[[Principal, VideoId, SpecRequest], Answer[JobReport]]
-    list_jobs: Callable[[Principal, VideoId, Page], Answer[JobPage]]
-    get_job: Callable[[Principal, JobId], Answer[JobReport]]
-    cancel_job: Callable[[Principal, JobId], Answer[JobReport]]
-    retry_job: Callable[[Principal, JobId], Answer[JobReport]]
-    list_detections: Callable[[Principal, VideoId, JobId | None, DetectionFilter, Page], Answer[DetectionPage]]
-    list_tracks: Callable[[Principal, VideoId, JobId | None, TrackFilter, Page], Answer[TrackPage]]
-    get_timeline: Callable[[Principal, VideoId, JobId | None], Answer[VideoTimeline]]
-    open_picture: Callable[[Principal, VideoId, JobId | None, str], Answer[StoredPicture]]
-    get_results: Callable[[Principal, VideoId, JobId | None], Answer[VideoResults]]
-    render_frame: Callable[[Principal, VideoId, float, bool, JobId | None], Answer[bytes]]
-    list_models: Callable[[Principal], Answer[Sequence[ModelInfo]]]
-    check_readiness: Callable[[], Awaitable[Readiness]]
+    register_video: RegisterVideo
+    list_videos: ListVideos
+    get_video: GetVideo
+    update_video: UpdateVideo
+    delete_video: DeleteVideo
+    open_content: OpenContent
+    request_analysis: RequestAnalysis
+    list_jobs: ListJobs
+    get_job: GetJob
+    cancel_job: CancelJob
+    retry_job: RetryJob
+    list_detections: ListDetections
+    list_tracks: ListTracks
+    get_timeline: GetTimeline
+    open_picture: OpenPicture
+    get_results: GetResults
+    render_frame: RenderFrame
+    list_models: ListModels
+    check_readiness: CheckReadiness
     verifier: TokenVerifier
     clock: Clock
     meter: RequestMeter

@@ -1,0 +1,222 @@
+"""What a worker process is given."""
+
+import os
+import socket
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import uuid4
+
+from vidintel.application.events.delivery import DeliverEvents, DeliveryRules, RemoveEvents
+from vidintel.application.pipeline.finish import FinishJob
+from vidintel.application.pipeline.frame_stages import FrameStages
+from vidintel.application.pipeline.frames import FramePipeline
+from vidintel.application.pipeline.plan import PlanJob
+from vidintel.application.pipeline.segment import RunSegment
+from vidintel.application.pipeline.snapshots import TakeSnapshots
+from vidintel.application.ports import (
+    Detectors,
+    EventSubscriber,
+    TrackerFactory,
+    VideoDecoder,
+)
+from vidintel.application.videos.retention import ApplyRetention
+from vidintel.application.work.dispatch import DispatchWork
+from vidintel.application.work.garbage import CollectGarbage
+from vidintel.application.work.lease import WorkerIdentity
+from vidintel.application.work.reclaim import ReclaimWork
+from vidintel.application.work.stages import WorkRules
+from vidintel.domain.work import RetryPolicy
+from vidintel.infrastructure.database.work_contexts import SqlWorkContexts
+from vidintel.infrastructure.memory import resident_bytes, return_free_memory
+from vidintel.infrastructure.tasks.in_process import InProcessTaskEngine
+from vidintel.infrastructure.tasks.redis import RedisTaskEngine
+from vidintel.presentation.worker import WorkerServices
+from vidintel.wiring.providers import CONTAINER, factory, singleton
+from vidintel.wiring.shared import SharedWiring
+
+
+def _die() -> None:
+    """End this process at once: its supervisor starts another, which frees what this one held."""
+    os._exit(os.EX_SOFTWARE)
+
+
+class WorkerWiring(SharedWiring):
+    """The handlers of background work, and what they stand on.
+
+    What decodes, detects and tracks is imported when it is first asked for: the API process loads neither FFmpeg nor
+    OpenVINO, and its image lacks OpenVINO altogether.
+    """
+
+    __self__ = CONTAINER
+
+    @singleton
+    def owner(self) -> str:
+        return f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+
+    @singleton
+    def identity(self) -> WorkerIdentity:
+        return WorkerIdentity(self.owner())
+
+    @factory
+    def retry(self) -> RetryPolicy:
+        work = self.settings().work
+        return RetryPolicy(max_attempts=work.max_attempts, base_s=work.retry_base_s, cap_s=work.retry_cap_s)
+
+    @factory
+    def rules(self) -> WorkRules:
+        work = self.settings().work
+        return WorkRules(
+            lease=timedelta(seconds=work.lease_s),
+            heartbeat_s=work.heartbeat_s,
+            retry=self.retry(),
+            stall_s=work.stall_s,
+        )
+
+    @singleton
+    def task_engine(self) -> InProcessTaskEngine | RedisTaskEngine:
+        redis, concurrency = self.settings().redis, self.settings().work.concurrency
+        if redis.url is None:
+            return InProcessTaskEngine(concurrency=concurrency)
+        return RedisTaskEngine(redis.url.get_secret_value(), namespace=redis.namespace, concurrency=concurrency)
+
+    @singleton
+    def decoder(self) -> VideoDecoder:
+        from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
+
+        return PyAvVideoDecoder()
+
+    @singleton
+    def detectors(self) -> Detectors:
+        from vidintel.infrastructure.inference.detectors import LoadedDetectors
+
+        return LoadedDetectors(self.registry(), self.settings().data_dir / "model-cache", telemetry=self.telemetry())
+
+    @singleton
+    def frame_stages(self) -> FrameStages:
+        from vidintel.infrastructure.media.appearance import ColourGridEncoder
+        from vidintel.infrastructure.media.colour_histogram import HsvColourHistogram
+        from vidintel.infrastructure.media.frame_differencing import BlockFrameDifferencer
+
+        return FrameStages(
+            colours=HsvColourHistogram(), differencer=BlockFrameDifferencer(), encoder=ColourGridEncoder()
+        )
+
+    @factory
+    def frame_pipeline(self) -> FramePipeline:
+        return FramePipeline(
+            storage=self.storage(),
+            decoder=self.decoder(),
+            detectors=self.detectors(),
+            stages=self.frame_stages(),
+            telemetry=self.telemetry(),
+        )
+
+    @factory
+    def new_tracker(self) -> TrackerFactory:
+        from vidintel.infrastructure.tracking.tracker import MotionTracker
+
+        return MotionTracker
+
+    @factory
+    def take_snapshots(self) -> TakeSnapshots:
+        from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
+        from vidintel.infrastructure.media.snapshots import PyAvSnapshotExtractor
+
+        return TakeSnapshots(
+            uow=self.uow,
+            storage=self.storage(),
+            camera=PyAvSnapshotExtractor(PyAvVideoDecoder()),
+            clock=self.clock(),
+            stall_s=self.settings().work.stall_s,
+        )
+
+    @factory
+    def plan_job(self) -> PlanJob:
+        return PlanJob(
+            uow=self.uow,
+            storage=self.storage(),
+            decoder=self.decoder(),
+            clock=self.clock(),
+            worker=self.identity(),
+            rules=self.rules(),
+            segment_s=self.settings().analysis.segment_s,
+            limits=self.media_limits,
+            telemetry=self.telemetry(),
+        )
+
+    @factory
+    def run_segment(self) -> RunSegment:
+        return RunSegment(
+            uow=self.uow,
+            pipeline=self.frame_pipeline(),
+            clock=self.clock(),
+            worker=self.identity(),
+            rules=self.rules(),
+            telemetry=self.telemetry(),
+        )
+
+    @factory
+    def finish_job(self) -> FinishJob:
+        return FinishJob(
+            uow=self.uow,
+            new_tracker=self.new_tracker(),
+            take_snapshots=self.take_snapshots(),
+            clock=self.clock(),
+            worker=self.identity(),
+            rules=self.rules(),
+            telemetry=self.telemetry(),
+        )
+
+    @factory
+    def dispatch(self) -> DispatchWork:
+        work = self.settings().work
+        return DispatchWork(
+            uow=self.uow,
+            task_queue=self.task_engine(),
+            clock=self.clock(),
+            concurrency=work.concurrency,
+            redispatch=timedelta(seconds=work.redispatch_s),
+        )
+
+    @factory
+    def event_subscribers(self) -> Sequence[EventSubscriber]:
+        """Whoever is to be told of events is registered here."""
+        return []
+
+    @factory
+    def deliver_events(self) -> Sequence[DeliverEvents]:
+        events = self.settings().events
+        retry = RetryPolicy(max_attempts=events.max_attempts, base_s=events.retry_base_s, cap_s=events.retry_cap_s)
+        rules = DeliveryRules(handle_s=events.handle_s, retry=retry)
+        return [
+            DeliverEvents(uow=self.uow, subscriber=subscriber, clock=self.clock(), rules=rules)
+            for subscriber in self.event_subscribers()
+        ]
+
+    @factory
+    def remove_events(self) -> RemoveEvents:
+        return RemoveEvents(self.uow, self.clock(), keep=timedelta(days=self.settings().events.retention_days))
+
+    @factory
+    def worker_services(self) -> WorkerServices:
+        return WorkerServices(
+            identity=self.identity(),
+            engine=self.task_engine(),
+            notifications=self.notifications(),
+            plan_job=self.plan_job(),
+            run_segment=self.run_segment(),
+            finish_job=self.finish_job(),
+            dispatch=self.dispatch(),
+            reclaim=ReclaimWork(uow=self.uow, clock=self.clock(), retry=self.retry(), telemetry=self.telemetry()),
+            apply_retention=ApplyRetention(self.uow, self.clock(), self.retention),
+            collect_garbage=CollectGarbage(self.uow, self.storage(), self.clock()),
+            deliver_events=self.deliver_events(),
+            remove_events=self.remove_events(),
+            settings=self.settings().work,
+            telemetry=self.telemetry(),
+            tracing=self.tracing(),
+            contexts=SqlWorkContexts(self.engine()),
+            die=_die,
+            memory=resident_bytes,
+            return_memory=return_free_memory,
+        )
