@@ -1,7 +1,6 @@
 """What the API process is given."""
 
 from collections.abc import Awaitable, Callable
-from functools import partial
 from importlib.metadata import version
 
 from vidintel.application.jobs.requests import CancelJob, GetJob, ListJobs, RequestAnalysis, RetryJob
@@ -61,7 +60,7 @@ class HttpWiring(SharedWiring):
     def register_video(self) -> RegisterVideo:
         return RegisterVideo(
             uow=self.uow,
-            accept=self.accept_content(),
+            accept_content=self.accept_content(),
             specs=self.specs(),
             clock=self.clock(),
             retention=self.retention,
@@ -70,7 +69,7 @@ class HttpWiring(SharedWiring):
     @factory
     def check_readiness(self) -> CheckReadiness:
         checks: dict[str, Callable[[], Awaitable[None]]] = {
-            "database": partial(check_database, self.engine()),
+            "database": lambda: check_database(self.engine()),
             "storage": self.storage().check,
         }
         return CheckReadiness(checks, self.circuits().states)
