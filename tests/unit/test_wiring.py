@@ -45,8 +45,8 @@ class _MyPy:
 
 
 @pytest.fixture(scope="module")
-def mypy(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> _MyPy:
-    return _MyPy(pytestconfig.cache.mkdir("mypy"), tmp_path_factory.mktemp("wiring"))
+def mypy(tmp_path_factory: pytest.TempPathFactory) -> _MyPy:
+    return _MyPy(_ROOT / ".mypy_cache" / "wiring", tmp_path_factory.mktemp("wiring"))
 
 
 class _ReplaceArguments(ast.NodeTransformer):
