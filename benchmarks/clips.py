@@ -53,7 +53,7 @@ def panned(source: Path, folder: Path, *, frames: int, fps: int = 25) -> Path:
             height, width = (int(side * 0.6) // 2 * 2 for side in picture.shape[:2])
             left = round((picture.shape[1] - width) * (0.5 + 0.5 * sin(number / fps)))
             top = round((picture.shape[0] - height) * (0.5 + 0.5 * sin(number / fps / 1.7)))
-            window = np.ascontiguousarray(picture[top : top + height, left : left + width])
+            window = np.ascontiguousarray(picture[top : top + height, left : left + width], np.uint8)
             if number == 0:
                 stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
             moved = VideoFrame.from_ndarray(window, format="bgr24")
@@ -63,7 +63,7 @@ def panned(source: Path, folder: Path, *, frames: int, fps: int = 25) -> Path:
     return unfinished.rename(target)
 
 
-def retried(source: Path, folder: Path, *, seconds: float) -> Path:
+def repeated(source: Path, folder: Path, *, seconds: float) -> Path:
     """The packets of ``source`` again and again until the video lasts ``seconds``; nothing is coded anew."""
     target = folder / f"{source.stem}-{seconds:.0f}s.mp4"
     if target.exists():

@@ -61,6 +61,18 @@ def test_loggers_of_the_standard_library_come_out_the_same_way(capsys: Err) -> N
     assert "color_message" not in line
 
 
+def test_use_cases_log_events_with_values_through_the_standard_library(capsys: Err) -> None:
+    configure_logging(LogSettings())
+
+    with structlog.contextvars.bound_contextvars(request_id="r-1"):
+        logging.getLogger("vidintel.application.x").warning("lease.lost", extra={"id": "1", "token": TOKEN})
+
+    line = json.loads(capsys.readouterr().err)
+    assert (line["event"], line["id"], line["token"], line["request_id"]) == ("lease.lost", "1", REDACTED, "r-1")
+    assert (line["level"], line["logger"]) == ("warning", "vidintel.application.x")
+    assert line["timestamp"].endswith("Z")
+
+
 def test_uvicorns_own_access_log_stays_silent(capsys: Err) -> None:
     configure_logging(LogSettings())
 

@@ -6,13 +6,12 @@ takes them off that list. So nothing stays behind, however an attempt ends, and 
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import BinaryIO
-
-import structlog
 
 from vidintel.application.pipeline.track_aggregation import TrackAggregation
 from vidintel.application.ports import (
@@ -40,7 +39,7 @@ _EXPIRES = timedelta(hours=24)
 _MAX_BYTES = 16 * 1024**2
 _ENOUGH_AFTER_S = 120.0
 
-_log: structlog.stdlib.BoundLogger = structlog.get_logger()
+_log = logging.getLogger(__name__)
 
 
 def shot_of(track_id: int) -> str:
@@ -122,11 +121,17 @@ class TakeSnapshots:
                         try:
                             content = await self._storage.put(keys[name], _chunks(jpeg), max_bytes=_MAX_BYTES)
                         except (StorageError, StorageFull) as error:
-                            _log.warning("evidence.not_stored", job=str(job.id), code=error.code, stored=len(made))
+                            _log.warning(
+                                "evidence.not_stored",
+                                extra={"job": str(job.id), "code": error.code, "stored": len(made)},
+                            )
                             break
                         made.append(Snapshot(name, content))
                         if clock.time() > enough_at:
-                            _log.warning("evidence.cut_short", job=str(job.id), stored=len(made), wanted=len(orders))
+                            _log.warning(
+                                "evidence.cut_short",
+                                extra={"job": str(job.id), "stored": len(made), "wanted": len(orders)},
+                            )
                             break
         except BaseException:
             with suppress(DomainError):  # what went wrong first is the news; the sweep finds the pictures tomorrow

@@ -1,8 +1,7 @@
 """Deleting videos whose time is over."""
 
+import logging
 from datetime import datetime, timedelta
-
-import structlog
 
 from vidintel.application.ports import Clock, Live, UnitOfWorkFactory
 from vidintel.application.retry import retried
@@ -17,7 +16,7 @@ _REMOVED_AT_ONCE = 20
 # A process that did not know of new rules yet may still have registered videos by the old ones.
 _ALIGN_EVERY = timedelta(hours=1)
 
-_log: structlog.stdlib.BoundLogger = structlog.get_logger()
+_log = logging.getLogger(__name__)
 
 
 class ApplyRetention:
@@ -59,7 +58,7 @@ class ApplyRetention:
             return await self._remove(tenant_id, video_id, now)
         except DomainError as error:
             # It is among the oldest and will be found again each time: it must not keep all others.
-            _log.error("video.not_removed", video=str(video_id), code=error.code, reason=error.detail)
+            _log.error("video.not_removed", extra={"video": str(video_id), "code": error.code, "reason": error.detail})
             return False
 
     @retried
@@ -70,5 +69,5 @@ class ApplyRetention:
                 return False
             await remove_video(uow, video, now)
             await uow.commit()
-        _log.info("video.expired", tenant=str(tenant_id), video=str(video_id))
+        _log.info("video.expired", extra={"tenant": str(tenant_id), "video": str(video_id)})
         return True

@@ -2,8 +2,6 @@
 
 from datetime import timedelta
 
-import structlog
-
 from vidintel.application.ports import (
     Clock,
     TaskQueue,
@@ -15,8 +13,6 @@ _BATCH = 100
 _MOST_BATCHES = 50
 # Listing what is unfinished costs a request, in some places money.
 _PURGE_EVERY = timedelta(hours=1)
-
-_log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 class DispatchWork:

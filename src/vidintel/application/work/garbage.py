@@ -1,8 +1,7 @@
 """Removing objects that nobody wants any more."""
 
+import logging
 from datetime import timedelta
-
-import structlog
 
 from vidintel.application.ports import (
     Clock,
@@ -16,7 +15,7 @@ _MOST_BATCHES = 50
 # Listing what is unfinished costs a request, in some places money.
 _PURGE_EVERY = timedelta(hours=1)
 
-_log: structlog.stdlib.BoundLogger = structlog.get_logger()
+_log = logging.getLogger(__name__)
 
 
 class CollectGarbage:
@@ -61,7 +60,7 @@ class CollectGarbage:
                 except ServiceUnavailable:
                     break
                 except DomainError as error:
-                    _log.warning("object.not_removed", key=key, code=error.code, reason=error.detail)
+                    _log.warning("object.not_removed", extra={"key": key, "code": error.code, "reason": error.detail})
                     continue
                 removed.append(key)
         finally:

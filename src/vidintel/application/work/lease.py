@@ -1,11 +1,10 @@
 """Holding a piece of work while it is done: heartbeats, progress, and a way to stop."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TypeVar
-
-import structlog
 
 from vidintel.domain.errors import LeaseLost, ServiceUnavailable
 
@@ -14,7 +13,7 @@ T = TypeVar("T")
 _HEARTBEATS = 3
 """After so many times their distance one heartbeat is given up for the next: its connection may have fallen silent."""
 
-_log: structlog.stdlib.BoundLogger = structlog.get_logger()
+_log = logging.getLogger(__name__)
 
 
 class Leaving(Exception):
@@ -104,7 +103,7 @@ async def run_under_lease(
                 if not is_held:
                     lease.lose()
             except Exception as error:  # noqa: BLE001 - an outage of the database must not kill work under way
-                _log.warning("lease.heartbeat_failed", error=repr(error))
+                _log.warning("lease.heartbeat_failed", extra={"error": repr(error)})
     finally:
         if not task.done() and not stalled:
             # A thread cannot be killed: it is told to stop, and waited for.

@@ -1,11 +1,10 @@
 """Picking up what dead workers dropped."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
-
-import structlog
 
 from vidintel.application.jobs.failure import WORKER_DIED, fail_job
 from vidintel.application.ports import (
@@ -26,7 +25,7 @@ _MOST_BATCHES = 50
 # Listing what is unfinished costs a request, in some places money.
 _PURGE_EVERY = timedelta(hours=1)
 
-_log: structlog.stdlib.BoundLogger = structlog.get_logger()
+_log = logging.getLogger(__name__)
 
 
 class ReclaimWork:
@@ -70,12 +69,12 @@ class ReclaimWork:
         except ServiceUnavailable as error:
             if not error.contended:
                 raise
-            _log.warning("work.locked", id=str(work_id), reason=error.detail)
+            _log.warning("work.locked", extra={"id": str(work_id), "reason": error.detail})
             locked.add(job_id)
             return False
         except DomainError as error:
             # It is among the oldest and will be found again each time: it must not keep the sweep from all others.
-            _log.error("work.not_reclaimed", id=str(work_id), code=error.code, reason=error.detail)
+            _log.error("work.not_reclaimed", extra={"id": str(work_id), "code": error.code, "reason": error.detail})
             return False
         return True
 
