@@ -6,7 +6,6 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-import structlog
 
 from tests.contracts.events_contract import add, make_event, waiting
 from tests.support.factories import NOW
@@ -101,22 +100,23 @@ async def test_an_event_that_cannot_be_dealt_with_holds_up_its_own_subject_only(
     assert place.reader.events == [first, other, poison, second]
 
 
-async def test_a_poison_event_becomes_a_dead_letter_with_a_reason_and_its_subject_goes_on() -> None:
+async def test_a_poison_event_becomes_a_dead_letter_with_a_reason_and_its_subject_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     poison = make_event()
     second = make_event(subject=poison.subject)
     place = await Place().holding(poison, second)
     place.reader.refuse(poison)
 
-    with structlog.testing.capture_logs() as lines:
-        for delay_s in (0.0, 10.0, 20.0):
-            assert place.reader.events == []
-            place.clock.advance(delay_s)
-            await place.deliver()
+    for delay_s in (0.0, 10.0, 20.0):
+        assert place.reader.events == []
+        place.clock.advance(delay_s)
+        await place.deliver()
 
     assert place.reader.events == [second]
     (dead,) = place.database.event_deliveries.values()
     assert (dead.attempts, dead.failure) == (ATTEMPTS, "ZeroDivisionError: ab")
-    assert [line["event"] for line in lines if line["log_level"] == "error"] == ["event.dead_lettered"]
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == ["event.dead_lettered"]
 
 
 async def test_a_subscriber_that_hangs_loses_an_attempt_at_the_event_that_it_hangs_on() -> None:

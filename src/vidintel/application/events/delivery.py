@@ -1,12 +1,11 @@
 """Delivering events to subscribers, and removing them afterwards."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-
-import structlog
 
 from vidintel.application.ports import (
     Clock,
@@ -30,7 +29,7 @@ _REASON_MAX = 500
 # Added to the time that a subscriber has, so that its lease outlives it.
 _MARGIN = timedelta(seconds=5)
 
-_log: structlog.stdlib.BoundLogger = structlog.get_logger()
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +67,9 @@ class DeliverEvents:
             while (batch := await self._take()) is not None:
                 delivered += await self._deliver(batch)
         except ServiceUnavailable as error:
-            _log.warning("events.not_delivered", subscriber=self._subscriber.name, reason=error.detail)
+            _log.warning("events.not_delivered", extra={"subscriber": self._subscriber.name, "reason": error.detail})
         except LeaseLost as error:
-            _log.warning("events.lease_lost", subscriber=self._subscriber.name, reason=error.detail)
+            _log.warning("events.lease_lost", extra={"subscriber": self._subscriber.name, "reason": error.detail})
         return delivered
 
     async def _renew_subscription(self) -> None:
@@ -107,7 +106,7 @@ class DeliverEvents:
                 await self._settle(batch, delivered=[delivery.position for delivery in batch.deliveries])
                 return len(batch.deliveries)
             if len(batch.deliveries) > 1:
-                _log.warning("events.batch_failed", subscriber=batch.subscriber, reason=reason)
+                _log.warning("events.batch_failed", extra={"subscriber": batch.subscriber, "reason": reason})
                 return await self._deliver_singly(batch)
             await self._settle(batch, failed=[self._failed(batch.deliveries[0], reason)])
             return 0
@@ -158,11 +157,13 @@ class DeliverEvents:
         log = _log.error if dead else _log.warning
         log(
             "event.dead_lettered" if dead else "event.delivery_failed",
-            subscriber=self._subscriber.name,
-            event_id=str(delivery.event.id),
-            type=delivery.event.type,
-            attempts=attempts,
-            reason=reason,
+            extra={
+                "subscriber": self._subscriber.name,
+                "event_id": str(delivery.event.id),
+                "type": delivery.event.type,
+                "attempts": attempts,
+                "reason": reason,
+            },
         )
         retry_at = None if dead else self._clock.now() + self._rules.retry.delay(attempts)
         return FailedDelivery(delivery.position, reason, retry_at)
