@@ -37,8 +37,8 @@ class ObjectStorage(Protocol):
         """Append ``chunks`` to the ``offset`` bytes that the upload holds; returns how many it durably holds then.
 
         An exception from ``chunks``, and a cancellation, pass through; what was received before is kept. A fault of the
-        storage, or the death of the process, costs at most what was received since the last checkpoint; there is one
-        about every 32 MiB. With ``atomic``, nothing of ``chunks`` is kept unless all of it is.
+        storage, or the death of the process, costs at most what was received since the last checkpoint. A checkpoint is
+        started every 32 MiB. With ``atomic``, nothing of ``chunks`` is kept unless all of it is.
 
         Raises `UploadOffsetMismatch` when the upload holds another number of bytes, `UploadInUse` when another call
         writes to it, `UploadNotFound` when it has ended, `PayloadTooLarge` when the object would exceed ``max_bytes``,

@@ -10,15 +10,17 @@ import io
 import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
+from typing import NamedTuple
 from uuid import uuid4
 
 from vidintel.application.ports import UploadId
 from vidintel.domain.errors import DomainError, StorageError, UploadInUse, UploadNotFound, UploadOffsetMismatch
 from vidintel.infrastructure.storage.disk_file import DiskFile, DiskSpace, create_file, publish, sync_folder, translated
-from vidintel.infrastructure.storage.hashes import UploadHashes
+from vidintel.infrastructure.storage.hashes import Sha256, UploadHashes
 from vidintel.infrastructure.storage.keys import new_upload_id, parts_of
 
 CHECKPOINT_BYTES = 32 * 1024**2
@@ -114,6 +116,14 @@ class DiskUploads:
         return self._folder / parts_of(upload)[0]
 
 
+class _Checkpoint(NamedTuple):
+    """The bytes before ``position``, with their hash, which count once ``synced`` is done."""
+
+    position: int
+    sha256: Sha256 | None
+    synced: Future[None]
+
+
 class DiskAppend:
     """A `BlockWriter` for one append; `finish` returns how many bytes the upload holds then."""
 
@@ -130,6 +140,8 @@ class DiskAppend:
         self._raw: io.FileIO | None = None
         self._file: DiskFile | None = None
         self._is_whole = True  # the file holds all that was given to `write`
+        self._checkpoint: _Checkpoint | None = None
+        self._syncing = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._ended = False
 
     def open(self) -> None:
@@ -148,8 +160,8 @@ class DiskAppend:
         with self._lock:
             if self._file is not None:
                 self._append(self._file, block)
-                if not self._atomic and self._file.position - self._offset >= CHECKPOINT_BYTES:
-                    self._commit(self._file)
+                if not self._atomic:
+                    self._make_checkpoint(self._file)
 
     def finish(self, block: list[bytes]) -> int:
         with self._lock:
@@ -162,10 +174,13 @@ class DiskAppend:
     def abort(self, block: list[bytes]) -> None:
         """Keep what was received, or with ``atomic`` nothing. What cannot be kept now was kept by no commit."""
         with self._lock:
-            if self._file is not None and self._is_whole and not self._atomic:
+            if self._file is not None and not self._atomic:
                 with suppress(DomainError):
-                    self._append(self._file, block)
-                    self._commit(self._file)
+                    if self._is_whole:
+                        self._append(self._file, block)
+                        self._commit(self._file)
+                    else:
+                        self._record_checkpoint()
             self._close()
 
     def _append(self, file: DiskFile, block: list[bytes]) -> None:
@@ -173,23 +188,49 @@ class DiskAppend:
         file.append(block)
         self._is_whole = True
 
+    def _make_checkpoint(self, file: DiskFile) -> None:
+        """Commit every `CHECKPOINT_BYTES`. Another thread waits for the disk; at most as many are written meanwhile."""
+        pending = self._checkpoint
+        if pending is not None and (pending.synced.done() or file.position - pending.position >= CHECKPOINT_BYTES):
+            self._record_checkpoint()
+        if self._checkpoint is None and file.position - self._offset >= CHECKPOINT_BYTES:
+            sha256 = None if file.sha256 is None else file.sha256.copy()
+            self._checkpoint = _Checkpoint(file.position, sha256, self._syncing.submit(file.sync))
+
+    def _record_checkpoint(self) -> None:
+        if self._checkpoint is None:
+            return
+        was_whole, self._is_whole = self._is_whole, False
+        self._checkpoint.synced.result()
+        position, sha256, _ = self._checkpoint
+        self._checkpoint = None
+        self._record(position, sha256)
+        self._is_whole = was_whole
+
     def _commit(self, file: DiskFile) -> None:
         if file.position == self._offset:
             return
         self._is_whole = False
+        if self._checkpoint is not None:
+            self._checkpoint.synced.result()  # the system reports a fault once
         file.sync()
+        self._record(file.position, file.sha256)
+        self._is_whole = True
+
+    def _record(self, position: int, sha256: Sha256 | None) -> None:
+        """Have the bytes before ``position`` count, which are durable."""
         with translated():
             try:
-                (self._folder / str(self._offset)).rename(self._folder / str(file.position))
+                (self._folder / str(self._offset)).rename(self._folder / str(position))
                 sync_folder(self._folder)
             except FileNotFoundError as error:  # aborted or purged meanwhile
                 raise UploadNotFound from error
-        self._offset = file.position
-        self._hashes.keep(self._upload, self._offset, file.sha256)
-        self._is_whole = True
+        self._offset = position
+        self._hashes.keep(self._upload, position, sha256)
 
     def _close(self) -> None:
         self._ended = True
+        self._syncing.shutdown()
         if self._raw is not None:
             with suppress(OSError):  # what counts is durable already
                 _release(self._raw)
