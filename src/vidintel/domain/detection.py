@@ -42,7 +42,7 @@ class BoundingBox:
 class Detection:
     """One object that a model saw in one frame, with its confidence (0..1).
 
-    ``appearance`` is what the object looks like, as an `AppearanceEncoder` measured it for the tracker, or empty.
+    ``appearance`` is the appearance embedding that an `AppearanceEncoder` made for the tracker, or empty.
     """
 
     label: str
@@ -62,7 +62,7 @@ class FrameDetections:
     """All detections in one analysed frame.
 
     ``frame`` counts the video's frames in presentation order from 0; ``time_s`` is seconds on the player's timeline.
-    ``reused`` when they are those of an earlier frame that looks alike.
+    ``reused`` when they were detected in an earlier, similar frame.
     """
 
     frame: int
@@ -72,5 +72,5 @@ class FrameDetections:
 
     def at_least(self, confidence: float) -> "FrameDetections":
         """The same frame with the detections that have ``confidence`` (0..1) or more."""
-        sure = tuple(detection for detection in self.detections if detection.confidence >= confidence)
-        return FrameDetections(self.frame, self.time_s, sure, self.reused)
+        kept = tuple(detection for detection in self.detections if detection.confidence >= confidence)
+        return FrameDetections(self.frame, self.time_s, kept, self.reused)

@@ -1,9 +1,9 @@
-"""Where one shot ends and another begins, told from the colours of analysed frames, one after the other.
+"""Shot changes, found by comparing the colour histograms of analysed frames, each with the one before.
 
-The method (``hsv_histogram``): a frame begins a shot when the histogram of its colours lies at least `CUT_DISTANCE`
-from that of the frame before. Each decision looks at two frames only, so it does not depend on how the video was cut
-into segments. Meant for a few frames a second or more: frames sampled far apart differ without a cut. Cross-fades, and
-cuts between scenes of the same colours, go unseen.
+The method (``hsv_histogram``): a frame begins a shot when its colour histogram differs from that of the frame before
+by `CUT_DISTANCE` or more. Each decision needs two frames only, so it does not depend on how the video was cut into
+segments. The method needs a few frames a second or more: frames far apart differ without a cut. It misses cross-fades,
+and cuts between scenes of the same colours.
 """
 
 from collections.abc import Iterable
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 METHOD = "hsv_histogram"
 CUT_DISTANCE = 0.4
-"""0..1. In three clips from fixed cameras, frames 0.2 s apart were 0.28 apart at most, and those of two clips 0.44."""
+"""0..1. Frames 0.2 s apart differed by 0.28 at most in three clips from fixed cameras, frames of two clips by 0.44."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrameColours:
-    """How the pixels of one frame spread over colours: ``counts`` by bin, the same number in all for each frame."""
+    """The colour histogram of one frame: ``counts`` by bin, whose sum is the same for every frame."""
 
     time_s: float
     counts: tuple[int, ...]

@@ -1,6 +1,6 @@
-"""Objects followed through time: what a track is, and how its points become one.
+"""Tracks: what a track is, and how its points become one.
 
-A tracker says which detections belong together; here they become `Track`s, with label, span, path and best shot.
+A tracker assigns detections to track ids; here they become `Track`s, with label, span, path and best shot.
 """
 
 from collections import defaultdict
@@ -14,9 +14,9 @@ PATH_TOLERANCE = 0.005
 """How far a simplified path strays from the true one, as a share of the picture."""
 MAX_PATH_POINTS = 512
 LOW_THRESHOLD = 0.1
-"""Detections from this confidence on are kept for the tracker, whatever is reported: they bridge gaps (ByteTrack)."""
+"""The tracker gets detections from this confidence on, whatever is reported: they bridge gaps (ByteTrack)."""
 ROUNDING_S = 1e-6
-"""Differences of frame times carry rounding: what lies this close to a limit has reached it."""
+"""Frame times are rounded: a difference within this of a limit counts as having reached it."""
 _WINDOW = 64
 _EDGE = 0.005
 
@@ -51,7 +51,7 @@ class TrackPoint:
 
 @dataclass(frozen=True, slots=True)
 class BestShot:
-    """Where an object shows best: large, seen with confidence, and not cut off by the picture's edge."""
+    """The best view of an object: large, of high confidence, and not cut off by an edge of the picture."""
 
     frame: int
     time_s: float
@@ -89,7 +89,7 @@ class Track:
 
 
 class TrackBuilder:
-    """Gathers the points of one track, given in order of time, in memory that does not grow with their number."""
+    """Builds a track from its points, given in order of time, in memory that does not grow with their number."""
 
     def __init__(self, track_id: int, first: TrackPoint) -> None:
         self._id = track_id
@@ -115,7 +115,7 @@ class TrackBuilder:
             self._best = point
 
     def build(self) -> Track:
-        # equal votes: the name that sorts first, so that the outcome never depends on the order of the points
+        # On equal votes the name that sorts first wins, so the outcome does not depend on the order of the points.
         label = min(self._votes, key=lambda name: (-self._votes[name], name))
         return Track(
             track_id=self._id,
@@ -170,9 +170,10 @@ def _shot_quality(point: TrackPoint) -> tuple[bool, float]:
 
 
 class _Path:
-    """Thins points as they come: one is kept when those since the last kept one no longer lie on a straight way.
+    """Simplifies a path point by point: keeps one when the points since the last kept one leave the straight line.
 
-    An opening window with the synchronised distance of Meratnia and de By (2004): time counts, so that a stop stays.
+    An opening window with the synchronised distance of Meratnia and de By (2004), which respects time, so that a stop
+    stays visible.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What a video's detections amount to once they are followed through time: tracks, counts, intervals."""
+"""Track aggregation: from the detections of a video to its tracks, counts and intervals."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -35,11 +35,11 @@ class AggregatedTracks:
 
 
 class TrackAggregation:
-    """Follows one video. Work for the processor only, in memory that does not grow with the video's length.
+    """Tracks and counts the objects of one video. CPU work only, in memory that does not grow with the video's length.
 
-    Give it all frames in presentation order, then `close` it. It sees detections that are too faint for the client;
-    ``detections``, ``frames``, ``peak_concurrent`` and the intervals leave them out, and so it does with tracks that
-    never reached ``spec.min_confidence``. ``frame_interval_s`` is the usual time between frames.
+    Give it all frames in presentation order, then `close` it. They include detections below ``spec.min_confidence``,
+    which help the tracker: ``detections``, ``frames``, ``peak_concurrent`` and the intervals leave them out, and tracks
+    that never reached it are dropped. ``frame_interval_s`` is the usual time between frames.
     """
 
     def __init__(self, spec: AnalysisSpec, tracker: Tracker, frame_interval_s: float) -> None:
@@ -72,12 +72,12 @@ class TrackAggregation:
 
     @property
     def busiest(self) -> Peak | None:
-        """The first moment at which the most was in sight; ``None`` while nothing was."""
+        """The first moment with the most objects in one frame; ``None`` without any detections."""
         return self._summary.result(0).busiest
 
     @property
     def longest(self) -> Sequence[Track]:
-        """The `LONGEST_TRACKS` longest of the tracks that are complete."""
+        """The longest complete tracks, `LONGEST_TRACKS` at most."""
         return self._longest
 
     def summary(self, frames_analysed: int, frames_reused: int, warnings: Sequence[WarningSummary]) -> JobSummary:
@@ -127,7 +127,7 @@ class TrackAggregation:
         return complete
 
     def _counted(self, tracks: Sequence[Track]) -> list[Track]:
-        """Those of ``tracks`` that are to be shown; they have been counted."""
+        """Count those of ``tracks`` that reached ``min_confidence``, and return them."""
         shown = []
         for track in tracks:
             if track.track_id not in self._shown:

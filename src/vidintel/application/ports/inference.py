@@ -1,4 +1,4 @@
-"""Models that see objects, and trackers that follow them."""
+"""Models that detect objects, and trackers that assign detections to tracks."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from vidintel.domain.tracking import TrackedFrame
 class ModelInfo:
     """A model that can be run. ``input_size`` is (height, width) in pixels.
 
-    ``iou_threshold`` (of the non-maximum suppression) and ``track_confidence`` (of the surest detection of a track),
-    0..1, are what suits it when a client names none.
+    ``iou_threshold`` (of the non-maximum suppression) and ``track_confidence`` (which one detection of each track must
+    reach), 0..1, are the model's defaults for clients that name none.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Detector(Protocol):
 
 
 class ModelRegistry(Protocol):
-    """The models there are. Blocking: it may have to read their files."""
+    """The models that can be run. Blocking: it may have to read their files."""
 
     @property
     def default_name(self) -> str:
@@ -75,18 +75,18 @@ class Detectors(Protocol):
 
 
 class Tracker(Protocol):
-    """Says which detections of one video are the same object. One per video; not thread-safe."""
+    """Assigns the detections of one video to tracks. One per video; not thread-safe."""
 
     @property
     def memory_s(self) -> float:
-        """A track that was not seen for longer than this many seconds never comes back."""
+        """A track without detections for longer than this many seconds gets no more of them."""
         ...
 
     def update(self, frame: FrameDetections) -> Sequence[TrackedFrame]:
-        """Take the next frame in presentation order; returns the frames that are decided now, in order.
+        """Add the next frame in presentation order; returns the frames whose tracks are decided by now, in order.
 
         Frames without detections may be left out. Decisions lag behind by a bounded time. Track ids count from 1 in
-        order of first appearance; a detection that belongs to no track, or repeats another, has ``None``.
+        order of first appearance; a detection without a track, or a duplicate of another, has ``None``.
         """
         ...
 

@@ -1,8 +1,8 @@
-"""Which detections of a frame continue which tracklets. Gaps are left to `vidintel.infrastructure.tracking.tracker`.
+"""Matches the detections of a frame to tracklets. `vidintel.infrastructure.tracking.tracker` bridges gaps.
 
-Association follows ByteTrack (Zhang et al. 2022): confident detections first, the doubtful ones for what is left;
-similarity is the buffered IoU of C-BIoU (Yang et al. 2023). Where several tracklets could be continued, looks decide
-as well.
+Association follows ByteTrack (Zhang et al. 2022): detections above the high threshold are matched first, those between
+the low and the high threshold to the remaining tracklets. Similarity is the buffered IoU of C-BIoU (Yang et al. 2023).
+Where a detection fits several tracklets, their appearance embeddings decide as well.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,10 +20,10 @@ from vidintel.infrastructure.tracking.tracklets import (
 )
 
 _SETTLED = 3
-"""What was seen as often has a speed and a label that can be relied on."""
-_MOST_DIFFERENT = 30.0
-_MORE_MATCHES = 5.0
-"""More than similarity and difference can make up for: as many are matched as can be."""
+"""From this many sightings on, the speed and the label of a tracklet are reliable."""
+_MAX_DIFFERENCE = 30.0
+_MATCH_BONUS = 5.0
+"""More than similarity and difference can outweigh, so as many pairs as possible are matched."""
 
 
 class Association:
@@ -50,26 +50,27 @@ class Association:
         """Match the detections of one frame; returns those that belong to a tracklet, new ones included."""
         settings = self._settings
         distinct = _without_duplicates(sightings, settings.duplicate_cover)
-        sure = [sighting for sighting in distinct if sighting.confidence >= settings.high_threshold]
-        doubtful = [sighting for sighting in distinct if sighting.confidence < settings.high_threshold]
-        matched = self._match(time_s, self.live, sure, settings.high_match_similarity)
+        high = [sighting for sighting in distinct if sighting.confidence >= settings.high_threshold]
+        low = [sighting for sighting in distinct if sighting.confidence < settings.high_threshold]
+        matched = self._match(time_s, self.live, high, settings.high_match_similarity)
         taken = {id(tracklet) for _, tracklet in matched}
         unseen = [tracklet for tracklet in self.live if id(tracklet) not in taken]
-        again = self._match(time_s, unseen, doubtful, settings.low_match_similarity)
+        again = self._match(time_s, unseen, low, settings.low_match_similarity)
         known = {sighting.place for sighting, _ in (*matched, *again)}
         kept = []
         for sighting, tracklet in (*matched, *again):
-            is_sure = sighting.confidence >= self._track_confidence
-            is_over_valley = is_sure and tracklet.faintest < settings.valley_confidence
+            is_confident = sighting.confidence >= self._track_confidence
+            ends_dip = is_confident and tracklet.lowest_confidence < settings.dip_confidence
             turns_back = tracklet.turns_back(sighting.box)
             if turns_back and sighting.confidence < settings.new_track_threshold:
                 continue
-            if is_over_valley or turns_back:
+            if ends_dip or turns_back:
                 self.live.remove(tracklet)
                 known.discard(sighting.place)
                 continue
             tracklet.add(time_s, sighting)
-            tracklet.faintest = 1.0 if is_sure else min(tracklet.faintest, sighting.confidence)
+            lowest = min(tracklet.lowest_confidence, sighting.confidence)
+            tracklet.lowest_confidence = 1.0 if is_confident else lowest
             kept.append((sighting, tracklet))
         started = [
             (sighting, Tracklet(time_s, sighting, self._window_s))
@@ -82,7 +83,7 @@ class Association:
     def between(
         self, time_s: float, sightings: Sequence[Sighting], tracklets: Sequence[Tracklet]
     ) -> list[tuple[Sighting, Tracklet]]:
-        """Match the detections of a skipped frame, of which the tracklets learn nothing."""
+        """Match the detections of a skipped frame, without adding them to the tracklets."""
         distinct = _without_duplicates(sightings, self._settings.duplicate_cover)
         return self._match(time_s, tracklets, distinct, self._settings.high_match_similarity)
 
@@ -94,7 +95,7 @@ class Association:
         expected = np.array([self._expected(tracklet, time_s) for tracklet in tracklets])
         buffers = np.array([self._buffer(tracklet, time_s) for tracklet in tracklets])
         similarity = buffered_iou(expected, np.array([sighting.box for sighting in sightings]), buffers)
-        scores = _MORE_MATCHES + similarity - self._settings.look_weight * _differences(tracklets, sightings)
+        scores = _MATCH_BONUS + similarity - self._settings.appearance_weight * _differences(tracklets, sightings)
         required = least + self._settings.disagreement_similarity * _disagreements(tracklets, sightings)
         rows, columns = linear_sum_assignment(np.where(similarity >= required, scores, 0.0), maximize=True)
         return [
@@ -123,21 +124,25 @@ def buffered_iou(boxes: Floats, others: Floats, buffers: Floats) -> Floats:
 
 
 def _differences(tracklets: Sequence[Tracklet], sightings: Sequence[Sighting]) -> Floats:
-    """How different each tracklet looks from each sighting: (tracklets, sightings), no more than `_MOST_DIFFERENT`."""
+    """How much the appearance of each tracklet differs from that of each sighting: (tracklets, sightings).
+
+    No value exceeds `_MAX_DIFFERENCE`.
+    """
     found = np.full((len(tracklets), len(sightings)), USUAL_DIFFERENCE)
-    looks = [tracklet.last_look.appearance for tracklet in tracklets]
-    known = {row: look for row, look in enumerate(looks) if look is not None}
+    embeddings = [tracklet.last_appearance.embedding for tracklet in tracklets]
+    known = {row: embedding for row, embedding in enumerate(embeddings) if embedding is not None}
     seen = {column: one.appearance for column, one in enumerate(sightings) if one.appearance is not None}
     if known and seen:
         apart = difference(np.array(list(known.values()))[:, None], np.array(list(seen.values()))[None])
-        found[np.ix_(list(known), list(seen))] = np.minimum(apart, _MOST_DIFFERENT)
+        found[np.ix_(list(known), list(seen))] = np.minimum(apart, _MAX_DIFFERENCE)
     return found
 
 
 def _disagreements(tracklets: Sequence[Tracklet], sightings: Sequence[Sighting]) -> Floats:
-    """How surely each sighting is labelled unlike each tracklet: (tracklets, sightings), 0..1.
+    """How much the label of each sighting contradicts those of each tracklet: (tracklets, sightings), 0..1.
 
-    A tracklet that was taken for either half of the time agrees with both, and so does one hardly seen yet.
+    A tracklet labelled one way half of the time and another way the other half agrees with both labels. A tracklet
+    with fewer than `_SETTLED` sightings agrees with every label.
     """
     nothing: Mapping[str, float] = {}
     labels = [tracklet.labels() if tracklet.count >= _SETTLED else nothing for tracklet in tracklets]

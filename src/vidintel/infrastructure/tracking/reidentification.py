@@ -1,4 +1,4 @@
-"""Whether a tracklet continues an earlier one: by how both move, and by what both look like."""
+"""Whether a tracklet continues an earlier one, judged by the motion and the appearance of both."""
 
 from collections.abc import Mapping
 
@@ -14,17 +14,17 @@ from vidintel.infrastructure.tracking.tracklets import (
 )
 
 KNOWN_SPEED_S = 0.3
-"""A tracklet must be seen for this long for its own speed to be known."""
+"""A tracklet's own speed is known once it was seen for this long."""
 _MAX_SIZE_RATIO = 4.0
-_FARTHEST = 4.0
+_MAX_DISTANCE = 4.0
 
 
 def log_odds(earlier: Tracklet, later: Tracklet) -> float | None:
-    """How likely it is that both are the same object, above 0 for more likely than not; ``None`` for impossible.
+    """The log odds that both are the same object: above 0 for more likely than not, ``None`` for impossible.
 
     A logistic regression, fitted to pairs of tracklets from 120 synthetic scenes at 5 and at 25 frames a second; see
-    ADR 0023. What labels and turns at an edge of the picture weigh was chosen by counts (ADR 0024). Where appearance
-    was not measured, it counts as neither alike nor different.
+    ADR 0023. The weights of labels and of turns at an edge of the picture were chosen by the counts that they lead to
+    (ADR 0024). A missing appearance embedding counts as neither similar nor different.
     """
     end, start = earlier.last_motion(), later.first_motion()
     gap_s = later.first_s - end.time_s
@@ -36,13 +36,13 @@ def log_odds(earlier: Tracklet, later: Tracklet) -> float | None:
     before, after, span_s = _speeds(end, start)
     change = float(np.hypot(*((after - before) / size)))
     speed = max(float(np.hypot(*(before / size))), float(np.hypot(*(after / size))))
-    # the mean of both speeds is exact for any even change of speed
+    # the mean of both velocities is exact under constant acceleration
     away = float(np.hypot(*((start.centre - end.centre - (before + after) / 2 * gap_s) / size)))
     reach = 0.25 + 0.15 * gap_s + (0.15 * gap_s / span_s if span_s else 1.2 * gap_s)
-    if away > _FARTHEST * reach:
+    if away > _MAX_DISTANCE * reach:
         return None
-    looks = earlier.last_look.appearance, later.first_look.appearance
-    unlike = USUAL_DIFFERENCE if looks[0] is None or looks[1] is None else float(difference(looks[0], looks[1]))
+    old, new = earlier.last_appearance.embedding, later.first_appearance.embedding
+    unlike = USUAL_DIFFERENCE if old is None or new is None else float(difference(old, new))
     turned = bool((earlier.leaves_by & (start.outward < -LEAVING_SPEED)).any())
     return float(
         5.4
@@ -57,14 +57,15 @@ def log_odds(earlier: Tracklet, later: Tracklet) -> float | None:
 
 
 def _disagreement(labels: Mapping[str, float], others: Mapping[str, float]) -> float:
-    """How differently two tracklets are labelled, 0..1, by the share of each label."""
+    """How much the labels of two tracklets differ, 0..1, by the share of each label."""
     return 1.0 - sum(min(share, others.get(label, 0.0)) for label, share in labels.items())
 
 
 def _speeds(end: Motion, start: Motion) -> tuple[Floats, Floats, float]:
-    """Velocity before and after a gap, and over how many seconds the less known of them was measured.
+    """Velocity before and after a gap, and the shorter of the times (seconds) over which the two were measured.
 
-    Where one was seen too briefly, the other's stands for both; where both were, nothing is known, from 0 seconds.
+    Where one side was seen too briefly, the velocity of the other side stands for both. Where both were, velocities
+    and time are 0.
     """
     known = [motion for motion in (end, start) if motion.span_s >= KNOWN_SPEED_S]
     if not known:

@@ -1,9 +1,9 @@
-"""`MotionTracker`: follows objects by how they move, through gaps in which they are hidden.
+"""`MotionTracker`: tracks objects by their motion and appearance, through gaps in which they are hidden.
 
-Works in two steps. Tracklets join detections of neighbouring frames; a tracklet that was observed for a moment is then
-taken for the continuation of an ended one when way, speed and looks of both fit. Decisions therefore lag behind by
-about a second, or two frames, and by the longest gap where something was seen only once; memory is needed for that
-long only. Of many frames a second, some are skipped in both steps, and joined afterwards.
+It works in two steps. First, tracklets join detections of neighbouring frames. Then a tracklet that was observed for
+about a second is linked to an ended one when position, speed and appearance of both fit. So decisions lag behind by
+about a second or two frames, and where an object was seen only once, by the longest gap; memory is bounded by the same
+time. At high frame rates both steps skip some frames, whose detections are matched afterwards.
 """
 
 from collections import deque
@@ -23,11 +23,11 @@ VEHICLES = ("car", "truck", "bus", "van", "train")
 CYCLES = ("bicycle", "motorcycle")
 ANIMALS = ("cat", "dog", "horse", "sheep", "cow", "elephant", "bear", "zebra", "giraffe")
 KINDS: Mapping[str, str] = {label: group[0] for group in (VEHICLES, CYCLES, ANIMALS) for label in group}
-"""Labels that a model takes for one another are followed as one kind; any other label is a kind of its own."""
+"""Labels that a model confuses are tracked as one kind; any other label is a kind of its own."""
 
 _MIN_SIGHTINGS = 2
-_MOST_LONE = 30
-"""Of what was seen only once, so many are remembered of each kind: where there are more, they are noise."""
+_MAX_LONE = 30
+"""The most tracklets with a single sighting that are kept of each kind: where there are more, they are noise."""
 
 
 class MotionTracker:
@@ -61,8 +61,8 @@ class MotionTracker:
             if one.confidence >= self._settings.low_threshold and box.area > 0:
                 corners = np.array((box.x1, box.y1, box.x2, box.y2))
                 name = KINDS.get(one.label, one.label)
-                look = np.frombuffer(one.appearance, np.uint8).astype(np.float64) if one.appearance else None
-                sightings.setdefault(name, []).append(Sighting(place, corners, one.label, one.confidence, look))
+                embedding = np.frombuffer(one.appearance, np.uint8).astype(np.float64) if one.appearance else None
+                sightings.setdefault(name, []).append(Sighting(place, corners, one.label, one.confidence, embedding))
         seen = _Seen(frame, sightings, [None] * len(frame.detections))
         if frame.time_s - self._last_step_s < self._settings.step_s:
             self._skipped.append(seen)
@@ -87,11 +87,11 @@ class MotionTracker:
         return self._settled()
 
     def _is_confirmed(self, track: "_Track") -> bool:
-        """Whether the object was seen often and surely enough to be one."""
-        return track.sightings >= _MIN_SIGHTINGS and track.surest >= self._track_confidence
+        """Whether the object was seen often enough, and at least once with ``track_confidence``."""
+        return track.sightings >= _MIN_SIGHTINGS and track.highest_confidence >= self._track_confidence
 
     def _is_settled(self, link: "_Link") -> bool:
-        """Whether everything is known that the id of its track depends on."""
+        """Whether everything that the id of its track depends on is known."""
         return link.is_decided and (link.track.is_final or self._is_confirmed(link.track))
 
     def _settled(self) -> list[TrackedFrame]:
@@ -102,15 +102,19 @@ class MotionTracker:
         return settled
 
     def _ids_of(self, seen: "_Seen") -> tuple[int | None, ...]:
-        """One for each detection; where the faint end of a tracklet lies beside what continues it, the surer has it."""
-        surest: dict[int, int] = {}
+        """The track id of each detection.
+
+        Where the end of a tracklet overlaps in time with the one that continues it, the detection with the higher
+        confidence has the id.
+        """
+        best: dict[int, int] = {}
         ids = [None if link is None else self._id(link) for link in seen.links]
         for place, track_id in enumerate(ids):
             if track_id is not None:
-                rival = surest.setdefault(track_id, place)
+                rival = best.setdefault(track_id, place)
                 if seen.frame.detections[place].confidence > seen.frame.detections[rival].confidence:
-                    surest[track_id] = place
-        kept = set(surest.values())
+                    best[track_id] = place
+        kept = set(best.values())
         return tuple(track_id if place in kept else None for place, track_id in enumerate(ids))
 
     def _id(self, link: "_Link") -> int | None:
@@ -123,13 +127,13 @@ class MotionTracker:
 
 
 class _Track:
-    """What is known of one object: how often and how surely it was seen, and whether it may still come back."""
+    """What is known of one object: how often and how confidently it was seen, and whether it may still come back."""
 
     def __init__(self) -> None:
         self.track_id: int | None = None
         self.is_final = False
         self.sightings = 0
-        self.surest = 0.0
+        self.highest_confidence = 0.0
         self.part_of: _Track | None = None
         """The track that this one turned out to continue."""
 
@@ -142,11 +146,11 @@ class _Track:
 
     def add(self, confidence: float) -> None:
         self.sightings += 1
-        self.surest = max(self.surest, confidence)
+        self.highest_confidence = max(self.highest_confidence, confidence)
 
     def become_part_of(self, earlier: "_Track") -> None:
         earlier.sightings += self.sightings
-        earlier.surest = max(earlier.surest, self.surest)
+        earlier.highest_confidence = max(earlier.highest_confidence, self.highest_confidence)
         earlier.is_final = self.is_final
         self.part_of = earlier
 
@@ -219,8 +223,8 @@ class _Kind:
         for key in [key for key in self._live if key not in alive]:
             self._ended.append(self._live.pop(key))
         lone = [link for link in self._ended if link.tracklet.count == 1]
-        if len(lone) > _MOST_LONE:
-            self._forget(lone[:-_MOST_LONE])
+        if len(lone) > _MAX_LONE:
+            self._forget(lone[:-_MAX_LONE])
 
     def _decide(self, time_s: float) -> None:
         """Find for each tracklet that was observed long enough which one it continues, if any."""
@@ -244,7 +248,7 @@ class _Kind:
         self._ended = [link for link in self._ended if link not in forgotten]
 
     def _link(self, due: Sequence[_Link]) -> None:
-        # those not due yet take part, so that they are not robbed of what fits them better
+        # Those not due yet take part: another must not take the earlier tracklet that fits them better.
         pairs = sorted(
             (-odds, after, before)
             for after, later in enumerate(self._undecided)
@@ -259,14 +263,14 @@ class _Kind:
                 if self._undecided[after] in decided:
                     later, earlier = self._undecided[after], self._ended[before]
                     later.track.become_part_of(earlier.track)
-                    later.tracklet.follow(earlier.tracklet)
+                    later.tracklet.continue_from(earlier.tracklet)
                     earlier.is_continued = True
         self._ended = [link for link in self._ended if not link.is_continued]
         for link in due:
             link.is_decided = True
 
     def _log_odds(self, earlier: Tracklet, later: Tracklet) -> float | None:
-        # of two that were seen once each, neither's speed is known
+        # Of two tracklets with one sighting each, no speed is known.
         is_blind = earlier.count == later.count == 1
         longest_s = 2 * self._coast_s if is_blind else self._settings.max_gap_s
         if not 0 < later.first_s - earlier.last_motion().time_s <= longest_s:

@@ -1,4 +1,4 @@
-"""Tracklets: detections that surely belong together, how they move, and what they look like.
+"""Tracklets: unbroken runs of detections of one object, with their motion and mean appearance.
 
 Everything is in seconds and in shares of the box, so that the same settings serve any frame rate. Boxes are arrays
 ``(n, 4)``, xyxy, 0..1 of the picture.
@@ -13,53 +13,53 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-LOOK_S = 3.0
-"""Appearance is a mean over about this time."""
+APPEARANCE_S = 3.0
+"""The time over which appearance embeddings are averaged, about."""
 USUAL_DIFFERENCE = 10.0
-"""The `difference` that tells nothing: between those of one object and those of two."""
+"""The `difference` that is as usual for one object as for two, so it says nothing."""
 LEAVING_SPEED = 0.15
-"""What moves towards an edge of the picture faster than this, in box sizes a second, is leaving by it."""
+"""An object that moves towards an edge of the picture faster than this, in box sizes a second, is leaving by it."""
 _TOUCHING = 0.005
-"""A box that comes this near to an edge of the picture, a share of it, touches it."""
+"""A box nearer than this to an edge, as a share of the picture, touches the edge."""
 _CLEAR = 0.1
-"""A box further from an edge than it takes to touch it, by this share of its size, is clear of it."""
+"""A box is clear of an edge when it is this share of its size further away than a box that touches the edge."""
 _MOSTLY_OUT = 0.4
-"""What is cut at an edge of the picture to less than this share of its size is leaving by it, however slowly."""
-_FAINT = 0.3
-"""At a tracklet's end, sightings less sure than this show as much of what covers the object as of it."""
+"""An object that an edge cuts to less than this share of its size is leaving by it, however slowly."""
+_UNRELIABLE = 0.3
+"""At the end of a tracklet, boxes with a confidence below this are unreliable: something covers the object."""
 _NO_EDGE = np.zeros(4, np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
 class TrackingSettings:
-    """How objects are followed. Times are seconds, confidences and overlaps 0..1, distances box sizes.
+    """How objects are tracked. Times are seconds, confidences and overlaps 0..1, distances box sizes.
 
-    Settings in seconds are stretched where frames lie further apart than they allow for.
+    Times are lengthened where frames lie too far apart for them.
     """
 
     step_s: float = 0.18
-    """Frames closer to one another are skipped at first, and what is seen in them given to the tracklets on both sides:
-    small steps tell little of how an object moves, and lead astray where it is being covered."""
+    """Frames closer to one another are skipped at first, and their detections matched afterwards to the tracklets
+    before and after: small steps say little about motion, and mislead where an object is being covered."""
     new_track_threshold: float = 0.45
-    """A detection this sure may begin a tracklet."""
+    """A detection of at least this confidence may begin a tracklet."""
     high_threshold: float = 0.5
-    """A detection this sure is matched first."""
+    """Detections of at least this confidence are matched first."""
     low_threshold: float = 0.1
-    """A detection less sure than this is left out; one above may only prolong a track."""
-    valley_confidence: float = 0.4
-    """A tracklet that got less sure than this ends where it would become sure again: from where one object is being
-    covered another may come out. How both moved decides whether they are the same."""
+    """Detections below this confidence are ignored; those from here to the thresholds above only extend tracklets."""
+    dip_confidence: float = 0.4
+    """A tracklet whose confidence fell below this ends where it would rise again to the confidence of a track: one
+    object may have been covered and another one come out there. The second step decides whether they are the same."""
     disagreement_similarity: float = 0.3
-    """How much more similar a detection must be that is surely labelled unlike all that a tracklet was taken for; less
-    so where the tracklet's own label flickers."""
-    look_weight: float = 0.03
+    """How much more similar a detection of confidence 1 must be when its label is none of the tracklet's; less where
+    the tracklet's own label varies."""
+    appearance_weight: float = 0.03
     """By how much a unit of `difference` outweighs similarity when several tracklets could be continued."""
     duplicate_cover: float = 0.8
-    """A detection of which this share lies in a surer one is the same object."""
+    """A detection is a duplicate when this share of it lies in one of higher confidence."""
     high_match_similarity: float = 0.3
     low_match_similarity: float = 0.4
     young_buffer: float = 0.5
-    """By how much boxes are enlarged on each side while the speed is not known (less than 3 sightings)."""
+    """By how much boxes are enlarged on each side while the speed is not known (fewer than 3 sightings)."""
     settled_buffer: float = 0.1
     motion_window_s: float = 1.2
     """Motion is estimated over this time."""
@@ -75,12 +75,12 @@ class TrackingSettings:
     """How likely it must be that a tracklet continues another (see `reidentification.log_odds`)."""
 
     def coasting_s(self, frame_interval_s: float) -> float:
-        """How long a tracklet goes on without being seen, seconds: by `coast_s`, and a missed frame at least."""
+        """How long a tracklet lives without a detection, seconds: `coast_s`, but at least through one missed frame."""
         return max(self.coast_s, 1.5 * frame_interval_s)
 
 
 class Sighting(NamedTuple):
-    """A detection of one frame: its place there, box (4,), label, confidence, and appearance (n,) where measured."""
+    """A detection of one frame: its place there, box (4,), label, confidence, and its embedding (n,) if it has one."""
 
     place: int
     box: Floats
@@ -97,8 +97,8 @@ class Point(NamedTuple):
     confidence: float
 
 
-class Look:
-    """What a tracklet looks like: its mean appearance, in which sure sightings weigh more and older ones less."""
+class MeanAppearance:
+    """The mean appearance embedding of a tracklet. High confidences weigh more, older sightings less."""
 
     def __init__(self) -> None:
         self.total: Floats | None = None
@@ -111,23 +111,23 @@ class Look:
             self._fade(time_s)
             self._include(weight * sighting.appearance, weight)
 
-    def add_earlier(self, earlier: "Look") -> None:
-        """Add all of an earlier look, faded."""
+    def add_earlier(self, earlier: "MeanAppearance") -> None:
+        """Add all of an earlier mean, which weighs less by its age."""
         if earlier.total is None:
             return
         if self.total is None:
             self.time_s = earlier.time_s
-        kept = float(np.exp((earlier.time_s - self.time_s) / LOOK_S))
+        kept = float(np.exp((earlier.time_s - self.time_s) / APPEARANCE_S))
         self._include(kept * earlier.total, kept * earlier.weight)
 
     @property
-    def appearance(self) -> Floats | None:
-        """Shape (n,); ``None`` where it was not measured."""
+    def embedding(self) -> Floats | None:
+        """Shape (n,); ``None`` when no sighting had one."""
         return None if self.total is None else self.total / self.weight
 
     def _fade(self, time_s: float) -> None:
         if self.total is not None:
-            kept = float(np.exp((self.time_s - time_s) / LOOK_S))
+            kept = float(np.exp((self.time_s - time_s) / APPEARANCE_S))
             self.total, self.weight = kept * self.total, kept * self.weight
         self.time_s = time_s
 
@@ -137,9 +137,10 @@ class Look:
 
 
 def difference(appearance: Floats, other: Floats) -> Floats:
-    """How different objects look, 0 for alike. Takes appearances of a `ColourGridEncoder`, (…, n); returns (…).
+    """How different the appearance of two objects is, 0 for the same.
 
-    They are logarithms, so that shade and sun, which change all of them alike, change this little.
+    Takes embeddings of a `ColourGridEncoder`, (…, n); returns (…). Their values are logarithms, so more or less light
+    adds the same to all of them and changes the result little.
     """
     apart = appearance - other
     brighter = apart.mean(axis=-1)
@@ -163,24 +164,24 @@ class Motion(NamedTuple):
 
 
 class Tracklet:
-    """An unbroken run of sightings, remembered at its two ends only.
+    """An unbroken run of sightings, of which only the two ends are kept.
 
-    ``faintest`` is the lowest confidence since it was last sure. ``leaves_by`` are the edges of the picture that it
-    moved towards when it touched them: (4,), in the order of a box.
+    ``lowest_confidence`` is the lowest since the last sighting with the confidence of a track. ``leaves_by`` are the
+    edges of the picture that it touched while it moved towards them: (4,), in the order of a box.
     """
 
     def __init__(self, time_s: float, sighting: Sighting, horizon_s: float) -> None:
         self.first_s = self.last_s = time_s
         self.count = 0
-        self.faintest = 1.0
+        self.lowest_confidence = 1.0
         self._horizon_s = horizon_s
         self._head: list[Point] = []
         self._tail: deque[Point] = deque()
         self._before: Motion | None = None
         self._first_motion: Motion | None = None
         self._last_motion: Motion | None = None
-        self.first_look = Look()
-        self.last_look = Look()
+        self.first_appearance = MeanAppearance()
+        self.last_appearance = MeanAppearance()
         self.leaves_by = _NO_EDGE
         self._touched = _NO_EDGE
         self._largest = np.zeros(2)
@@ -198,16 +199,16 @@ class Tracklet:
         if time_s - self.first_s <= self._horizon_s:
             self._head.append(point)
             self._first_motion = None
-        if time_s - self.first_s <= LOOK_S:
-            self.first_look.add(time_s, sighting)
-        self.last_look.add(time_s, sighting)
+        if time_s - self.first_s <= APPEARANCE_S:
+            self.first_appearance.add(time_s, sighting)
+        self.last_appearance.add(time_s, sighting)
         self._tail.append(point)
         self._last_motion = None
         while len(self._tail) > 3 and self._tail[0].time_s < time_s - self._horizon_s:
             self._tail.popleft()
 
     def labels(self) -> Mapping[str, float]:
-        """What it was seen as: the share of each label, by confidence."""
+        """The share of each label among its sightings, weighted by confidence."""
         if self._labels is None:
             total = sum(self._votes.values())
             self._labels = {label: votes / total for label, votes in self._votes.items()}
@@ -229,9 +230,9 @@ class Tracklet:
             self.leaves_by = self.leaves_by | (touched & (self.last_motion().outward > LEAVING_SPEED))
         self._touched = touched
 
-    def _clear_tail(self) -> list[Point]:
+    def _reliable_tail(self) -> list[Point]:
         tail = list(self._tail)
-        while len(tail) > 1 and tail[-1].confidence < _FAINT:
+        while len(tail) > 1 and tail[-1].confidence < _UNRELIABLE:
             tail.pop()
         return tail
 
@@ -242,13 +243,13 @@ class Tracklet:
         return motion._replace(velocity=(motion.centre - self._before.centre) / elapsed_s, span_s=elapsed_s)
 
     def predict(self, time_s: float, window_s: float) -> Floats:
-        """The box expected at ``time_s``, which may reach out of the picture."""
+        """The box expected at ``time_s``; it may reach beyond the picture."""
         recent = [point for point in self._tail if point.time_s >= self.last_s - window_s - 1e-6]
         if len(recent) < 3:
             recent = list(self._tail)[-3:]
         times, boxes = np.array([point.time_s for point in recent]), np.array([point.box for point in recent])
         position, velocity = _fit(times, boxes, self.last_s)
-        # half way between the fit and the last sighting: smooth, yet quick to follow a change of speed
+        # The mean of the fit and the last sighting is smooth, yet follows a change of speed quickly.
         return (position + recent[-1].box) / 2 + velocity * (time_s - self.last_s)
 
     def around(self, time_s: float, window_s: float) -> Floats:
@@ -266,22 +267,22 @@ class Tracklet:
         return self._first_motion
 
     def last_motion(self) -> Motion:
-        """At its last clear sighting. Of one seen too briefly, the speed is that since the tracklet it continues."""
+        """At its last reliable sighting. If seen too briefly, the speed is the mean since the tracklet it continues."""
         if self._last_motion is None:
-            tail = self._clear_tail()
+            tail = self._reliable_tail()
             self._last_motion = self._motion_since(_motion(tail, tail[-1].time_s))
         return self._last_motion
 
-    def follow(self, earlier: "Tracklet") -> None:
-        """Take what is known of the object from the tracklet that this one continues."""
+    def continue_from(self, earlier: "Tracklet") -> None:
+        """Take over what the earlier tracklet of the same object knows."""
         self._before = earlier.last_motion()
         self.leaves_by = self.leaves_by | (earlier.leaves_by & self._touched)
         self._last_motion = None
-        self.last_look.add_earlier(earlier.last_look)
+        self.last_appearance.add_earlier(earlier.last_appearance)
 
 
 def _to_edges(box: Floats) -> Floats:
-    """How far a box is from each edge of the picture: (4,), in the order of a box."""
+    """The distance of a box from each edge of the picture: (4,), in the order of a box."""
     return np.concatenate((box[:2], 1.0 - box[2:]))
 
 
@@ -296,7 +297,7 @@ def _fit(times: Floats, values: Floats, time_s: float) -> tuple[Floats, Floats]:
 def _motion(points: Sequence[Point], time_s: float) -> Motion:
     boxes = np.array([point.box for point in points])
     sizes = boxes[:, 2:] - boxes[:, :2]
-    # boxes cut by an edge or a cover have their centre in the wrong place
+    # Boxes cut by an edge or by another object have their centre in the wrong place.
     whole = (sizes >= 0.8 * np.median(sizes, axis=0)).all(axis=1)
     if whole.sum() < 3:
         whole[:] = True
