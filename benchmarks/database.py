@@ -13,7 +13,7 @@ from benchmarks.rounds import in_turn, timed
 from tests.support.factories import make_detection, make_job, make_segment, make_video
 from vidintel.domain.analysis import JobStatus
 from vidintel.domain.detection import FrameDetections
-from vidintel.domain.segment import Segment, SegmentStatus
+from vidintel.domain.segment import Segment
 from vidintel.domain.video import VideoId
 from vidintel.infrastructure.database.engine import create_engine, create_session_factory
 from vidintel.infrastructure.database.tables import detections
@@ -64,7 +64,7 @@ async def _write(
     job = make_job(video=video, status=JobStatus.RUNNING)
     rows = 0
     for index in range(segments):
-        segment = make_segment(job=job, index=index, status=SegmentStatus.RUNNING)
+        segment = make_segment(job=job, index=index)
         shifted = [FrameDetections(each.frame + index * _FRAMES, each.time_s, each.detections) for each in frames]
         if by_copy:
             async with SqlUnitOfWork(sessions) as uow:

@@ -16,6 +16,7 @@ from benchmarks import served
 from benchmarks.bench import Bench
 from benchmarks.report import Row, Timed
 from tests.support.factories import make_job, make_video
+from vidintel.application.jobs.work import add_stage
 from vidintel.domain.analysis import AnalysisJob, JobStage, JobStatus
 from vidintel.domain.video import Video
 from vidintel.infrastructure.database.engine import create_engine, create_session_factory
@@ -62,7 +63,7 @@ class Feeder:
         async with SqlUnitOfWork(self._sessions) as uow:
             await uow.videos.add(video)
             await uow.jobs.add(job)
-            await uow.notify_work()
+            await add_stage(uow, job, now)
             before_s = time.monotonic()
             await uow.commit()
         return Fed(job, before_s, time.monotonic())

@@ -1,8 +1,7 @@
 """The schema of release 0.1.0.
 
 Every committed change that shows in a video, its jobs or their progress is told on a channel by triggers, whoever made
-it: the video's id and the transaction's. The columns left out say who holds the work and until when: heartbeats
-move them all the time, and no answer shows them.
+it: the video's id and the transaction's.
 
 Revision: 5c0e9a7d1b42, the first, 2026-11-30 07:00.
 """
@@ -15,8 +14,6 @@ revision = "5c0e9a7d1b42"
 down_revision = None
 branch_labels = None
 depends_on = None
-
-_UNSEEN = "'{due_at,attempts,token,owner}'::text[]"
 
 _TRIGGERS = (
     """
@@ -61,10 +58,9 @@ _TRIGGERS = (
     CREATE TRIGGER tell_of_jobs AFTER INSERT OR DELETE ON jobs
     FOR EACH ROW EXECUTE FUNCTION vidintel_job_changed()
     """,
-    f"""
+    """
     CREATE TRIGGER tell_of_changed_jobs AFTER UPDATE ON jobs FOR EACH ROW
-    WHEN ((to_jsonb(OLD) - {_UNSEEN}) IS DISTINCT FROM (to_jsonb(NEW) - {_UNSEEN}))
-    EXECUTE FUNCTION vidintel_job_changed()
+    WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION vidintel_job_changed()
     """,
     """
     CREATE TRIGGER tell_of_changed_segments AFTER UPDATE ON segments FOR EACH ROW
@@ -233,6 +229,38 @@ def upgrade() -> None:
     )
     op.create_index("ix_videos_newest_by_status", "videos", ["tenant_id", "status", "created_at", "id"], unique=False)
     op.create_table(
+        "work_items",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("family", sa.Text(), nullable=False),
+        sa.Column("subject_id", sa.Uuid(), nullable=False),
+        sa.Column("group_id", sa.Uuid(), nullable=False),
+        sa.Column("tenant_id", sa.Text(), nullable=False),
+        sa.Column("priority", sa.SmallInteger(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ordinal", sa.Integer(), nullable=False),
+        sa.Column("request_id", sa.Text(), nullable=True),
+        sa.Column("traceparent", sa.Text(), nullable=True),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("token", sa.BigInteger(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("deaths", sa.Integer(), nullable=False),
+        sa.Column("interruptions", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_work_items")),
+    )
+    op.create_index("ix_work_items_group_id", "work_items", ["group_id"], unique=False)
+    op.create_index(
+        "ix_work_items_held", "work_items", ["due_at"], unique=False, postgresql_where=sa.text("owner IS NOT NULL")
+    )
+    op.create_index(
+        "ix_work_items_ready",
+        "work_items",
+        ["tenant_id", "family", "priority", "created_at", "group_id", "ordinal", "id"],
+        unique=False,
+        postgresql_where=sa.text("owner IS NULL"),
+    )
+    op.create_table(
         "jobs",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("tenant_id", sa.Text(), nullable=False),
@@ -242,8 +270,6 @@ def upgrade() -> None:
         sa.Column("model_name", sa.Text(), nullable=False),
         sa.Column("model_version", sa.Text(), nullable=False),
         sa.Column("model_sha256", sa.Text(), nullable=False),
-        sa.Column("request_id", sa.Text(), nullable=True),
-        sa.Column("traceparent", sa.Text(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("stage", sa.Text(), nullable=False),
@@ -252,10 +278,6 @@ def upgrade() -> None:
         sa.Column("run_number", sa.Integer(), server_default=sa.text("1"), nullable=False),
         sa.Column("failure_code", sa.Text(), nullable=True),
         sa.Column("failure_detail", sa.Text(), nullable=True),
-        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("token", sa.BigInteger(), nullable=False),
-        sa.Column("owner", sa.Text(), nullable=True),
         sa.CheckConstraint("stage IN ('plan', 'analyse', 'finish')", name=op.f("ck_jobs_stage_known")),
         sa.CheckConstraint(
             "status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name=op.f("ck_jobs_status_known")
@@ -274,14 +296,6 @@ def upgrade() -> None:
         deferrable=True,
         initially="DEFERRED",
     )
-    op.create_index(
-        "ix_jobs_active",
-        "jobs",
-        ["tenant_id", "created_at", "id"],
-        unique=False,
-        postgresql_where=sa.text("status IN ('queued', 'running')"),
-    )
-    op.create_index("ix_jobs_held", "jobs", ["due_at"], unique=False, postgresql_where=sa.text("owner IS NOT NULL"))
     op.create_index("ix_jobs_newest_of_video", "jobs", ["video_id", "created_at", "id"], unique=False)
     op.create_index(
         "uq_jobs_active_video",
@@ -318,24 +332,10 @@ def upgrade() -> None:
         sa.Column("shots", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.Column("failure_code", sa.Text(), nullable=True),
         sa.Column("failure_detail", sa.Text(), nullable=True),
-        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("token", sa.BigInteger(), nullable=False),
-        sa.Column("owner", sa.Text(), nullable=True),
-        sa.CheckConstraint("status IN ('pending', 'running', 'done', 'dead')", name=op.f("ck_segments_status_known")),
+        sa.CheckConstraint("status IN ('pending', 'done', 'dead')", name=op.f("ck_segments_status_known")),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_segments_job_id_jobs"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_segments")),
         sa.UniqueConstraint("job_id", "ordinal", name=op.f("uq_segments_job_id_ordinal")),
-    )
-    op.create_index(
-        "ix_segments_held", "segments", ["due_at"], unique=False, postgresql_where=sa.text("owner IS NOT NULL")
-    )
-    op.create_index(
-        "ix_segments_pending",
-        "segments",
-        ["job_id", "ordinal", "due_at"],
-        unique=False,
-        postgresql_where=sa.text("status = 'pending'"),
     )
     op.create_table(
         "snapshots",
@@ -376,8 +376,6 @@ def downgrade() -> None:
     op.drop_index("ix_tracks_label", table_name="tracks")
     op.drop_table("tracks")
     op.drop_table("snapshots")
-    op.drop_index("ix_segments_pending", table_name="segments", postgresql_where=sa.text("status = 'pending'"))
-    op.drop_index("ix_segments_held", table_name="segments", postgresql_where=sa.text("owner IS NOT NULL"))
     op.drop_table("segments")
     op.drop_table("ai_results")
     op.drop_constraint("fk_videos_current_job_id_jobs", "videos", type_="foreignkey")
@@ -385,9 +383,11 @@ def downgrade() -> None:
         "uq_jobs_active_video", table_name="jobs", postgresql_where=sa.text("status IN ('queued', 'running')")
     )
     op.drop_index("ix_jobs_newest_of_video", table_name="jobs")
-    op.drop_index("ix_jobs_held", table_name="jobs", postgresql_where=sa.text("owner IS NOT NULL"))
-    op.drop_index("ix_jobs_active", table_name="jobs", postgresql_where=sa.text("status IN ('queued', 'running')"))
     op.drop_table("jobs")
+    op.drop_index("ix_work_items_ready", table_name="work_items", postgresql_where=sa.text("owner IS NULL"))
+    op.drop_index("ix_work_items_held", table_name="work_items", postgresql_where=sa.text("owner IS NOT NULL"))
+    op.drop_index("ix_work_items_group_id", table_name="work_items")
+    op.drop_table("work_items")
     op.drop_index("ix_videos_newest_by_status", table_name="videos")
     op.drop_index("ix_videos_newest", table_name="videos")
     op.drop_index("ix_videos_expires_at", table_name="videos", postgresql_where=sa.text("expires_at IS NOT NULL"))

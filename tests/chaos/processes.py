@@ -7,9 +7,11 @@ model is scripted, so that two cores are enough for five of them.
 import multiprocessing
 import multiprocessing.context
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
+from uuid import UUID
 
 from dependency_injector import providers
 
@@ -17,6 +19,7 @@ from tests.support.fake_inference import FakeDetectors, FakeModelRegistry
 from vidintel.container import Container
 from vidintel.entrypoints.api import run_api
 from vidintel.entrypoints.worker import run_worker
+from vidintel.infrastructure.tasks.solo_process import ChildProcess
 from vidintel.settings.sources import load
 
 _PROCESSES = multiprocessing.get_context("forkserver")
@@ -58,9 +61,25 @@ def _run(name: str, environment: Mapping[str, str], log: Path) -> None:
         for stream in (1, 2):
             os.dup2(output.fileno(), stream)
     os.environ.update(environment)
-    Container.registry.override(providers.Singleton(FakeModelRegistry))
-    Container.detectors.override(providers.Singleton(FakeDetectors))
+    _script_the_model()
     if name.startswith("api"):
         run_api(load())
     else:
         run_worker(load(), name=name, with_parent=False)
+
+
+def _script_the_model() -> None:
+    Container.registry.override(providers.Singleton(FakeModelRegistry))
+    Container.detectors.override(providers.Singleton(FakeDetectors))
+    Container.solo_process.override(providers.Object(ChildProcess([sys.executable, "-m", "tests.chaos.processes"])))
+
+
+def _run_alone(arguments: Sequence[str]) -> None:
+    """What a worker starts for a suspect: ``--alone ID --name OWNER``."""
+    given = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    _script_the_model()
+    run_worker(load(), name=given["--name"], with_parent=True, alone=UUID(given["--alone"]))
+
+
+if __name__ == "__main__":
+    _run_alone(sys.argv[1:])

@@ -1,22 +1,17 @@
 """What every `UnitOfWork` does with detections, results, objects to delete, due work, and its transaction."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from uuid import UUID
+from datetime import timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.contracts.stored import frames_of, keep, reload_job, reload_segment
+from tests.contracts.stored import frames_of, keep
 from tests.support.factories import (
-    LEASE,
-    MODEL,
     NOW,
     SHA256,
-    SPEC,
     TENANT,
-    USER,
     make_detection,
     make_frame,
     make_job,
@@ -24,23 +19,21 @@ from tests.support.factories import (
     make_track,
     make_video,
 )
-from vidintel.application.jobs.queueing import queue_analysis, start_analysis
 from vidintel.application.ports import (
     DetectionFilter,
-    DueWork,
     Page,
     Snapshot,
     TrackFilter,
     UnitOfWork,
     UnitOfWorkFactory,
 )
-from vidintel.domain.analysis import AnalysisJob, JobStage, JobStatus
+from vidintel.domain.analysis import AnalysisJob, JobStatus
 from vidintel.domain.detection import BoundingBox, FrameDetections
 from vidintel.domain.errors import ValidationError
 from vidintel.domain.identity import TenantId
-from vidintel.domain.segment import Segment, SegmentSpan, SegmentStatus
+from vidintel.domain.segment import SegmentSpan
 from vidintel.domain.tracking import Track, TrackedFrame
-from vidintel.domain.video import StoredContent, Video, VideoStatus
+from vidintel.domain.video import StoredContent, Video
 
 STRANGER = TenantId("org_stranger")
 LATER = NOW + timedelta(minutes=5)
@@ -465,146 +458,6 @@ class ObjectDeletionContract:
 
         async with unit_of_work() as uow:
             assert await uow.object_deletions.take_due(LATER, 10) == ["b"]
-
-
-class WorkQueueContract:
-    async def test_jobs_to_plan_or_finish_and_pending_segments_are_due(self, unit_of_work: UnitOfWorkFactory) -> None:
-        videos = [make_video() for _ in range(4)]
-        queued = make_job(video=videos[0])
-        analysing = make_job(video=videos[1], status=JobStatus.RUNNING)
-        finishing = make_job(video=videos[2], status=JobStatus.RUNNING, stage=JobStage.FINISH)
-        released = make_job(video=videos[3], status=JobStatus.RUNNING, stage=JobStage.PLAN)
-        segment = make_segment(job=analysing)
-        await keep(unit_of_work, *videos, queued, analysing, finishing, released, segment)
-
-        assert set(await take(unit_of_work)) == {
-            DueWork(JobStage.PLAN, queued.id, TENANT),
-            DueWork(JobStage.ANALYSE, segment.id, TENANT),
-            DueWork(JobStage.FINISH, finishing.id, TENANT),
-            DueWork(JobStage.PLAN, released.id, TENANT),
-        }
-
-    async def test_what_is_held_or_ended_or_not_yet_due_stays(self, unit_of_work: UnitOfWorkFactory) -> None:
-        videos = [make_video() for _ in range(7)]
-        running, late = JobStatus.RUNNING, NOW + timedelta(seconds=1)
-        held = make_job(video=videos[0], status=running, stage=JobStage.FINISH, owner="w", created_at=NOW - LEASE * 2)
-        analysing = make_job(video=videos[1], status=running)
-        ended = [
-            make_job(video=video, status=status)
-            for video, status in zip(
-                videos[2:5], (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED), strict=True
-            )
-        ]
-        finishing = make_job(video=videos[5], status=running, stage=JobStage.FINISH, owner="w")
-        segments = [
-            make_segment(job=analysing, index=0, status=SegmentStatus.RUNNING),
-            make_segment(job=analysing, index=1, status=SegmentStatus.DONE),
-            make_segment(job=analysing, index=2, status=SegmentStatus.DEAD),
-            make_segment(job=analysing, index=3, now=late),
-            *(make_segment(job=job) for job in ended),
-            make_segment(job=finishing),
-        ]
-        queued = make_job(video=videos[6], created_at=late)
-        await keep(unit_of_work, *videos, held, analysing, *ended, finishing, queued, *segments)
-
-        assert await take(unit_of_work) == []
-
-    async def test_what_was_taken_is_due_again_later(self, unit_of_work: UnitOfWorkFactory) -> None:
-        videos = [make_video() for _ in range(2)]
-        job = make_job(video=videos[0])
-        analysing = make_job(video=videos[1], status=JobStatus.RUNNING)
-        segment = make_segment(job=analysing)
-        await keep(unit_of_work, *videos, job, analysing, segment)
-
-        first = await take(unit_of_work)
-        assert len(first) == 2
-        assert await take(unit_of_work) == []
-        assert (await reload_job(unit_of_work, job)).work.due_at == LATER
-        assert (await reload_segment(unit_of_work, segment)).work.due_at == LATER
-        assert set(await take(unit_of_work, now=LATER)) == set(first)
-
-    async def test_a_job_is_not_due_before_the_content_of_its_video_arrives(
-        self, unit_of_work: UnitOfWorkFactory
-    ) -> None:
-        video = make_video(status=VideoStatus.PENDING)
-        async with unit_of_work() as uow:
-            await uow.videos.add(video)
-            waiting = await queue_analysis(uow, video, SPEC, MODEL, created_by=USER, now=NOW)
-            await uow.commit()
-        assert await take(unit_of_work, now=NOW + timedelta(days=365)) == []
-
-        async with unit_of_work() as uow:
-            await start_analysis(uow, video, NOW)
-            await uow.commit()
-
-        assert [due.id for due in await take(unit_of_work)] == [waiting.job.id]
-
-    async def test_what_is_taken_without_commit_stays_due(self, unit_of_work: UnitOfWorkFactory) -> None:
-        video = make_video()
-        await keep(unit_of_work, video, make_job(video=video))
-        async with unit_of_work() as uow:
-            assert len(await uow.work_queue.take_due(NOW, 10, LATER)) == 1
-
-        assert len(await take(unit_of_work)) == 1
-
-    async def test_tenants_take_turns(self, unit_of_work: UnitOfWorkFactory) -> None:
-        busy, small, tiny = TenantId("busy"), TenantId("small"), TenantId("tiny")
-        segments: dict[TenantId, list[UUID]] = {}
-        for second, (tenant, count) in enumerate(((busy, 40), (small, 2), (tiny, 1))):
-            of_job = await queued_segments(unit_of_work, tenant, count, NOW + timedelta(seconds=second))
-            segments[tenant] = [segment.id for segment in of_job]
-
-        taken = [work.id for work in await take(unit_of_work, limit=6, now=NOW + LEASE)]
-
-        assert taken[:3] == [segments[busy][0], segments[small][0], segments[tiny][0]]
-        assert taken[3:5] == [segments[busy][1], segments[small][1]]
-        assert taken[5:] == [segments[busy][2]]
-
-    async def test_tenants_that_were_served_come_after_the_others_in_that_order(
-        self, unit_of_work: UnitOfWorkFactory
-    ) -> None:
-        tenants = [TenantId(name) for name in ("first", "second", "third", "fourth")]
-        for second, tenant in enumerate(tenants):
-            await queued_segments(unit_of_work, tenant, 2, NOW + timedelta(seconds=second))
-        first, second_, third, fourth = tenants
-
-        taken = await take(unit_of_work, limit=5, now=NOW + LEASE, served=[third, first, TenantId("idle")])
-
-        assert [work.tenant_id for work in taken] == [second_, fourth, third, first, second_]
-
-    async def test_older_jobs_and_earlier_segments_come_first(self, unit_of_work: UnitOfWorkFactory) -> None:
-        young = await queued_segments(unit_of_work, TENANT, 2, NOW)
-        old = await queued_segments(unit_of_work, TENANT, 3, NOW - LEASE)
-        video = make_video(created_at=NOW - LEASE / 2)
-        middle = make_job(video=video, created_at=NOW - LEASE / 2)
-        await keep(unit_of_work, video, middle)
-
-        taken = [work.id for work in await take(unit_of_work, limit=5)]
-
-        assert taken == [*(segment.id for segment in old), middle.id, young[0].id]
-
-
-async def take(
-    unit_of_work: UnitOfWorkFactory, *, limit: int = 10, now: datetime = NOW, served: Sequence[TenantId] = ()
-) -> Sequence[DueWork]:
-    async with unit_of_work() as uow:
-        taken = await uow.work_queue.take_due(now, limit, LATER, served)
-        await uow.commit()
-    return taken
-
-
-async def queued_segments(
-    unit_of_work: UnitOfWorkFactory, tenant: TenantId, count: int, created_at: datetime
-) -> list[Segment]:
-    """``count`` pending segments of a job that is analysed."""
-    video = make_video(tenant_id=tenant, created_at=created_at)
-    job = make_job(video=video, status=JobStatus.RUNNING, created_at=created_at)
-    segments = [make_segment(job=job, index=index, now=created_at) for index in range(count)]
-    await keep(unit_of_work, video, job)
-    async with unit_of_work() as uow:
-        await uow.segments.add_all(list(reversed(segments)))
-        await uow.commit()
-    return segments
 
 
 class TransactionContract:

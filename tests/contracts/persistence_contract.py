@@ -17,11 +17,9 @@ from tests.contracts.stored import (
 from tests.support.factories import (
     FAILURE,
     FULL_SPEC,
-    LEASE,
     NOW,
     RESULTS,
     TENANT,
-    WORKER,
     make_frame,
     make_job,
     make_segment,
@@ -36,7 +34,6 @@ from vidintel.domain.results import JobResults
 from vidintel.domain.retention import RetentionRules
 from vidintel.domain.segment import SegmentId, SegmentStatus
 from vidintel.domain.video import CameraId, SourceKind, VideoId, VideoSource, VideoStatus
-from vidintel.domain.work import RetryPolicy
 
 STRANGER = TenantId("org_stranger")
 ELSEWHERE = timedelta(hours=2)
@@ -319,7 +316,7 @@ class JobContract:
 
         assert (await reload_job(unit_of_work, job)).spec == spec
 
-    async def test_a_change_is_saved_with_who_holds_it(self, unit_of_work: UnitOfWorkFactory) -> None:
+    async def test_a_change_of_a_job_is_saved(self, unit_of_work: UnitOfWorkFactory) -> None:
         video = make_video()
         job = make_job(video=video)
         await keep(unit_of_work, video, job)
@@ -327,13 +324,13 @@ class JobContract:
         async with unit_of_work() as uow:
             locked = await uow.jobs.get_for_update(TENANT, job.id)
             assert locked is not None
-            locked.claim(JobStage.PLAN, WORKER, NOW, LEASE)
+            locked.begin(JobStage.PLAN, NOW)
             await uow.jobs.save(locked)
             await uow.commit()
 
         reloaded = await reload_job(unit_of_work, job)
         assert state_of(reloaded) == state_of(locked)
-        assert reloaded.work.owner == WORKER
+        assert reloaded.status is JobStatus.RUNNING
 
     async def test_a_job_that_is_gone_cannot_be_saved(self, unit_of_work: UnitOfWorkFactory) -> None:
         async with unit_of_work() as uow:
@@ -355,7 +352,7 @@ class JobContract:
         await keep(unit_of_work, video, failed, make_job(video=video))
 
         async with unit_of_work() as uow:
-            failed.retry(NOW)
+            failed.retry()
             with pytest.raises(JobAlreadyActive):
                 await uow.jobs.save(failed)
 
@@ -409,12 +406,13 @@ class JobContract:
     async def test_progress_adds_up_the_segments(self, unit_of_work: UnitOfWorkFactory) -> None:
         video = make_video()
         job = make_job(video=video, status=JobStatus.RUNNING)
-        running = make_segment(job=job, index=1, status=SegmentStatus.RUNNING)
+        running = make_segment(job=job, index=1)
         done = make_segment(job=job, status=SegmentStatus.DONE)
         await keep(unit_of_work, video, job, done, running, make_segment(job=job, index=2))
 
         async with unit_of_work() as uow:
-            assert await uow.segments.extend_lease(running.id, running.work.token, NOW + LEASE, frames_done=7)
+            await uow.segments.save_progress(running.id, 7)
+            await uow.segments.save_progress(done.id, 7)
             assert await uow.jobs.progress(TENANT, job.id) == JobProgress(3, 1, 60, 27)
 
     async def test_progress_is_zero_before_the_job_is_planned(self, unit_of_work: UnitOfWorkFactory) -> None:
@@ -425,41 +423,10 @@ class JobContract:
         async with unit_of_work() as uow:
             assert await uow.jobs.progress(TENANT, job.id) == JobProgress(0, 0, 0, 0)
 
-    async def test_only_the_holder_can_extend_the_lease_of_a_job(self, unit_of_work: UnitOfWorkFactory) -> None:
-        video = make_video()
-        job = make_job(video=video, status=JobStatus.RUNNING, stage=JobStage.PLAN, owner=WORKER)
-        free_video = make_video()
-        free = make_job(video=free_video)
-        await keep(unit_of_work, video, job, free_video, free)
-
-        async with unit_of_work() as uow:
-            assert not await uow.jobs.extend_lease(job.id, job.work.token - 1, NOW + ELSEWHERE)
-            assert not await uow.jobs.extend_lease(free.id, free.work.token, NOW + ELSEWHERE)
-            assert not await uow.jobs.extend_lease(JobId(uuid4()), 1, NOW + ELSEWHERE)
-            assert await uow.jobs.extend_lease(job.id, job.work.token, NOW + ELSEWHERE)
-            await uow.commit()
-
-        assert (await reload_job(unit_of_work, job)).work.due_at == NOW + ELSEWHERE
-        assert (await reload_job(unit_of_work, free)).work.due_at == NOW
-
-    async def test_held_and_expired_jobs_are_found(self, unit_of_work: UnitOfWorkFactory) -> None:
-        videos = [make_video() for _ in range(3)]
-        stage, status = JobStage.FINISH, JobStatus.RUNNING
-        held = make_job(video=videos[0], status=status, stage=stage, owner=WORKER)
-        late = make_job(video=videos[1], status=status, stage=stage, owner="worker-2", created_at=NOW - ELSEWHERE)
-        await keep(unit_of_work, *videos, held, late, make_job(video=videos[2]))
-
-        async with unit_of_work() as uow:
-            assert [job.id for job in await uow.jobs.expired(NOW, 10)] == [late.id]
-            assert [job.id for job in await uow.jobs.expired(NOW + LEASE, 10)] == [late.id, held.id]
-            assert [job.id for job in await uow.jobs.expired(NOW + LEASE, 1)] == [late.id]
-            assert [job.id for job in await uow.jobs.held_by(WORKER, 10)] == [held.id]
-            assert await uow.jobs.held_by("worker-3", 10) == []
-
-    async def test_a_retried_job_is_in_its_next_epoch(self, unit_of_work: UnitOfWorkFactory) -> None:
+    async def test_a_retried_job_has_the_next_run_number(self, unit_of_work: UnitOfWorkFactory) -> None:
         video = make_video()
         job = make_job(video=video, status=JobStatus.FAILED)
-        job.retry(NOW)
+        job.retry()
         await keep(unit_of_work, video, job)
 
         assert (await reload_job(unit_of_work, job)).run_number == 2
@@ -490,22 +457,22 @@ class SegmentContract:
 
         assert state_of(await reload_segment(unit_of_work, segment)) == state_of(segment)
 
-    async def test_a_failed_attempt_is_saved(self, unit_of_work: UnitOfWorkFactory) -> None:
+    async def test_a_dead_letter_is_saved(self, unit_of_work: UnitOfWorkFactory) -> None:
         video = make_video()
         job = make_job(video=video, status=JobStatus.RUNNING)
         segment = make_segment(job=job)
         await keep(unit_of_work, video, job, segment)
 
         async with unit_of_work() as uow:
-            locked = await uow.segments.get_for_work(segment.id)
+            locked = await uow.segments.get_for_update(segment.id)
             assert locked is not None
-            locked.retry_later(locked.claim(WORKER, NOW, LEASE), FAILURE, NOW, RetryPolicy())
+            locked.dead_letter(FAILURE)
             await uow.segments.save(locked)
             await uow.commit()
 
         reloaded = await reload_segment(unit_of_work, segment)
         assert state_of(reloaded) == state_of(locked)
-        assert (reloaded.failure, reloaded.work.attempts) == (FAILURE, 1)
+        assert reloaded.failure == FAILURE
 
     async def test_the_warnings_of_a_job_come_by_segment(self, unit_of_work: UnitOfWorkFactory) -> None:
         video = make_video()
@@ -522,7 +489,7 @@ class SegmentContract:
 
     async def test_a_segment_that_is_gone_cannot_be_saved(self, unit_of_work: UnitOfWorkFactory) -> None:
         async with unit_of_work() as uow:
-            assert await uow.segments.get_for_work(SegmentId(uuid4())) is None
+            assert await uow.segments.get_for_update(SegmentId(uuid4())) is None
             with pytest.raises(LeaseLost):
                 await uow.segments.save(make_segment())
 
@@ -537,37 +504,7 @@ class SegmentContract:
             await uow.segments.add_all([])
             pending = await uow.segments.of_job(job.id, SegmentStatus.PENDING)
             assert [segment.id for segment in pending] == [segments[0].id, segments[3].id]
-            assert await uow.segments.of_job(job.id, SegmentStatus.RUNNING) == []
+            assert await uow.segments.of_job(JobId(uuid4()), SegmentStatus.DEAD) == []
             assert await uow.segments.count(job.id) == 4
             assert await uow.segments.count_unfinished(job.id) == 3
             assert await uow.segments.count(JobId(uuid4())) == 0
-
-    async def test_only_the_holder_can_extend_the_lease_of_a_segment(self, unit_of_work: UnitOfWorkFactory) -> None:
-        video = make_video()
-        job = make_job(video=video, status=JobStatus.RUNNING)
-        held = make_segment(job=job, status=SegmentStatus.RUNNING)
-        free = make_segment(job=job, index=1)
-        await keep(unit_of_work, video, job, held, free)
-
-        async with unit_of_work() as uow:
-            assert not await uow.segments.extend_lease(held.id, held.work.token - 1, NOW + ELSEWHERE, 9)
-            assert not await uow.segments.extend_lease(free.id, free.work.token, NOW + ELSEWHERE, 9)
-            assert await uow.segments.extend_lease(held.id, held.work.token, NOW + ELSEWHERE, 5)
-            await uow.commit()
-
-        reloaded = await reload_segment(unit_of_work, held)
-        assert (reloaded.work.due_at, reloaded.frames_done) == (NOW + ELSEWHERE, 5)
-        assert (await reload_segment(unit_of_work, free)).frames_done == 0
-
-    async def test_held_and_expired_segments_are_found(self, unit_of_work: UnitOfWorkFactory) -> None:
-        video = make_video()
-        job = make_job(video=video, status=JobStatus.RUNNING)
-        held = make_segment(job=job, status=SegmentStatus.RUNNING)
-        late = make_segment(job=job, index=1, status=SegmentStatus.RUNNING, owner="worker-2", now=NOW - ELSEWHERE)
-        await keep(unit_of_work, video, job, held, late, make_segment(job=job, index=2))
-
-        async with unit_of_work() as uow:
-            assert [segment.id for segment in await uow.segments.expired(NOW, 10)] == [late.id]
-            assert [segment.id for segment in await uow.segments.expired(NOW + LEASE, 10)] == [late.id, held.id]
-            assert [segment.id for segment in await uow.segments.expired(NOW + LEASE, 1)] == [late.id]
-            assert [segment.id for segment in await uow.segments.held_by(WORKER, 10)] == [held.id]

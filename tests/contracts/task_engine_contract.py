@@ -1,4 +1,4 @@
-"""What every task engine does: it is a task_queue at one end, and runs actors at the other."""
+"""What every task engine does: it is a queue at one end, and runs an actor at the other."""
 
 import asyncio
 import threading
@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from tests.support.factories import TENANT
 from vidintel.application.ports import DueWork, TaskQueue
-from vidintel.domain.analysis import JobStage
+from vidintel.domain.work import WorkItemId
 from vidintel.presentation.worker import TaskEngine
 
 PATIENCE_S = 30.0
@@ -22,7 +22,8 @@ class Engine(TaskQueue, TaskEngine, Protocol): ...
 class Handled:
     """Declared on an engine, remembers what it was handed. ``gate`` holds every handling up while it is closed."""
 
-    calls: list[tuple[str, str]] = field(default_factory=list)
+    ids: list[WorkItemId] = field(default_factory=list)
+    fails_at: WorkItemId | None = None
     at_once: int = 0
     most_at_once: int = 0
     answers: int = 0
@@ -32,39 +33,26 @@ class Handled:
     def put_on(self, engine: Engine, *, opened: bool = True) -> None:
         if opened:
             self.gate.set()
+        engine.declare(self._handle, answered=self._answered)
 
-        def plan_job(work_id: str) -> None:
-            self._handle("plan_job", work_id)
-
-        def run_segment(work_id: str) -> None:
-            self._handle("run_segment", work_id)
-
-        def finish_job(work_id: str) -> None:
-            self._handle("finish_job", work_id)
-            raise ZeroDivisionError("an actor that fails")
-
-        engine.declare(plan_job, run_segment, finish_job, answered=self._answered)
-
-    def _handle(self, actor: str, work_id: str) -> None:
+    def _handle(self, work_id: WorkItemId) -> None:
         with self._lock:
-            self.calls.append((actor, work_id))
+            self.ids.append(work_id)
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
         assert self.gate.wait(PATIENCE_S)
         with self._lock:
             self.at_once -= 1
+        if work_id == self.fails_at:
+            raise ZeroDivisionError("an actor that fails")
 
     def _answered(self) -> None:
         with self._lock:
             self.answers += 1
 
-    @property
-    def ids(self) -> list[str]:
-        return [work_id for _, work_id in self.calls]
 
-
-def due(stage: JobStage = JobStage.ANALYSE) -> DueWork:
-    return DueWork(stage, uuid4(), TENANT)
+def due() -> DueWork:
+    return DueWork(WorkItemId(uuid4()), "family.name", TENANT)
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -80,43 +68,40 @@ async def stop(engine: Engine) -> None:
 class TaskEngineContract:
     """Subclasses have a fixture ``new_engine``: makes an engine with that many threads, which the test stops."""
 
-    async def test_each_stage_is_handled_by_its_actor(self, new_engine: Callable[[int], Engine]) -> None:
+    async def test_each_message_is_handled_once(self, new_engine: Callable[[int], Engine]) -> None:
         engine, handled = new_engine(2), Handled()
         handled.put_on(engine)
         engine.start()
-        works = [due(stage) for stage in JobStage]
-        for work in works:
-            await engine.enqueue(work)
+        works = [due() for _ in range(3)]
+        await engine.enqueue(works)
+        await engine.enqueue([])
 
         await until(lambda: handled.answers == 3)
         await stop(engine)
 
-        names = {JobStage.PLAN: "plan_job", JobStage.ANALYSE: "run_segment", JobStage.FINISH: "finish_job"}
-        assert sorted(handled.calls) == sorted((names[work.stage], str(work.id)) for work in works)
+        assert sorted(handled.ids) == sorted(work.id for work in works)
 
     async def test_an_actor_that_fails_gives_its_place_free_and_is_not_called_again(
         self, new_engine: Callable[[int], Engine]
     ) -> None:
-        engine, handled = new_engine(1), Handled()
+        failing, fine = due(), due()
+        engine, handled = new_engine(1), Handled(fails_at=failing.id)
         handled.put_on(engine)
         engine.start()
-        failing, fine = due(JobStage.FINISH), due()
-        await engine.enqueue(failing)
-        await engine.enqueue(fine)
+        await engine.enqueue([failing, fine])
 
         await until(lambda: handled.answers == 2)
         assert await engine.backlog() == 0
         await stop(engine)
 
-        assert handled.ids == [str(failing.id), str(fine.id)]
+        assert handled.ids == [failing.id, fine.id]
 
-    async def test_the_load_is_what_is_handled_and_what_waits(self, new_engine: Callable[[int], Engine]) -> None:
+    async def test_the_backlog_is_what_is_handled_and_what_waits(self, new_engine: Callable[[int], Engine]) -> None:
         engine, handled = new_engine(2), Handled()
         handled.put_on(engine, opened=False)
         engine.start()
         assert await engine.backlog() == 0
-        for _ in range(5):
-            await engine.enqueue(due())
+        await engine.enqueue([due() for _ in range(5)])
 
         await until(lambda: handled.at_once == 2)
         assert await engine.backlog() == 5
@@ -133,7 +118,7 @@ class TaskEngineContract:
         engine, handled = new_engine(1), Handled()
         handled.put_on(engine, opened=False)
         engine.start()
-        await engine.enqueue(due())
+        await engine.enqueue([due()])
         await until(lambda: handled.at_once == 1)
 
         await engine.stop(drain_s=0.0, hurry=handled.gate.set)

@@ -1,9 +1,9 @@
-"""Where a process can be stopped: before and after each commit, each call of the storage and each ring.
+"""Where a process can be stopped: before and after each commit, each call of the storage and each message.
 
 These are put around the container's providers. What a process does between two of them leaves no trace outside of it.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO
 
@@ -117,16 +117,18 @@ class CrashingStorage:
             self._points.here("between two chunks")
 
 
-class CrashingDoorbell:
-    """Implements `TaskQueue`: what was ``rung`` for waits until the driver does it."""
+class CrashingQueue:
+    """Implements `TaskQueue`: what was ``enqueued`` waits until the driver does it."""
+
+    capacity = 1
 
     def __init__(self, points: CrashPoints) -> None:
         self._points = points
-        self.rung: list[DueWork] = []
+        self.enqueued: list[DueWork] = []
 
     async def backlog(self) -> int:
-        return len(self.rung)
+        return len(self.enqueued)
 
-    async def enqueue(self, work: DueWork) -> None:
-        with self._points.around("ring"):
-            self.rung.append(work)
+    async def enqueue(self, work: Sequence[DueWork]) -> None:
+        with self._points.around("enqueue"):
+            self.enqueued += work

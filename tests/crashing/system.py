@@ -15,19 +15,17 @@ from uuid import UUID
 
 from dependency_injector import providers
 
-from tests.crashing.points import CrashingDoorbell, CrashingStorage, CrashingUnitOfWork, CrashPoints
+from tests.crashing.points import CrashingQueue, CrashingStorage, CrashingUnitOfWork, CrashPoints
 from tests.support.fake_inference import FakeDetectors, FakeModelRegistry
 from vidintel.application.jobs.specs import SpecRequest
 from vidintel.application.ports import DueWork
 from vidintel.application.result import Ok
 from vidintel.application.videos.registration import RegisterVideo, VideoDetails
-from vidintel.application.work.garbage import CollectGarbage
+from vidintel.application.work.garbage import CollectGarbage, PurgeUnfinished
 from vidintel.container import Container, create_container
-from vidintel.domain.analysis import JobId, JobStage
 from vidintel.domain.events import Event, EventType
 from vidintel.domain.identity import Principal, Role, TenantId, UserId
-from vidintel.domain.segment import SegmentId
-from vidintel.presentation.worker import WorkerServices
+from vidintel.presentation.worker import RunMessage, WorkerServices
 from vidintel.settings.model import AnalysisSettings, Settings, WorkSettings
 
 NOT_A_VIDEO = bytes(range(128, 256)) * 8
@@ -118,6 +116,8 @@ class System:
         self._points = points
         self._services = services
         self._register = register
+        # What a former process was at when it crashed is a suspect: this one runs nothing else.
+        self._do_alone = RunMessage(services, alone=True)
 
     async def accept(self, name: str, content: bytes) -> None:
         self._points.step = f"register {name}"
@@ -126,25 +126,19 @@ class System:
         with self._place.answers.open("a") as answers:
             answers.write(f"{result.value.video.id}\n")
 
-    async def work_off(self, task_queue: CrashingDoorbell) -> bool:
+    async def work_off(self, task_queue: CrashingQueue) -> bool:
         """Dispatch and do what is due until nothing is; whether there was anything."""
         for rounds in range(_ROUNDS):
             self._points.step = "dispatch"
             if not await self._services.dispatch():
                 return rounds > 0
-            while task_queue.rung:
-                await self._do(task_queue.rung.pop(0))
+            while task_queue.enqueued:
+                await self._do(task_queue.enqueued.pop(0))
         raise AssertionError("there is always something left to do")
 
     async def _do(self, due: DueWork) -> None:
-        self._points.step = due.stage.value
-        match due.stage:
-            case JobStage.PLAN:
-                await self._services.plan_job(JobId(due.id))
-            case JobStage.ANALYSE:
-                await self._services.run_segment(SegmentId(due.id))
-            case JobStage.FINISH:
-                await self._services.finish_job(JobId(due.id))
+        self._points.step = due.kind
+        await self._do_alone(due.id)
 
     async def deliver(self) -> int:
         """Tell the subscriber of what has happened; the first call subscribes."""
@@ -159,7 +153,7 @@ class System:
 @asynccontextmanager
 async def started(
     place: Place, points: CrashPoints, clock: AheadClock
-) -> AsyncIterator[tuple[System, CrashingDoorbell, Container]]:
+) -> AsyncIterator[tuple[System, CrashingQueue, Container]]:
     """A process's worth of objects, wired by the container, with the points put around its providers."""
     settings = Settings(
         data_dir=place.data_dir,
@@ -168,7 +162,7 @@ async def started(
         work=WorkSettings(concurrency=1, lease_s=300, heartbeat_s=100),
     )
     plain, container = (create_container(settings, place.database_url) for _ in range(2))
-    task_queue = CrashingDoorbell(points)
+    task_queue = CrashingQueue(points)
     container.clock.override(providers.Object(clock))
     container.registry.override(providers.Singleton(FakeModelRegistry))
     container.detectors.override(providers.Singleton(FakeDetectors))
@@ -192,7 +186,7 @@ async def run(place: Place, points: CrashPoints) -> None:
         await system.work_off(task_queue)
         await system.deliver()
         points.step = "sweep"
-        await container.worker_services().collect_garbage()
+        await CollectGarbage(container.uow, container.storage(), container.clock())()
 
 
 def run_and_crash(place: Place, crash_at: int) -> None:
@@ -209,4 +203,5 @@ async def recover(place: Place) -> None:
             if not await system.reclaim() + await system.work_off(task_queue) + await system.deliver():
                 break
         clock.ahead += timedelta(days=2)
-        await CollectGarbage(container.uow, container.storage(), clock, unfinished_after_s=-1.0)()
+        await CollectGarbage(container.uow, container.storage(), clock)()
+        await PurgeUnfinished(container.storage(), after_s=-1.0)()

@@ -10,13 +10,7 @@ import pytest
 from tests.e2e.serving import ServedSystem, all_detections, upload, wait_for_job
 
 KILLS = 20
-# The kills are the test's own doing: without more attempts it would rightly take the video for a poisoned one.
-IMPATIENT = {
-    "VIDINTEL_WORK__MAX_ATTEMPTS": "1000",
-    "VIDINTEL_WORK__RETRY_BASE_S": "0",
-    "VIDINTEL_WORK__REDISPATCH_S": "1",
-    "VIDINTEL_ANALYSIS__SEGMENT_S": "2",
-}
+SETTINGS = {"VIDINTEL_WORK__REDISPATCH_S": "1", "VIDINTEL_ANALYSIS__SEGMENT_S": "2"}
 SPEC = json.dumps({"sample_fps": "native"})
 
 
@@ -24,7 +18,7 @@ SPEC = json.dumps({"sample_fps": "native"})
 @pytest.mark.timeout(1200)  # twenty starts of a worker, on a machine that may be busy
 def test_twenty_kills_at_random_moments_change_nothing(server_dir: Path) -> None:
     dice = random.Random(20)
-    with ServedSystem(server_dir / "data", IMPATIENT) as system, system.client() as client:
+    with ServedSystem(server_dir / "data", SETTINGS) as system, system.client() as client:
         undisturbed = upload(client, spec=SPEC)
         video_id = undisturbed["video"]["id"]
         assert wait_for_job(client, undisturbed["job"]["id"])["status"] == "succeeded"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.serving import ServedSystem, all_detections, upload, wait_for_job
+from vidintel.application.jobs.work import SEGMENT
 from vidintel.domain.errors import LeaseLost
 
 NATIVE = json.dumps({"sample_fps": "native"})
@@ -82,7 +83,7 @@ def test_cancelling_stops_the_worker_at_its_next_heartbeat(server_dir: Path) -> 
 
 
 def stopped(system: ServedSystem) -> list[dict[str, Any]]:
-    return [event for event in system.events("task.skipped") if event["task"] == "run_segment"]
+    return [event for event in system.events("task.skipped") if event.get("task") == SEGMENT]
 
 
 @pytest.mark.slow

@@ -9,13 +9,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.collector import SpanCollector
 from tests.e2e.serving import ServedSystem, upload, wait_for_job
+from vidintel.application.jobs.work import FINISH, PLAN, SEGMENT
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 REQUEST_ID = "request-of-alice"
 
 
 def metrics_at(url: str) -> dict[str, float]:
-    """Every series with its value: ``vidintel_segments_total{done}``."""
+    """Every series with its value: ``vidintel_jobs_ended_total{failed}``."""
     return {
         f"{sample.name}{{{','.join(sample.labels.values())}}}": sample.value
         for family in text_string_to_metric_families(httpx.get(f"{url}/metrics").raise_for_status().text)
@@ -33,10 +34,10 @@ def test_a_video_can_be_followed_from_its_request_to_its_last_segment(
         wait_for_job(client, job_id)
 
     tasks = [line for line in system.events("task.completed") if line.get("job") == job_id]
-    assert {line["task"] for line in tasks} == {"plan_job", "run_segment", "finish_job"}
+    assert {line["task"] for line in tasks} == {PLAN, SEGMENT, FINISH}
     for line in tasks:
         assert (line["request_id"], line["trace"], line["tenant"]) == (REQUEST_ID, TRACE, "org_acme")
-        assert ("segment" in line) == (line["task"] == "run_segment")
+        assert ("segment" in line) == (line["task"] == SEGMENT)
     (request,) = [
         line
         for line in system.events("request.completed")
@@ -44,7 +45,7 @@ def test_a_video_can_be_followed_from_its_request_to_its_last_segment(
     ]
     assert (request["job"], request["trace"]) == (job_id, TRACE)
 
-    wanted = {"POST /api/v1/videos", "plan_job", "run_segment", "finish_job"}
+    wanted = {"POST /api/v1/videos", PLAN, SEGMENT, FINISH}
     system.wait_until(lambda: wanted <= collector.names(TRACE))
 
 
@@ -60,10 +61,10 @@ def test_api_and_worker_expose_what_they_did(system: ServedSystem) -> None:
     assert api["vidintel_http_requests_total{POST,/api/v1/videos,202}"] >= 1
     assert api["vidintel_queue_depth{organisation}"] == 0
     assert api["vidintel_database_connections{in_use}"] >= 0
-    assert worker["vidintel_segments_total{done}"] >= 1
+    assert worker["vidintel_work_attempts_total{analysis.segment,done}"] >= 1
     assert worker["vidintel_frames_analysed_total{}"] > 0
     assert worker["vidintel_detector_inference_seconds_count{}"] > 0
-    assert worker["vidintel_task_duration_seconds_count{completed,run_segment}"] >= 1
+    assert worker["vidintel_task_duration_seconds_count{completed,analysis.segment}"] >= 1
 
 
 def test_a_saved_setting_takes_effect_in_api_and_worker_and_a_broken_file_in_neither(

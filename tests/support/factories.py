@@ -5,8 +5,9 @@
 """
 
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+from vidintel.application.jobs.work import SEGMENT
 from vidintel.domain.analysis import AnalysisJob, AnalysisSpec, JobId, JobStage, JobStatus, ModelRef
 from vidintel.domain.analytics import LineCount, MinimumTrack, Peak, Span, ZoneUse
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
@@ -29,6 +30,7 @@ from vidintel.domain.video import (
     VideoStatus,
     WarningSummary,
 )
+from vidintel.domain.work import Priority, Work, WorkItem, WorkItemId
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 LEASE = timedelta(seconds=15)
@@ -125,14 +127,13 @@ def make_job(
     video: Video | None = None,
     status: JobStatus = JobStatus.QUEUED,
     stage: JobStage = JobStage.ANALYSE,
-    owner: str | None = None,
     created_by: UserId = USER,
     created_at: datetime = NOW,
     spec: AnalysisSpec = SPEC,
     model: ModelRef = MODEL,
     job_id: JobId | None = None,
 ) -> AnalysisJob:
-    """A job of ``video``. ``stage`` says how far a running one is, ``owner`` who holds that stage, if anybody."""
+    """A job of ``video``. ``stage`` says how far a running one is."""
     video = video or make_video()
     job = AnalysisJob.queue(
         job_id=job_id or JobId(uuid4()),
@@ -147,24 +148,20 @@ def make_job(
         return job
     _advance(job, JobStage.FINISH if status is JobStatus.SUCCEEDED else stage, created_at)
     if status is JobStatus.SUCCEEDED:
-        job.succeed(job.claim(JobStage.FINISH, WORKER, created_at, LEASE), created_at)
+        job.succeed(created_at)
     elif status is JobStatus.FAILED:
         job.fail(FAILURE, created_at)
     elif status is JobStatus.CANCELLED:
         job.cancel(created_at)
-    elif owner is not None:
-        job.claim(stage, owner, created_at, LEASE)
     return job
 
 
 def _advance(job: AnalysisJob, stage: JobStage, now: datetime) -> None:
-    token = job.claim(JobStage.PLAN, WORKER, now, LEASE)
-    if stage is JobStage.PLAN:
-        job.release(token, now)
-        return
-    job.planned(token, now)
+    job.begin(JobStage.PLAN, now)
+    if stage is not JobStage.PLAN:
+        job.planned()
     if stage is JobStage.FINISH:
-        job.all_segments_done(now)
+        job.all_segments_done()
 
 
 def make_span(index: int = 0, *, last: bool = False) -> SegmentSpan:
@@ -186,28 +183,51 @@ def make_segment(
     index: int = 0,
     span: SegmentSpan | None = None,
     status: SegmentStatus = SegmentStatus.PENDING,
-    owner: str = WORKER,
-    now: datetime = NOW,
     segment_id: SegmentId | None = None,
 ) -> Segment:
-    """A segment of ``job``; ``owner`` holds it when it is running."""
+    """A segment of ``job``."""
     segment = Segment.cut(
         segment_id=segment_id or SegmentId(uuid4()),
         job=job or make_job(status=JobStatus.RUNNING),
         span=span or make_span(index),
-        now=now,
     )
-    if status is SegmentStatus.PENDING:
-        return segment
-    token = segment.claim(owner, now, LEASE)
     if status is SegmentStatus.DONE:
         warnings = [MediaWarning("corrupt_frames", "3 frames are broken.", segment.span.start_s)]
         ends = [FrameColours(segment.span.start_s + shift, (3, 0, index)) for shift in (0.0, 1 / 3)]
         shots = ShotChanges(ends[0], ends[1], (segment.span.start_s + 0.1,))
-        segment.complete(token, segment.span.sample_count, now, warnings, shots)
+        segment.complete(segment.span.sample_count, warnings=warnings, shots=shots)
     elif status is SegmentStatus.DEAD:
-        segment.dead_letter(token, FAILURE, now)
+        segment.dead_letter(FAILURE)
     return segment
+
+
+def make_item(
+    *,
+    kind: str = SEGMENT,
+    tenant_id: TenantId = TENANT,
+    group_id: UUID | None = None,
+    subject_id: UUID | None = None,
+    created_at: datetime = NOW,
+    due_at: datetime | None = None,
+    ordinal: int = 0,
+    priority: Priority = Priority.NORMAL,
+    owner: str | None = None,
+) -> WorkItem:
+    """An item that is due since it was made; ``owner`` holds it, if anybody."""
+    item = WorkItem(
+        id=WorkItemId(uuid4()),
+        kind=kind,
+        subject_id=subject_id or uuid4(),
+        group_id=group_id or uuid4(),
+        tenant_id=tenant_id,
+        created_at=created_at,
+        ordinal=ordinal,
+        priority=priority,
+        _work=Work(due_at=due_at or created_at),
+    )
+    if owner is not None:
+        item.claim(owner, item.work.due_at, LEASE)
+    return item
 
 
 def make_detection(

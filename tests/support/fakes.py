@@ -20,7 +20,7 @@ from tests.support.in_memory import (
     Tracks,
     Transaction,
     Videos,
-    WorkQueue,
+    WorkItems,
 )
 from tests.support.in_memory_events import EventDeliveries, Outbox
 from vidintel.application.ports import UploadId
@@ -154,11 +154,11 @@ class FakeObjectStorage:
 
 @dataclass
 class InMemoryDatabase(Store):
-    """What was committed, how often, and how often that rang the task_queue. ``open`` counts units of work now open."""
+    """What was committed, how often, and how often that notified workers. ``open`` counts units of work now open."""
 
     open: int = 0
     commits: int = 0
-    rings: int = 0
+    notifications: int = 0
 
     def unit_of_work(self) -> "InMemoryUnitOfWork":
         """The factory to inject."""
@@ -184,7 +184,7 @@ class InMemoryUnitOfWork:
         self.snapshots = Snapshots(self._transaction)
         self.results = Results(self._transaction)
         self.object_deletions = ObjectDeletions(self._transaction)
-        self.work_queue = WorkQueue(self._transaction)
+        self.work_items = WorkItems(self._transaction)
         self.outbox = Outbox(self._transaction, self.notify_work)
         self.event_deliveries = EventDeliveries(self._transaction)
 
@@ -199,11 +199,11 @@ class InMemoryUnitOfWork:
         self._begin()
 
     async def notify_work(self) -> None:
-        self._notifications = 1  # however often a transaction rings, it is heard once
+        self._notifications = 1  # however often a transaction notifies, it is heard once
 
     async def commit(self) -> None:
         self._transaction.commit()
         self._database.commits += 1
-        self._database.rings += self._notifications
+        self._database.notifications += self._notifications
         self._notifications = 0
         self.committed = True

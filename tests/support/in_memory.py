@@ -20,7 +20,7 @@ from vidintel.application.ports import (
     TrackFilter,
     VideoFilter,
 )
-from vidintel.domain.analysis import AnalysisJob, JobId, JobStage, JobStatus
+from vidintel.domain.analysis import AnalysisJob, JobId
 from vidintel.domain.detection import Detection, FrameDetections
 from vidintel.domain.errors import (
     JobAlreadyActive,
@@ -36,6 +36,7 @@ from vidintel.domain.segment import Segment, SegmentId, SegmentStatus
 from vidintel.domain.shots import ShotChanges
 from vidintel.domain.tracking import ROUNDING_S, Track, TrackedFrame
 from vidintel.domain.video import MediaWarning, Video, VideoId
+from vidintel.domain.work import Work, WorkItem, WorkItemId
 from vidintel.infrastructure.database.repositories import cursors
 
 Key = TypeVar("Key")
@@ -74,6 +75,7 @@ class Store:
     results: dict[JobId, tuple[TenantId, JobResults]] = field(default_factory=dict)
     snapshots: dict[tuple[JobId, str], tuple[TenantId, Snapshot]] = field(default_factory=dict)
     object_deletions: dict[str, tuple[datetime, int]] = field(default_factory=dict)
+    work_items: dict[WorkItemId, WorkItem] = field(default_factory=dict)
     outbox: dict[int, Event] = field(default_factory=dict)
     positions: Iterator[int] = field(default_factory=lambda: count(1))
     event_subscribers: dict[str, tuple[int, datetime]] = field(default_factory=dict)
@@ -126,6 +128,7 @@ class Transaction:
         self.results = Table(store.results)
         self.snapshots = Table(store.snapshots)
         self.object_deletions = Table(store.object_deletions)
+        self.work_items = Table(store.work_items)
         self.positions = store.positions
         self.outbox = Table(store.outbox)
         self.event_subscribers = Table(store.event_subscribers)
@@ -139,6 +142,7 @@ class Transaction:
             table.commit()
         self.snapshots.commit()
         self.object_deletions.commit()
+        self.work_items.commit()
         self.outbox.commit()
         self.event_subscribers.commit()
         self.event_subscriptions.commit()
@@ -160,6 +164,10 @@ class Videos:
     async def get_for_update(self, tenant_id: TenantId, video_id: VideoId) -> Video | None:
         return await self.get(tenant_id, video_id)
 
+    async def of_job_for_update(self, tenant_id: TenantId, job_id: JobId) -> Video | None:
+        job = self._tables.jobs.get(job_id)
+        return None if job is None else await self.get(tenant_id, job.video_id)
+
     async def save(self, video: Video) -> None:
         if await self.get(video.tenant_id, video.id) is None:
             raise VideoNotFound(video.id)
@@ -180,6 +188,8 @@ class Videos:
         for picture, _ in list(self._tables.snapshots.items()):
             if picture[0] in gone:
                 self._tables.snapshots.remove(picture)
+        for item in self._tables.work_items.where(lambda item: item.group_id in {video_id, *gone}):
+            self._tables.work_items.remove(item.id)
         for job_id in gone:
             self._tables.results.remove(job_id)
             self._tables.jobs.remove(job_id)
@@ -251,19 +261,6 @@ class Jobs:
             frames_done=sum(segment.frames_done for segment in segments),
         )
 
-    async def extend_lease(self, job_id: JobId, token: int, due_at: datetime) -> bool:
-        job = self._tables.jobs.get(job_id)
-        if job is None or not job.work.is_held or job.work.token != token:
-            return False
-        self._tables.jobs.put(job_id, _due(job, due_at))
-        return True
-
-    async def expired(self, now: datetime, limit: int) -> Sequence[AnalysisJob]:
-        return _by_due(self._tables.jobs.where(lambda job: job.work.has_expired(now)))[:limit]
-
-    async def held_by(self, owner: str, limit: int) -> Sequence[AnalysisJob]:
-        return _by_due(self._tables.jobs.where(lambda job: job.work.owner == owner))[:limit]
-
     def _of_video(self, tenant_id: TenantId, video_id: VideoId) -> list[AnalysisJob]:
         return self._tables.jobs.where(lambda job: job.tenant_id == tenant_id and job.video_id == video_id)
 
@@ -282,7 +279,7 @@ class Segments:
         for segment in segments:
             self._tables.segments.put(segment.id, segment)
 
-    async def get_for_work(self, segment_id: SegmentId) -> Segment | None:
+    async def get_for_update(self, segment_id: SegmentId) -> Segment | None:
         return self._tables.segments.get(segment_id)
 
     async def peek(self, segment_id: SegmentId) -> Segment | None:
@@ -318,20 +315,11 @@ class Segments:
         by_index = sorted(found, key=lambda segment: segment.span.index)
         return [segment.shots for segment in by_index if segment.shots is not None]
 
-    async def extend_lease(self, segment_id: SegmentId, token: int, due_at: datetime, frames_done: int) -> bool:
+    async def save_progress(self, segment_id: SegmentId, frames_done: int) -> None:
         segment = self._tables.segments.get(segment_id)
-        if segment is None or not segment.work.is_held or segment.work.token != token:
-            return False
-        segment = _due(segment, due_at)
-        segment._frames_done = frames_done
-        self._tables.segments.put(segment_id, segment)
-        return True
-
-    async def expired(self, now: datetime, limit: int) -> Sequence[Segment]:
-        return _by_due(self._tables.segments.where(lambda each: each.work.has_expired(now)))[:limit]
-
-    async def held_by(self, owner: str, limit: int) -> Sequence[Segment]:
-        return _by_due(self._tables.segments.where(lambda each: each.work.owner == owner))[:limit]
+        if segment is not None and segment.status is SegmentStatus.PENDING:
+            segment._frames_done = frames_done
+            self._tables.segments.put(segment_id, segment)
 
 
 class Detections:
@@ -507,59 +495,108 @@ class ObjectDeletions:
             self._tables.object_deletions.remove(key)
 
 
-class WorkQueue:
+class WorkItems:
     def __init__(self, transaction: Transaction) -> None:
         self._tables = transaction
 
-    async def take_due(
-        self, now: datetime, limit: int, redispatch_at: datetime, served: Sequence[TenantId] = ()
+    async def add_all(self, items: Sequence[WorkItem]) -> None:
+        for item in items:
+            assert self._tables.work_items.get(item.id) is None
+            self._tables.work_items.put(item.id, item)
+
+    async def ensure(self, item: WorkItem) -> None:
+        if self._tables.work_items.get(item.id) is None:
+            self._tables.work_items.put(item.id, item)
+
+    async def get(self, item_id: WorkItemId) -> WorkItem | None:
+        return self._tables.work_items.get(item_id)
+
+    async def due(
+        self,
+        now: datetime,
+        limit: int,
+        redispatch_at: datetime,
+        *,
+        kinds: Sequence[str],
+        served: Sequence[tuple[TenantId, str]] = (),
     ) -> Sequence[DueWork]:
-        turns: dict[TenantId, int] = defaultdict(int)
-        served_at = {tenant: place for place, tenant in enumerate(served)}
-        ranked: list[tuple[int, int, datetime, UUID, DueWork]] = []
-        for job, segment in sorted(self._due(now), key=_seniority):
-            turn = turns[job.tenant_id]
-            turns[job.tenant_id] += 1
-            stage, work_id = (job.stage, job.id) if segment is None else (JobStage.ANALYSE, segment.id)
-            work = DueWork(stage, work_id, job.tenant_id)
-            ranked.append((turn, served_at.get(job.tenant_id, -1), job.created_at, work.id, work))
-        taken = [work for *_, work in sorted(ranked, key=lambda entry: entry[:4])][:limit]
-        for work in taken:
-            self._move(work, redispatch_at)
-        return taken
+        place = {flow: number for number, flow in enumerate(served, start=1)}
+        of_tenant: dict[TenantId, int] = defaultdict(int)
+        for (tenant_id, _), number in place.items():
+            of_tenant[tenant_id] = max(of_tenant[tenant_id], number)
+        flows = defaultdict[tuple[TenantId, str], list[WorkItem]](list)
+        for item in sorted(self._tables.work_items.where(_is_due(now, kinds)), key=_seniority):
+            flows[item.tenant_id, item.family].append(item)
+        tenants = defaultdict[TenantId, list[tuple[int, int, WorkItem]]](list)
+        for flow, items in flows.items():
+            tenants[flow[0]] += [(turn, place.get(flow, 0), item) for turn, item in enumerate(items)]
+        ranked: list[tuple[int, int, WorkItem]] = []
+        for tenant_id, turns in tenants.items():
+            ordered = sorted(turns, key=lambda entry: (entry[0], entry[1], _seniority(entry[2])))
+            ranked += [(turn, of_tenant[tenant_id], item) for turn, (_, _, item) in enumerate(ordered)]
+        ranked.sort(key=lambda entry: (entry[0], entry[1], entry[2].created_at, entry[2].id))
+        taken = [item for _, _, item in ranked[:limit]]
+        for item in taken:
+            self._put(item, replace(item.work, due_at=redispatch_at))
+        return [DueWork(item.id, item.kind, item.tenant_id) for item in taken]
 
-    def _due(self, now: datetime) -> Iterator[tuple[AnalysisJob, Segment | None]]:
-        for job in self._tables.jobs.where(lambda job: not job.status.is_final):
-            if job.stage is not JobStage.ANALYSE:
-                if not job.work.is_held and job.work.due_at <= now:
-                    yield job, None
-            elif job.status is JobStatus.RUNNING:
-                for segment in self._tables.segments.where(_waits_since(now)):
-                    if segment.job_id == job.id:
-                        yield job, segment
+    async def claim(self, item_id: WorkItemId, owner: str, now: datetime, due_at: datetime) -> WorkItem | None:
+        item = self._tables.work_items.get(item_id)
+        if item is None or (item.work.is_held and not item.work.has_expired(now)):
+            return None
+        self._put(item, item.work.claimed(owner, now, due_at - now))
+        return self._tables.work_items.get(item_id)
 
-    def _move(self, work: DueWork, due_at: datetime) -> None:
-        if work.stage is JobStage.ANALYSE:
-            segment = self._tables.segments.get(SegmentId(work.id))
-            assert segment is not None
-            self._tables.segments.put(segment.id, _due(segment, due_at))
-        else:
-            job = self._tables.jobs.get(JobId(work.id))
-            assert job is not None
-            self._tables.jobs.put(job.id, _due(job, due_at))
+    async def extend(self, item_id: WorkItemId, token: int, due_at: datetime) -> bool:
+        item = self._held(item_id, token)
+        if item is None:
+            return False
+        self._put(item, replace(item.work, due_at=due_at))
+        return True
+
+    async def save(self, item: WorkItem, token: int) -> None:
+        stored = self._tables.work_items.get(item.id)
+        if stored is None or stored.work.token != token:
+            raise LeaseLost
+        self._tables.work_items.put(item.id, item)
+
+    async def complete(self, item_id: WorkItemId, token: int) -> bool:
+        if self._held(item_id, token) is None:
+            return False
+        self._tables.work_items.remove(item_id)
+        return True
+
+    async def cancel_group(self, group_id: UUID, *, spare: WorkItemId | None = None) -> None:
+        for item in self._tables.work_items.where(lambda item: item.group_id == group_id and item.id != spare):
+            self._tables.work_items.remove(item.id)
+
+    async def expired(self, now: datetime, limit: int) -> Sequence[WorkItem]:
+        return self._oldest(lambda item: item.work.has_expired(now), limit)
+
+    async def held_by(self, owner: str, limit: int) -> Sequence[WorkItem]:
+        return self._oldest(
+            lambda item: item.work.owner is not None and (item.work.owner + "/").startswith(owner + "/"), limit
+        )
+
+    def _oldest(self, matches: Callable[[WorkItem], bool], limit: int) -> list[WorkItem]:
+        return sorted(self._tables.work_items.where(matches), key=lambda item: item.work.due_at)[:limit]
+
+    def _held(self, item_id: WorkItemId, token: int) -> WorkItem | None:
+        item = self._tables.work_items.get(item_id)
+        return item if item is not None and item.work.is_held and item.work.token == token else None
+
+    def _put(self, item: WorkItem, work: Work) -> None:
+        changed = copy.copy(item)
+        changed._work = work
+        self._tables.work_items.put(item.id, changed)
 
 
-Held = TypeVar("Held", AnalysisJob, Segment)
+def _is_due(now: datetime, kinds: Sequence[str]) -> Callable[[WorkItem], bool]:
+    return lambda item: not item.work.is_held and item.work.due_at <= now and item.kind in kinds
 
 
-def _due(entity: Held, due_at: datetime) -> Held:
-    moved = copy.copy(entity)
-    moved._work = replace(entity.work, due_at=due_at)
-    return moved
-
-
-def _by_due(entities: list[Held]) -> list[Held]:
-    return sorted(entities, key=lambda entity: entity.work.due_at)
+def _seniority(item: WorkItem) -> tuple[int, datetime, UUID, int, UUID]:
+    return item.priority, item.created_at, item.group_id, item.ordinal, item.id
 
 
 def _newest(found: Sequence[Listed], page: Page) -> tuple[Sequence[Listed], str | None]:
@@ -568,11 +605,6 @@ def _newest(found: Sequence[Listed], page: Page) -> tuple[Sequence[Listed], str 
         after = cursors.decode_newest(page.cursor)
         ordered = [each for each in ordered if (each.created_at, each.id) < after]
     return cursors.page_of_newest(ordered, page.limit)
-
-
-def _seniority(due: tuple[AnalysisJob, Segment | None]) -> tuple[datetime, UUID, int]:
-    job, segment = due
-    return job.created_at, job.id, -1 if segment is None else segment.span.index
 
 
 def _matches(row: DetectionRow, filter_: DetectionFilter) -> bool:
@@ -592,7 +624,3 @@ def _is_wanted(track: Track, filter_: TrackFilter) -> bool:
         and (filter_.from_s is None or filter_.to_s is None or filter_.from_s < filter_.to_s)
         and (filter_.min_duration_s is None or track.duration_s >= filter_.min_duration_s - ROUNDING_S)
     )
-
-
-def _waits_since(now: datetime) -> Callable[[Segment], bool]:
-    return lambda segment: segment.status is SegmentStatus.PENDING and segment.work.due_at <= now

@@ -7,6 +7,7 @@ import pytest
 from tests.contracts import answers_contract as answers
 from tests.contracts import persistence_contract as entities
 from tests.contracts import results_contract as results
+from tests.contracts import work_items_contract as work_items
 from tests.contracts.events_contract import EventContract
 from tests.support.fakes import InMemoryDatabase, InMemoryUnitOfWork
 from vidintel.application.ports import UnitOfWorkFactory
@@ -52,7 +53,7 @@ class TestObjectDeletionsInMemory(answers.ObjectDeletionContract): ...
 class TestEventsInMemory(EventContract): ...
 
 
-class TestWorkQueueInMemory(answers.WorkQueueContract): ...
+class TestWorkItemsInMemory(work_items.WorkItemContract): ...
 
 
 class TestTransactionsInMemory(answers.TransactionContract):
@@ -61,10 +62,10 @@ class TestTransactionsInMemory(answers.TransactionContract):
     ) -> None:
         async with unit_of_work() as uow:
             await uow.notify_work()
-        assert database.rings == 0
+        assert database.notifications == 0
 
         async with unit_of_work() as uow:
             await uow.notify_work()
             await uow.notify_work()
             await uow.commit()
-        assert (database.rings, database.commits) == (1, 1)
+        assert (database.notifications, database.commits) == (1, 1)

@@ -4,10 +4,9 @@ import asyncio
 import platform
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
-from uuid import UUID
 
 import numpy as np
 import pytest
@@ -15,16 +14,18 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from tests.unit.application.world import World
-from vidintel.application.events.delivery import DeliverEvents, DeliveryRules, RemoveEvents
-from vidintel.application.ports import SILENT, Cause, NoTracing, WorkContext
+from vidintel.application.events.delivery import DeliverEvents, DeliveryRules
+from vidintel.application.jobs.work import SEGMENT
+from vidintel.application.ports import SILENT, NoTracing
 from vidintel.application.result import Ok
-from vidintel.application.videos.retention import ApplyRetention
 from vidintel.application.work.dispatch import DispatchWork
-from vidintel.domain.analysis import AnalysisJob, JobStatus
-from vidintel.domain.errors import ServiceUnavailable
+from vidintel.application.work.handler import WorkHandlers
+from vidintel.application.work.isolation import ProcessEnd, RunAlone
+from vidintel.application.work.recurring import RecurringWork, ScheduleRecurringWork
+from vidintel.application.work.setbacks import RecordSetback
+from vidintel.domain.analysis import JobStatus
 from vidintel.domain.events import Event, EventType
-from vidintel.domain.retention import RetentionRules
-from vidintel.domain.work import RetryPolicy
+from vidintel.domain.work import Cause, RetryPolicy, WorkItemId
 from vidintel.infrastructure.memory import resident_bytes, return_free_memory
 from vidintel.infrastructure.observability.telemetry import PrometheusTelemetry
 from vidintel.infrastructure.tasks.in_process import InProcessTaskEngine
@@ -33,45 +34,51 @@ from vidintel.settings.model import WorkSettings
 
 
 class NoEngine:
-    def declare(self, *actors: Callable[[str], None], answered: Callable[[], None]) -> None: ...
+    def declare(self, actor: Callable[[WorkItemId], None], *, answered: Callable[[], None]) -> None: ...
 
     def start(self) -> None: ...
 
     async def stop(self, *, drain_s: float, hurry: Callable[[], None]) -> None: ...
 
 
-class SilentBell:
+class SilentNotifications:
     @asynccontextmanager
-    async def listening(self) -> AsyncIterator["SilentBell"]:
+    async def listening(self) -> AsyncIterator["SilentNotifications"]:
         yield self
 
     async def wait(self, timeout_s: float) -> None:
         await asyncio.sleep(timeout_s)
 
 
-class NoContexts:
-    async def of(self, work_id: UUID) -> WorkContext | None:
-        return None
+ENDED_WELL = ProcessEnd(0, was_stopped=False)
 
 
-def services_of(world: World, settings: WorkSettings) -> WorkerServices:
+class NoChildren:
+    """Implements `SoloProcess`: remembers what was to be run alone, and ends as told."""
+
+    def __init__(self, end: ProcessEnd = ENDED_WELL) -> None:
+        self.end = end
+        self.ran: list[WorkItemId] = []
+
+    async def run(self, work_id: WorkItemId, owner: str, *, is_leaving: Callable[[], bool]) -> ProcessEnd:
+        self.ran.append(work_id)
+        return self.end
+
+
+def services_of(world: World, settings: WorkSettings, children: NoChildren | None = None) -> WorkerServices:
     return WorkerServices(
         identity=world.worker,
         engine=NoEngine(),
-        notifications=SilentBell(),
-        plan_job=world.plan,
-        run_segment=world.run,
-        finish_job=world.finish,
+        notifications=SilentNotifications(),
+        runner=world.runner,
+        run_alone=RunAlone(children or NoChildren(), world.reclaim, world.worker),
         dispatch=world.dispatch,
         reclaim=world.reclaim,
-        apply_retention=world.apply_retention,
-        collect_garbage=world.collect_garbage,
         deliver_events=[],
-        remove_events=RemoveEvents(world.database.unit_of_work, world.clock, keep=timedelta(days=7)),
+        schedule_recurring=ScheduleRecurringWork(world.database.unit_of_work, world.clock, world.handlers),
         settings=settings,
         telemetry=SILENT,
         tracing=NoTracing(),
-        contexts=NoContexts(),
         die=lambda: None,
         memory=lambda: None,
         return_memory=lambda: None,
@@ -91,61 +98,85 @@ async def test_as_many_pieces_of_work_as_configured_get_a_thread_at_once() -> No
 
     WorkerProcess(services_of(world, WorkSettings(concurrency=concurrency)))
 
-    outcomes = await asyncio.gather(*(world.plan(job.id) for job in jobs))
+    outcomes = await asyncio.gather(*(world.plan(job) for job in jobs))
     assert all(isinstance(outcome, Ok) for outcome in outcomes)
 
 
-class KnownContexts:
-    """Everything belongs to one job, caused by one request."""
-
-    def __init__(self, job: AnalysisJob) -> None:
-        self._job = job
-
-    async def of(self, work_id: UUID) -> WorkContext | None:
-        return WorkContext(self._job.tenant_id, self._job.video_id, self._job.id, Cause("r-1", None))
-
-
 class Declared(NoEngine):
-    """Keeps the actors, for a test to call as an engine's thread would."""
+    """Keeps the actor, for a test to call as an engine's thread would."""
 
-    def __init__(self) -> None:
-        self.actors: dict[str, Callable[[str], None]] = {}
+    actor: Callable[[WorkItemId], None]
 
-    def declare(self, *actors: Callable[[str], None], answered: Callable[[], None]) -> None:
-        self.actors = {actor.__name__: actor for actor in actors}
+    def declare(self, actor: Callable[[WorkItemId], None], *, answered: Callable[[], None]) -> None:
+        self.actor = actor
 
 
 async def test_every_line_about_a_segment_says_whose_it_is_and_how_it_ended_is_counted() -> None:
     world = World()
     job = await world.planned()
     segment = (await world.segments())[0]
+    item_id = world.item(SEGMENT, segment.id)
+    world.database.work_items[item_id].cause = Cause("r-1", None)
     registry, engine = CollectorRegistry(), Declared()
     services = services_of(world, WorkSettings())
-    WorkerProcess(
-        replace(services, engine=engine, contexts=KnownContexts(job), telemetry=PrometheusTelemetry(registry))
-    )
+    WorkerProcess(replace(services, engine=engine, telemetry=PrometheusTelemetry(registry)))
 
     def log_a_line(_: int) -> None:
         structlog.get_logger().info("frame.seen")
 
     world.media.on_frame = log_a_line
     with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as lines:
-        await asyncio.to_thread(engine.actors["run_segment"], str(segment.id))
-        await asyncio.to_thread(engine.actors["run_segment"], str(segment.id))
+        await asyncio.to_thread(engine.actor, item_id)
+        await asyncio.to_thread(engine.actor, item_id)
 
-    assert {line["event"] for line in lines} == {"frame.seen", "task.completed", "task.skipped"}
+    skipped = lines.pop()
+    assert (skipped["event"], skipped["id"]) == ("task.skipped", str(item_id))
+    assert {line["event"] for line in lines} == {"frame.seen", "task.completed"}
     for line in lines:
         assert (line["tenant"], line["job"], line["video"]) == ("org_acme", str(job.id), str(job.video_id))
-        assert (line["segment"], line["request_id"], line["task"]) == (str(segment.id), "r-1", "run_segment")
-    for outcome in ("completed", "skipped"):
-        labels = {"task": "run_segment", "outcome": outcome}
-        assert registry.get_sample_value("vidintel_task_duration_seconds_count", labels) == 1
+        assert (line["segment"], line["request_id"], line["task"]) == (str(segment.id), "r-1", SEGMENT)
+    labels = {"task": SEGMENT, "outcome": "completed"}
+    assert registry.get_sample_value("vidintel_task_duration_seconds_count", labels) == 1
+
+
+@pytest.mark.parametrize(
+    ("end", "deaths", "interruptions"),
+    [
+        (ENDED_WELL, 0, 1),
+        (ProcessEnd(-11, was_stopped=False), 1, 1),
+        (ProcessEnd(-9, was_stopped=True), 0, 2),
+    ],
+    ids=["well", "crashed", "stopped"],
+)
+async def test_a_suspect_is_left_to_a_process_of_its_own_whose_end_is_told_apart(
+    end: ProcessEnd, deaths: int, interruptions: int
+) -> None:
+    world = World()
+    await world.planned()
+    item_id = world.item(SEGMENT, (await world.segments())[0].id)
+    await world.die_with(item_id)
+    await world.reclaim(gone="dead")
+
+    class HoldsItWhileItRuns(NoChildren):
+        async def run(self, work_id: WorkItemId, owner: str, *, is_leaving: Callable[[], bool]) -> ProcessEnd:
+            if end.status != 0:
+                await world.die_with(work_id, owner)
+            return await super().run(work_id, owner, is_leaving=is_leaving)
+
+    engine, children = Declared(), HoldsItWhileItRuns(end)
+    WorkerProcess(replace(services_of(world, WorkSettings(), children), engine=engine))
+
+    await asyncio.to_thread(engine.actor, item_id)
+
+    assert children.ran == [item_id]
+    work = world.work_of(item_id)
+    assert (work.deaths, work.interruptions, work.is_held) == (deaths, interruptions, False)
 
 
 def process_with(world: World, taken: int) -> WorkerProcess:
     """A worker process that takes ``taken`` bytes of memory; 1000 are allowed."""
     engine, uow = InProcessTaskEngine(concurrency=1), world.database.unit_of_work
-    dispatch = DispatchWork(uow, engine, world.clock, concurrency=1, redispatch=timedelta(0))
+    dispatch = DispatchWork(uow, engine, world.clock, kinds=world.handlers, redispatch=timedelta(0))
     settings = WorkSettings(concurrency=1, poll_s=0.01, recycle_bytes=1000)
     services = services_of(world, settings)
     return WorkerProcess(replace(services, engine=engine, dispatch=dispatch, memory=lambda: taken))
@@ -160,12 +191,10 @@ async def test_a_process_that_has_grown_too_large_ends_between_pieces_of_work_an
         async with asyncio.timeout(60):
             await process_with(world, 1001).run(asyncio.Event())
         processes += 1
-        assert not (await world.job(job)).work.is_held
-        assert all(not segment.work.is_held for segment in await world.segments())
+        assert all(not item.work.is_held for item in world.database.work_items.values())
 
     assert (await world.job(job)).status is JobStatus.SUCCEEDED
     assert processes == 4, "for the plan, two segments and the end"
-    assert [segment.work.attempts for segment in await world.segments()] == [1, 1]
 
 
 async def test_a_process_that_is_small_enough_goes_on() -> None:
@@ -182,24 +211,40 @@ async def test_a_process_that_is_small_enough_goes_on() -> None:
     assert (await world.job(job)).status is JobStatus.SUCCEEDED
 
 
-async def test_objects_are_removed_also_while_videos_cannot_be() -> None:
+async def test_recurring_work_that_fails_keeps_no_other_from_being_done_and_is_tried_again() -> None:
     world = World()
-    async with world.database.unit_of_work() as uow:
-        await uow.object_deletions.schedule("videos/gone/source", world.clock.now())
-        await uow.commit()
+    removed, broken = list[str](), list[str]()
 
-    def broken() -> RetentionRules:
-        raise ServiceUnavailable("The database is busy.")
+    async def remove() -> None:
+        removed.append("object")
 
-    stop = asyncio.Event()
-    retention = ApplyRetention(world.database.unit_of_work, world.clock, broken)
-    process = WorkerProcess(replace(services_of(world, WorkSettings()), apply_retention=retention))
-    running = asyncio.create_task(process.run(stop))
-    async with asyncio.timeout(30):
-        while world.database.object_deletions:  # noqa: ASYNC110 - rows cannot be waited for
-            await asyncio.sleep(0.01)
-    stop.set()
-    await running
+    async def fail() -> None:
+        broken.append("video")
+        raise ZeroDivisionError
+
+    world.handlers = WorkHandlers(
+        [
+            RecurringWork("storage.collect", remove, every=timedelta(seconds=30)),
+            RecurringWork("retention.apply", fail, every=timedelta(seconds=30)),
+        ]
+    )
+    world.setbacks = RecordSetback(
+        world.database.unit_of_work, world.clock, world.handlers, RetryPolicy(max_attempts=1), SILENT
+    )
+    await ScheduleRecurringWork(world.database.unit_of_work, world.clock, world.handlers)()
+    await ScheduleRecurringWork(world.database.unit_of_work, world.clock, world.handlers)()
+    runner = world.runner_of(world.worker)
+
+    for _ in range(3):
+        for item in list(world.database.work_items.values()):
+            with suppress(ZeroDivisionError):
+                await world.do(item.id, runner=runner)
+        world.clock.advance(30)
+
+    assert (len(removed), len(broken)) == (3, 3)
+    due = {item.kind: item.work.due_at - world.clock.now() for item in world.database.work_items.values()}
+    assert due["storage.collect"] == timedelta(0)
+    assert not any(item.work.is_held for item in world.database.work_items.values())
 
 
 def test_a_process_knows_what_it_takes() -> None:
@@ -237,7 +282,7 @@ async def test_free_memory_is_given_back_before_a_process_is_found_too_large() -
     WorkerProcess(services)
 
     with structlog.testing.capture_logs() as lines:
-        await asyncio.to_thread(engine.actors["run_segment"], str(segment.id))
+        await asyncio.to_thread(engine.actor, world.item(SEGMENT, segment.id))
 
     assert taken == [2000, 500]
     assert "worker.outgrown" not in {line["event"] for line in lines}
@@ -246,7 +291,7 @@ async def test_free_memory_is_given_back_before_a_process_is_found_too_large() -
 async def test_a_worker_that_is_told_to_end_while_it_is_being_woken_ends() -> None:
     world = World()
 
-    class WokenAtTheEnd(SilentBell):
+    class WokenAtTheEnd(SilentNotifications):
         """Its waits take a moment to end when they are cancelled, and the worker is told to end just then."""
 
         def __init__(self, stop: asyncio.Event) -> None:

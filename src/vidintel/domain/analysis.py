@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from vidintel.domain.errors import InvalidTransition, LeaseLost, ValidationError
@@ -11,11 +11,9 @@ from vidintel.domain.geometry import Line, Zone, validate_lines, validate_zones
 from vidintel.domain.identity import TenantId, UserId
 from vidintel.domain.video import Failure, VideoId
 from vidintel.domain.video import JobId as JobId
-from vidintel.domain.work import RetryPolicy, Work
 
 MAX_SAMPLE_FPS = 240.0
 MAX_LABELS = 100
-_NOT_DUE = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +89,7 @@ JOB_TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = {
 
 
 class JobStage(StrEnum):
-    """Which part of the job is to be done next; planning and finishing are claimed as a whole."""
+    """Which part of the job is to be done next."""
 
     PLAN = "plan"
     ANALYSE = "analyse"
@@ -118,7 +116,6 @@ class AnalysisJob:
     spec: AnalysisSpec
     model: ModelRef
     created_at: datetime
-    _work: Work
     _status: JobStatus = JobStatus.QUEUED
     _stage: JobStage = JobStage.PLAN
     _started_at: datetime | None = None
@@ -137,9 +134,7 @@ class AnalysisJob:
         spec: AnalysisSpec,
         model: ModelRef,
         now: datetime,
-        waits_for_content: bool = False,
     ) -> "AnalysisJob":
-        """A new job. With ``waits_for_content`` planning is not due before `content_arrived`."""
         return cls(
             id=job_id,
             tenant_id=tenant_id,
@@ -148,7 +143,6 @@ class AnalysisJob:
             spec=spec,
             model=model,
             created_at=now,
-            _work=Work(due_at=_NOT_DUE if waits_for_content else now),
         )
 
     @property
@@ -158,10 +152,6 @@ class AnalysisJob:
     @property
     def stage(self) -> JobStage:
         return self._stage
-
-    @property
-    def work(self) -> Work:
-        return self._work
 
     @property
     def started_at(self) -> datetime | None:
@@ -180,55 +170,23 @@ class AnalysisJob:
         """How many times it was queued: a person's retry begins another run_number, and each ends once."""
         return self._run_number
 
-    def content_arrived(self, now: datetime) -> None:
-        """The content that the job waited for is here: planning is due."""
-        if self._status is not JobStatus.QUEUED:
-            raise InvalidTransition("job", self._status, JobStatus.QUEUED)
-        self._work = self._work.renewed(now)
-
-    def claim(self, stage: JobStage, owner: str, now: datetime, lease: timedelta) -> int:
-        """Claim ``stage`` (plan or finish) and return the fencing token. Raises `LeaseLost` when it is not free."""
-        if self._stage is not stage or stage is JobStage.ANALYSE or self._status.is_final:
-            raise LeaseLost("This stage of the job is not waiting to be done.")
-        self._work = self._work.claimed(owner, now, lease)
+    def begin(self, stage: JobStage, now: datetime) -> None:
+        """Work on ``stage`` begins. Raises `LeaseLost` when the job has ended or is at another stage."""
+        if self._stage is not stage or self._status.is_final:
+            raise LeaseLost(f"The job does not wait for '{stage}'.")
         if self._status is JobStatus.QUEUED:
             self._move_to(JobStatus.RUNNING)
             self._started_at = self._started_at or now
-        return self._work.token
 
-    def planned(self, token: int, now: datetime) -> None:
+    def planned(self) -> None:
         """The segments exist: they are to be analysed next."""
-        self._work.require(token)
-        self._stage = JobStage.ANALYSE
-        self._work = self._work.renewed(now)
+        self._advance(JobStage.PLAN, JobStage.ANALYSE)
 
-    def all_segments_done(self, now: datetime) -> None:
+    def all_segments_done(self) -> None:
         """The last segment is done: the job is to be finished next."""
-        if self._status is not JobStatus.RUNNING or self._stage is not JobStage.ANALYSE:
-            raise InvalidTransition("job", f"{self._status} ({self._stage})", JobStage.FINISH)
-        self._stage = JobStage.FINISH
-        self._work = self._work.renewed(now)
+        self._advance(JobStage.ANALYSE, JobStage.FINISH)
 
-    def release(self, token: int, due_at: datetime) -> None:
-        """Free the stage without using up an attempt: the worker is leaving, or what it needs is down."""
-        self._work.require(token)
-        self._work = self._work.released(due_at)
-
-    def retry_later(self, token: int, now: datetime, policy: RetryPolicy) -> bool:
-        """Free the stage after a passing fault; ``False`` when the attempts are used up and the job must fail."""
-        self._work.require(token)
-        return self._free_for_retry(now, policy)
-
-    def expire(self, now: datetime, policy: RetryPolicy, *, gone: str | None = None) -> bool:
-        """Free a stage whose lease ran out, or whose owner is known to be ``gone``.
-
-        ``False`` when the attempts are used up and the job must fail. Raises `LeaseLost` when the lease is good.
-        """
-        self._work.require_expired(now, gone)
-        return self._free_for_retry(now, policy)
-
-    def succeed(self, token: int, now: datetime) -> None:
-        self._work.require(token)
+    def succeed(self, now: datetime) -> None:
         if self._stage is not JobStage.FINISH:
             raise InvalidTransition("job", f"{self._status} ({self._stage})", JobStatus.SUCCEEDED)
         self._end(JobStatus.SUCCEEDED, now)
@@ -240,7 +198,7 @@ class AnalysisJob:
     def cancel(self, now: datetime) -> None:
         self._end(JobStatus.CANCELLED, now)
 
-    def retry(self, now: datetime) -> None:
+    def retry(self) -> None:
         """A person asks again: ``failed`` → ``queued``. Segments that are done stay done."""
         self._move_to(JobStatus.QUEUED)
         self._run_number += 1
@@ -248,23 +206,17 @@ class AnalysisJob:
         self._started_at = None
         self._finished_at = None
         self._stage = JobStage.PLAN
-        self._work = self._work.renewed(now)
 
-    def _free_for_retry(self, now: datetime, policy: RetryPolicy) -> bool:
-        if policy.exhausted(self._work.attempts):
-            return False
-        self._work = self._work.freed(now + policy.delay(self._work.attempts))
-        return True
+    def _advance(self, current: JobStage, target: JobStage) -> None:
+        if self._status is not JobStatus.RUNNING or self._stage is not current:
+            raise InvalidTransition("job", f"{self._status} ({self._stage})", target)
+        self._stage = target
 
     def _end(self, target: JobStatus, now: datetime) -> None:
         self._move_to(target)
         self._finished_at = now
-        self._work = self._work.freed(now)
 
     def _move_to(self, target: JobStatus) -> None:
         if target not in JOB_TRANSITIONS[self._status]:
             raise InvalidTransition("job", self._status, target)
         self._status = target
-
-
-"""How many warnings a segment keeps, so that a file broken all over stays small."""

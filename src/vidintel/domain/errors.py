@@ -15,7 +15,7 @@
     │   ├── EmptyFile  NotAVideo  NoVideoStream
     ├── BusinessRuleViolation               well formed, yet not possible
     │   ├── UnknownModel  UnknownLabel  UnreadableVideo  NoFrames
-    │   ├── ResolutionUnsupported  DurationExceeded  ModelUnusable  AttemptsExhausted
+    │   ├── ResolutionUnsupported  DurationExceeded  ModelUnusable  AttemptsExhausted  WorkInterrupted
     ├── RateLimited                         too many requests
     ├── ExternalServiceError                a service we depend on failed
     │   └── StorageError
@@ -222,6 +222,12 @@ class AttemptsExhausted(BusinessRuleViolation):
     """Every allowed attempt at a piece of work ended without an answer."""
 
     code = "attempts_exhausted"
+
+
+class WorkInterrupted(BusinessRuleViolation):
+    """The processes that worked on something were stopped from outside too often."""
+
+    code = "work_interrupted"
 
 
 class RateLimited(DomainError):

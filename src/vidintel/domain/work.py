@@ -1,81 +1,208 @@
-"""Leases, attempts and back-off: how a piece of work is held by one worker at a time.
+"""Background work: items, leases, attempts and back-off.
 
-A piece of work is *due* at ``due_at``. Ringing the task_queue for it moves ``due_at`` a little ahead, claiming it moves
-``due_at`` to the end of the lease, a heartbeat extends that, a retry sets it to the end of the back-off. So one rule
-finds everything that needs attention: what is not final and whose ``due_at`` has passed, be it a message that was lost,
-a lease that ran out or a retry whose time came.
+An item is *due* at ``due_at``. Dispatching it moves ``due_at`` a little ahead, a claim moves it to the end of the
+lease, a heartbeat extends that, a retry sets it to the end of the back-off. So one rule finds everything that needs
+attention: whatever is due, be it a message that was lost, a lease that ran out or a retry whose time came.
+
+Three budgets are kept apart. *Attempts* count errors of the work itself. *Deaths* count how often a process died that
+ran nothing but this item. *Interruptions* count every other end of a process that held it: a neighbour's crash, a
+SIGKILL, a machine that went away. An item that was interrupted is a suspect, and runs alone from then on.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from enum import IntEnum, StrEnum
+from typing import Any, NewType
+from uuid import UUID
 
-from vidintel.domain.errors import LeaseLost, ValidationError
+from vidintel.domain.errors import AttemptsExhausted, LeaseLost, ValidationError, WorkInterrupted
+from vidintel.domain.identity import TenantId
+
+WorkItemId = NewType("WorkItemId", UUID)
+
+SYSTEM_TENANT = TenantId("vidintel:system")
+"""Owns the work that belongs to no client. No identity provider issues such an id."""
+
+
+class Priority(IntEnum):
+    """Classes of work of one tenant: a lower one is handed out first."""
+
+    INTERACTIVE = 0
+    NORMAL = 1
+    BACKGROUND = 2
+
+
+class Setback(StrEnum):
+    """Why work that was under way has to be done again."""
+
+    ERROR = "error"
+    DIED_ALONE = "died_alone"
+    INTERRUPTED = "interrupted"
+
+
+_COUNTERS: Mapping[Setback, str] = {
+    Setback.ERROR: "attempts",
+    Setback.DIED_ALONE: "deaths",
+    Setback.INTERRUPTED: "interruptions",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """At most ``max_attempts`` claims; the n-th failure waits ``base_s * 2**(n-1)`` seconds, ``cap_s`` at most."""
+    """How often work may go wrong before it is given up. Setback n waits ``base_s * 2**(n-1)``, ``cap_s`` at most.
+
+    ``max_attempts`` bounds errors, ``max_deaths`` deaths of a process that ran nothing else, and ``max_interruptions``
+    all other deaths.
+    """
 
     max_attempts: int = 3
     base_s: float = 1.0
     cap_s: float = 60.0
+    max_deaths: int = 3
+    max_interruptions: int = 100
 
     def __post_init__(self) -> None:
-        if self.max_attempts < 1 or self.base_s < 0 or self.cap_s < self.base_s:
-            raise ValidationError("A retry policy needs max_attempts >= 1 and 0 <= base_s <= cap_s.")
+        if min(self.max_attempts, self.max_deaths, self.max_interruptions) < 1:
+            raise ValidationError("A retry policy allows at least one attempt, death and interruption.")
+        if self.base_s < 0 or self.cap_s < self.base_s:
+            raise ValidationError("A retry policy needs 0 <= base_s <= cap_s.")
 
-    def exhausted(self, attempts: int) -> bool:
-        return attempts >= self.max_attempts
+    def delay(self, setbacks: int) -> timedelta:
+        """How long to wait after setback number ``setbacks`` (from 1)."""
+        return timedelta(seconds=min(self.cap_s, self.base_s * 2.0 ** min(setbacks - 1, 32)))
 
-    def delay(self, attempts: int) -> timedelta:
-        """How long to wait after failure number ``attempts`` (from 1)."""
-        return timedelta(seconds=min(self.cap_s, self.base_s * 2.0 ** min(attempts - 1, 32)))
+    def budget(self, setback: Setback) -> int:
+        budget: int = getattr(self, f"max_{_COUNTERS[setback]}")
+        return budget
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The claim on one piece of work: who holds it (``owner``), its fencing ``token``, and when it is due next.
+    """The lease on an item: its holder (``owner``), its fencing ``token``, when it is due, what went wrong so far.
 
     The token grows with every claim and every revocation; a write that carries an old one is refused with `LeaseLost`.
     """
 
     due_at: datetime
-    attempts: int = 0
     token: int = 0
     owner: str | None = None
+    attempts: int = 0
+    deaths: int = 0
+    interruptions: int = 0
 
     @property
     def is_held(self) -> bool:
         return self.owner is not None
 
+    @property
+    def is_suspect(self) -> bool:
+        """A process died while it ran this: it may be the reason, and runs alone until it is done."""
+        return self.deaths + self.interruptions > 0
+
     def has_expired(self, now: datetime) -> bool:
-        """Held by somebody whose lease ran out."""
+        """Held under a lease that ran out."""
         return self.is_held and self.due_at <= now
 
     def claimed(self, owner: str, now: datetime, lease: timedelta) -> "Work":
-        """Taken by ``owner`` until ``now + lease``. Raises `LeaseLost` while somebody else's lease is good."""
+        """Held by ``owner`` until ``now + lease``. Raises `LeaseLost` while another lease is good."""
         if self.is_held and not self.has_expired(now):
             raise LeaseLost
-        return replace(self, due_at=now + lease, attempts=self.attempts + 1, token=self.token + 1, owner=owner)
+        return replace(self, due_at=now + lease, token=self.token + 1, owner=owner)
 
     def freed(self, due_at: datetime) -> "Work":
-        """Held by nobody; whoever held it can write no more."""
+        """Held by nobody; the last holder can write no more."""
         return replace(self, due_at=due_at, token=self.token + 1, owner=None)
-
-    def released(self, due_at: datetime) -> "Work":
-        """Freed without using up the attempt: the worker is leaving, the work is not at fault."""
-        return replace(self.freed(due_at), attempts=max(0, self.attempts - 1))
-
-    def renewed(self, due_at: datetime) -> "Work":
-        """Freed with its attempts forgotten: a person asked to try again, or the next stage begins."""
-        return replace(self.freed(due_at), attempts=0)
 
     def require(self, token: int) -> None:
         """Raise `LeaseLost` unless ``token`` is the present holder's."""
         if not self.is_held or self.token != token:
             raise LeaseLost
 
-    def require_expired(self, now: datetime, gone: str | None) -> None:
-        """Raise `LeaseLost` unless the lease ran out, or its owner is the one known to be ``gone``."""
-        if not (self.has_expired(now) or (self.is_held and self.owner == gone)):
-            raise LeaseLost("The lease is still good.")
+    def set_back(self, setback: Setback, now: datetime, policy: RetryPolicy) -> "Work | None":
+        """Freed until the back-off is over; ``None`` when the budget of this kind of setback is used up."""
+        counter = _COUNTERS[setback]
+        count: int = getattr(self, counter) + 1
+        if count >= policy.budget(setback):
+            return None
+        # An interruption says nothing against the item: it need not wait.
+        delay = timedelta(0) if setback is Setback.INTERRUPTED else policy.delay(count)
+        counted: dict[str, Any] = {counter: count}
+        return replace(self.freed(now + delay), **counted)
+
+
+EXHAUSTED: Mapping[Setback, tuple[str, str]] = {
+    Setback.ERROR: (
+        AttemptsExhausted.code,
+        "The work failed for an unexpected reason each time it was tried. The operator's log tells more.",
+    ),
+    Setback.DIED_ALONE: (
+        AttemptsExhausted.code,
+        "The worker process died each time it tried this part alone. The file may be damaged; try a re-encoded copy.",
+    ),
+    Setback.INTERRUPTED: (
+        WorkInterrupted.code,
+        "Worker processes were stopped too often while they worked on this. The file is not at fault; retry the job.",
+    ),
+}
+"""The code and the explanation of a failure, by the budget that was used up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What caused a piece of work: the id of the request, and its place in a trace (W3C's ``traceparent``)."""
+
+    request_id: str | None = None
+    traceparent: str | None = None
+
+
+@dataclass(eq=False, kw_only=True, slots=True)
+class WorkItem:
+    """One piece of background work that is not done yet.
+
+    ``kind`` names its handler; the part before the dot is the family within which a tenant's items are ordered.
+    ``subject_id`` is what the work is about, and ``group_id`` what it is part of: cancelling a group removes its items.
+    Within a tenant and family items are ordered by priority, then ``created_at``, ``group_id`` and ``ordinal``.
+    """
+
+    id: WorkItemId
+    kind: str
+    subject_id: UUID
+    group_id: UUID
+    tenant_id: TenantId
+    created_at: datetime
+    ordinal: int = 0
+    priority: Priority = Priority.NORMAL
+    cause: Cause = field(default_factory=Cause)
+    _work: Work
+
+    @property
+    def family(self) -> str:
+        return self.kind.partition(".")[0]
+
+    @property
+    def work(self) -> Work:
+        return self._work
+
+    def claim(self, owner: str, now: datetime, lease: timedelta) -> int:
+        """Returns the fencing token. Raises `LeaseLost` while another worker's lease is good."""
+        self._work = self._work.claimed(owner, now, lease)
+        return self._work.token
+
+    def release(self, token: int, due_at: datetime) -> None:
+        """Free it without counting anything: the worker is leaving, or something that the work needs is down."""
+        self._work.require(token)
+        self._work = self._work.freed(due_at)
+
+    def succeed(self, token: int, due_at: datetime) -> None:
+        """Work that recurs was done, and is due again at ``due_at``; earlier setbacks are forgotten."""
+        self._work.require(token)
+        self._work = Work(due_at=due_at, token=self._work.token + 1)
+
+    def set_back(self, token: int, setback: Setback, now: datetime, policy: RetryPolicy) -> bool:
+        """Free it to be tried again; ``False``, without a change, when it has to be given up."""
+        self._work.require(token)
+        after = self._work.set_back(setback, now, policy)
+        if after is not None:
+            self._work = after
+        return after is not None

@@ -7,6 +7,7 @@ Each command imports what it runs: printing a token must not wait for the neural
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
+from uuid import UUID
 
 import typer
 from rich.console import Console
@@ -88,12 +89,14 @@ def worker(
         str | None, typer.Option(help="Takes over at once what a dead worker of this name held. Unique per worker.")
     ] = None,
     with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
+    alone: Annotated[UUID | None, typer.Option(hidden=True)] = None,
     config: Config = None,
 ) -> None:
     """Run one worker process, on VIDINTEL_DATABASE__URL."""
     from vidintel.entrypoints.worker import run_worker
 
-    run_worker(_configuration(config, data_dir=data_dir, model=model), name=name, with_parent=with_parent)
+    configuration = _configuration(config, data_dir=data_dir, model=model)
+    run_worker(configuration, name=name, with_parent=with_parent, alone=alone)
 
 
 @app.command()

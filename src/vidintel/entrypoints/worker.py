@@ -3,29 +3,38 @@
 import asyncio
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from uuid import UUID
 
 from dependency_injector import providers
 
 from vidintel.container import Container, create_container
+from vidintel.domain.work import WorkItemId
 from vidintel.entrypoints.process import close_container, configured_url, reloading_settings
 from vidintel.infrastructure.memory import bound_memory
 from vidintel.infrastructure.observability.logging import configure_logging
-from vidintel.presentation.worker import WorkerProcess
+from vidintel.presentation.worker import RunMessage, WorkerProcess
 from vidintel.settings.errors import CannotRun
 from vidintel.settings.model import Settings
 from vidintel.settings.sources import Configuration
 
 
-def run_worker(configuration: Configuration, *, name: str | None, with_parent: bool) -> None:
-    """One worker process, until SIGTERM or SIGINT; ``with_parent`` also until standard input ends."""
+def run_worker(configuration: Configuration, *, name: str | None, with_parent: bool, alone: UUID | None = None) -> None:
+    """One worker process, until SIGTERM or SIGINT; ``with_parent`` also until standard input ends.
+
+    With ``alone`` it does the one work item of that id, and ends.
+    """
     settings = configuration.settings
     configure_logging(settings.log)
     bound_memory(settings.work.memory_bytes * (settings.work.concurrency + 1))
     container = create_container(settings, configured_url(settings))
     if name is not None:
         container.owner.override(providers.Object(name))
-    asyncio.run(_work(container, configuration, with_parent))
+    if alone is None:
+        asyncio.run(_work(container, configuration, with_parent))
+    else:
+        asyncio.run(_work_alone(container, WorkItemId(alone)))
 
 
 async def _work(container: Container, configuration: Configuration, with_parent: bool) -> None:
@@ -34,7 +43,7 @@ async def _work(container: Container, configuration: Configuration, with_parent:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     if with_parent:
-        transport, _ = await loop.connect_read_pipe(lambda: _UntilEnd(stop), sys.stdin)
+        transport, _ = await loop.connect_read_pipe(lambda: _UntilEnd(stop.set), sys.stdin)
     try:
         async with reloading_settings(container, configuration):
             with _metrics_of_worker(container, configuration.settings):
@@ -42,6 +51,21 @@ async def _work(container: Container, configuration: Configuration, with_parent:
     finally:
         if with_parent:
             transport.close()
+        await close_container(container)
+
+
+async def _work_alone(container: Container, work_id: WorkItemId) -> None:
+    services = container.worker_services()
+    loop = asyncio.get_running_loop()
+    leave = services.identity.leave
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, leave)
+    transport, _ = await loop.connect_read_pipe(lambda: _UntilEnd(leave), sys.stdin)
+    try:
+        if await RunMessage(services, alone=True)(work_id) == "stalled":
+            services.die()
+    finally:
+        transport.close()
         await close_container(container)
 
 
@@ -54,10 +78,10 @@ def _metrics_of_worker(container: Container, settings: Settings) -> AbstractCont
 
 
 class _UntilEnd(asyncio.Protocol):
-    """Sets ``stop`` at the end of standard input."""
+    """Calls ``ended`` at the end of standard input."""
 
-    def __init__(self, stop: asyncio.Event) -> None:
-        self._stop = stop
+    def __init__(self, ended: Callable[[], None]) -> None:
+        self._ended = ended
 
     def eof_received(self) -> None:
-        self._stop.set()
+        self._ended()

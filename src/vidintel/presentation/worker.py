@@ -1,4 +1,4 @@
-"""The worker process: thin actors that each call one use case, the dispatcher that rings for them, and the sweep."""
+"""The worker process: one actor for all kinds of work, the dispatcher that feeds it, and the sweep."""
 
 import asyncio
 import math
@@ -8,36 +8,31 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
-from uuid import UUID
 
 import structlog
 
-from vidintel.application.events.delivery import DeliverEvents, RemoveEvents
-from vidintel.application.pipeline.finish import FinishJob
-from vidintel.application.pipeline.plan import PlanJob
-from vidintel.application.pipeline.segment import RunSegment
-from vidintel.application.ports import Telemetry, Tracing, WorkContext, WorkContexts, WorkNotifications
+from vidintel.application.events.delivery import DeliverEvents
+from vidintel.application.ports import Telemetry, Tracing, WorkNotifications
 from vidintel.application.result import Err, Ok, Result
-from vidintel.application.videos.retention import ApplyRetention
 from vidintel.application.work.dispatch import DispatchWork
-from vidintel.application.work.garbage import CollectGarbage
+from vidintel.application.work.isolation import RunAlone
 from vidintel.application.work.lease import Leaving, Stalled, WorkerIdentity
 from vidintel.application.work.reclaim import ReclaimWork
-from vidintel.domain.analysis import JobId
-from vidintel.domain.errors import LeaseLost
-from vidintel.domain.segment import SegmentId
+from vidintel.application.work.recurring import ScheduleRecurringWork
+from vidintel.application.work.runner import Claimed, LeaseRunner
+from vidintel.domain.errors import DomainError, LeaseLost
+from vidintel.domain.work import WorkItem, WorkItemId
 from vidintel.settings.model import WorkSettings
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-_TIDY_EVERY_SWEEPS = 15
 _SPARE_THREADS = 8
 
 
 class TaskEngine(Protocol):
-    """Runs the actors. See `vidintel.infrastructure.tasks`."""
+    """Runs the actor. See `vidintel.infrastructure.tasks`."""
 
-    def declare(self, *actors: Callable[[str], None], answered: Callable[[], None]) -> None:
+    def declare(self, actor: Callable[[WorkItemId], None], *, answered: Callable[[], None]) -> None:
         """Before `start`. ``answered`` is called, on any thread, whenever a message's handling has ended."""
         ...
 
@@ -58,19 +53,15 @@ class WorkerServices:
     identity: WorkerIdentity
     engine: TaskEngine
     notifications: WorkNotifications
-    plan_job: PlanJob
-    run_segment: RunSegment
-    finish_job: FinishJob
+    runner: LeaseRunner
+    run_alone: RunAlone
     dispatch: DispatchWork
     reclaim: ReclaimWork
-    apply_retention: ApplyRetention
-    collect_garbage: CollectGarbage
     deliver_events: Sequence[DeliverEvents]
-    remove_events: RemoveEvents
+    schedule_recurring: ScheduleRecurringWork
     settings: WorkSettings
     telemetry: Telemetry
     tracing: Tracing
-    contexts: WorkContexts
     die: Callable[[], None]
     memory: Callable[[], int | None]
     return_memory: Callable[[], None]
@@ -88,21 +79,20 @@ class WorkerProcess:
         # The loop's own pool goes by the number of processors: work that waits for a thread of it would seem to stall.
         threads = services.settings.concurrency + _SPARE_THREADS
         self._loop.set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix="work"))
-        self._declare_actors()
+        services.engine.declare(self._handle, answered=self._answered)
+        self._run = RunMessage(services)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until ``stop`` is set; then drain: finish what runs, or hand it back.
+        """Work until ``stop`` is set; then drain: finish what runs, or release it.
 
         A process that has grown too large also ends: once all that it runs is finished, however long that takes.
         """
         services = self._services
-        # Whoever held leases under this name before is dead: its supervisor would not have started us otherwise.
+        # Whichever process held leases under this name is dead: its supervisor would not have started this one.
         await services.reclaim(gone=services.identity.owner)
+        await services.schedule_recurring()
         services.engine.start()
-        loops = [
-            asyncio.create_task(for_ever())
-            for for_ever in (self._dispatch_for_ever, self._sweep_for_ever, self._tidy_for_ever)
-        ]
+        loops = [asyncio.create_task(for_ever()) for for_ever in (self._dispatch_for_ever, self._sweep_for_ever)]
         loops += [asyncio.create_task(self._deliver_for_ever(deliver)) for deliver in services.deliver_events]
         concurrency = services.settings.concurrency
         engine = type(services.engine).__name__
@@ -177,53 +167,17 @@ class WorkerProcess:
                 _log.exception("delivery.crashed")
             await dispatched.wait()
 
-    async def _tidy_for_ever(self) -> None:
-        """Apart from the sweep: removing much takes long, and what dead workers held must not wait for it."""
-        while True:
-            services = self._services
-            for tidy in (services.apply_retention, services.collect_garbage, services.remove_events):
-                try:
-                    await tidy()
-                except Exception:  # noqa: BLE001 - as above
-                    _log.exception("tidying.failed", of=type(tidy).__name__)
-            await asyncio.sleep(_TIDY_EVERY_SWEEPS * self._services.settings.sweep_s)
-
-    def _declare_actors(self) -> None:
-        """One actor per kind of work."""
-        services = self._services
-
-        def plan_job(job_id: str) -> None:
-            self._handle("plan_job", job_id, lambda: services.plan_job(JobId(UUID(job_id))))
-
-        def run_segment(segment_id: str) -> None:
-            self._handle("run_segment", segment_id, lambda: services.run_segment(SegmentId(UUID(segment_id))))
-
-        def finish_job(job_id: str) -> None:
-            self._handle("finish_job", job_id, lambda: services.finish_job(JobId(UUID(job_id))))
-
-        services.engine.declare(plan_job, run_segment, finish_job, answered=self._answered)
-
-    def _handle(self, task: str, subject: str, use_case: Callable[[], Awaitable[Result[object]]]) -> None:
-        """Called on an engine's thread: runs the use case on the event loop and writes the task's one log line."""
-        asyncio.run_coroutine_threadsafe(self._run(task, subject, use_case), self._loop).result()
-
-    def _answered(self) -> None:
-        self._loop.call_soon_threadsafe(self._more_room.set)
-
-    async def _run(self, task: str, subject: str, use_case: Callable[[], Awaitable[Result[object]]]) -> None:
-        context = await self._services.contexts.of(UUID(subject))
-        parent = None if context is None else context.cause.traceparent
-        ids = _ids(task, subject, context)
-        with structlog.contextvars.bound_contextvars(**ids), self._services.tracing.span(task, parent=parent) as span:
-            span.describe(task, {f"vidintel.{name}": value for name, value in ids.items()})
-            started = time.perf_counter()
-            outcome = await self._outcome(use_case, started)
-            self._services.telemetry.task_ended(task, outcome, time.perf_counter() - started)
+    def _handle(self, work_id: WorkItemId) -> None:
+        """Called on an engine's thread: does the work on the event loop."""
+        outcome = asyncio.run_coroutine_threadsafe(self._run(work_id), self._loop).result()
         if outcome == "stalled":
             # Its thread hangs in native code and would keep a place, and the process, for ever.
             self._services.die()
         else:
-            await self._look_at_memory()
+            asyncio.run_coroutine_threadsafe(self._look_at_memory(), self._loop).result()
+
+    def _answered(self) -> None:
+        self._loop.call_soon_threadsafe(self._more_room.set)
 
     async def _look_at_memory(self) -> None:
         """After a piece of work, so that each process does at least one."""
@@ -233,10 +187,60 @@ class WorkerProcess:
             _log.warning("worker.outgrown", owner=self._services.identity.owner, bytes=taken, limit=limit)
             self._outgrown.set()
 
-    async def _outcome(self, use_case: Callable[[], Awaitable[Result[object]]], started: float) -> str:
-        """Run it, write its one line, and say in a word how it went."""
+
+class RunMessage:
+    """Does the work that a message names, within its trace, and writes the one log line about it."""
+
+    def __init__(self, services: WorkerServices, *, alone: bool = False) -> None:
+        self._services = services
+        self._alone = alone
+
+    async def __call__(self, work_id: WorkItemId) -> str:
+        """Returns in a word how it went."""
+        started = time.perf_counter()
+        result = await self._claim(work_id)
+        match result:
+            case Ok(Claimed() as claimed):
+                item, context = claimed.item, claimed.handler.log_context(claimed.subject)
+                perform = self._performing(claimed)
+            case Ok(WorkItem() as suspect):
+                item, context = suspect, {}
+                perform = self._isolating(suspect)
+            case Ok(_):
+                raise AssertionError("a claim is an item, held or not")
+            case Err(error):
+                with structlog.contextvars.bound_contextvars(id=str(work_id)):
+                    return self._failed(error, started)
+        ids = {"task": item.kind, "id": str(item.subject_id), "tenant": str(item.tenant_id), **context}
+        if item.cause.request_id is not None:
+            ids["request_id"] = item.cause.request_id
+        tracing = self._services.tracing
+        with (
+            structlog.contextvars.bound_contextvars(**ids),
+            tracing.span(item.kind, parent=item.cause.traceparent) as span,
+        ):
+            span.describe(item.kind, {f"vidintel.{name}": value for name, value in ids.items()})
+            outcome = await self._outcome(perform, started)
+            self._services.telemetry.task_ended(item.kind, outcome, time.perf_counter() - started)
+        return outcome
+
+    async def _claim(self, work_id: WorkItemId) -> Result[Claimed | WorkItem]:
         try:
-            result = await use_case()
+            return await self._services.runner.claim(work_id, alone=self._alone)
+        except Exception as error:  # noqa: BLE001 - a message that goes wrong must not end the worker
+            _log.exception("task.crashed", id=str(work_id))
+            return Err(LeaseLost(f"The claim failed: {type(error).__name__}."))
+
+    def _performing(self, claimed: Claimed) -> Callable[[], Awaitable[Result[object]]]:
+        return lambda: self._services.runner.perform(claimed)
+
+    def _isolating(self, suspect: WorkItem) -> Callable[[], Awaitable[Result[object]]]:
+        return lambda: self._services.run_alone(suspect)
+
+    async def _outcome(self, perform: Callable[[], Awaitable[Result[object]]], started: float) -> str:
+        """Do it, write its one line, and say in a word how it went."""
+        try:
+            result = await perform()
         except Leaving:
             _log.info("task.released")
             return "released"
@@ -246,27 +250,20 @@ class WorkerProcess:
         except Exception:  # noqa: BLE001 - work that goes wrong must not end the worker
             _log.exception("task.crashed")
             return "crashed"
-        duration_ms = round((time.perf_counter() - started) * 1000, 1)
         match result:
             case Ok(value):
-                _log.info("task.completed", duration_ms=duration_ms, value=value)
+                _log.info("task.completed", duration_ms=_since_ms(started), value=value)
                 return "completed"
-            case Err(LeaseLost() as error):
-                _log.info("task.skipped", duration_ms=duration_ms, reason=error.detail)
-                return "skipped"
             case Err(error):
-                _log.warning("task.failed", duration_ms=duration_ms, code=error.code, reason=error.detail)
-                return "failed"
+                return self._failed(error, started)
+
+    def _failed(self, error: DomainError, started: float) -> str:
+        if isinstance(error, LeaseLost):
+            _log.info("task.skipped", duration_ms=_since_ms(started), reason=error.detail)
+            return "skipped"
+        _log.warning("task.failed", duration_ms=_since_ms(started), code=error.code, reason=error.detail)
+        return "failed"
 
 
-def _ids(task: str, subject: str, context: WorkContext | None) -> dict[str, str]:
-    """What every line says that is written about this piece of work."""
-    ids = {"task": task, "id": subject}
-    if context is None:
-        return ids
-    ids |= {"tenant": str(context.tenant_id), "video": str(context.video_id), "job": str(context.job_id)}
-    if subject != ids["job"]:
-        ids["segment"] = subject
-    if context.cause.request_id is not None:
-        ids["request_id"] = context.cause.request_id
-    return ids
+def _since_ms(started: float) -> float:
+    return round((time.perf_counter() - started) * 1000, 1)

@@ -125,7 +125,9 @@ class WorkSettings(_Group):
     """
 
     concurrency: int = Field(2, ge=1, description="pieces of work at once in a worker process")
-    max_attempts: int = Field(3, ge=1, description="of a piece of work, before the job fails")
+    max_attempts: int = Field(3, ge=1, description="errors of a piece of work, before the job fails")
+    max_deaths: int = Field(3, ge=1, description="of processes that ran nothing but this piece of work, likewise")
+    max_interruptions: int = Field(100, ge=1, description="of its processes from outside, likewise")
     retry_base_s: float = Field(1.0, ge=0, description="the first delay; each further one is twice as long")
     retry_cap_s: float = Field(60.0, ge=0, description="the longest delay")
     lease_s: float = Field(15.0, gt=0, description="a worker that is silent for longer loses its work")
@@ -134,7 +136,7 @@ class WorkSettings(_Group):
     redispatch_s: float = Field(5.0, gt=0, description="a message that nobody took up is sent again")
     poll_s: float = Field(1.0, gt=0, description="how often due work is looked for")
     sweep_s: float = Field(2.0, gt=0, description="how often expired leases are looked for")
-    drain_s: float = Field(30.0, ge=0, description="time to finish on SIGTERM, before work is handed back")
+    drain_s: float = Field(30.0, ge=0, description="time to finish on SIGTERM, before work is released")
     memory_bytes: int = Field(3 * 1024**3, ge=1024**3)
     recycle_bytes: int | None = Field(
         4 * 1024**3, gt=0, description="a worker process that has grown beyond ends between two pieces of work"

@@ -9,7 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from vidintel.application.jobs.specs import SpecResolver
 from vidintel.application.ports import (
-    Cause,
     Clock,
     MediaLimits,
     ObjectStorage,
@@ -20,6 +19,7 @@ from vidintel.application.ports import (
 )
 from vidintel.domain.identity import TenantId
 from vidintel.domain.retention import RetentionRules
+from vidintel.domain.work import Cause
 from vidintel.infrastructure.cache.change_listener import ChangeListener
 from vidintel.infrastructure.cache.changes import Changes
 from vidintel.infrastructure.cache.reads import CachedVideoReads
@@ -29,9 +29,9 @@ from vidintel.infrastructure.clock import SystemClock
 from vidintel.infrastructure.database.engine import create_engine, create_session_factory
 from vidintel.infrastructure.database.read_model.reports import ReportDocuments, SqlReportDocuments, StoredVideoReads
 from vidintel.infrastructure.database.unit_of_work import SqlUnitOfWork
-from vidintel.infrastructure.database.work_contexts import current_cause
 from vidintel.infrastructure.database.work_notifications import PostgresWorkNotifications
 from vidintel.infrastructure.inference.registry import DirectoryModelRegistry
+from vidintel.infrastructure.observability.cause import current_cause
 from vidintel.infrastructure.observability.collectors import BreakerCollector, CacheCollector, PoolCollector
 from vidintel.infrastructure.observability.exposition import Exposition, create_registry
 from vidintel.infrastructure.observability.factory import create_tracing

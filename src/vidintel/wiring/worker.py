@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 from collections.abc import Sequence
 from datetime import timedelta
 from uuid import uuid4
@@ -21,15 +22,19 @@ from vidintel.application.ports import (
 )
 from vidintel.application.videos.retention import ApplyRetention
 from vidintel.application.work.dispatch import DispatchWork
-from vidintel.application.work.garbage import CollectGarbage
+from vidintel.application.work.garbage import CollectGarbage, PurgeUnfinished
+from vidintel.application.work.handler import WorkHandlers
+from vidintel.application.work.isolation import RunAlone, SoloProcess
 from vidintel.application.work.lease import WorkerIdentity
 from vidintel.application.work.reclaim import ReclaimWork
-from vidintel.application.work.stages import WorkRules
+from vidintel.application.work.recurring import RecurringWork, ScheduleRecurringWork
+from vidintel.application.work.runner import LeaseRules, LeaseRunner
+from vidintel.application.work.setbacks import RecordSetback
 from vidintel.domain.work import RetryPolicy
-from vidintel.infrastructure.database.work_contexts import SqlWorkContexts
 from vidintel.infrastructure.memory import resident_bytes, return_free_memory
 from vidintel.infrastructure.tasks.in_process import InProcessTaskEngine
 from vidintel.infrastructure.tasks.redis import RedisTaskEngine
+from vidintel.infrastructure.tasks.solo_process import ChildProcess
 from vidintel.presentation.worker import WorkerServices
 from vidintel.wiring.providers import CONTAINER, factory, singleton
 from vidintel.wiring.shared import SharedWiring
@@ -60,17 +65,18 @@ class WorkerWiring(SharedWiring):
     @factory
     def retry(self) -> RetryPolicy:
         work = self.settings().work
-        return RetryPolicy(max_attempts=work.max_attempts, base_s=work.retry_base_s, cap_s=work.retry_cap_s)
+        return RetryPolicy(
+            max_attempts=work.max_attempts,
+            base_s=work.retry_base_s,
+            cap_s=work.retry_cap_s,
+            max_deaths=work.max_deaths,
+            max_interruptions=work.max_interruptions,
+        )
 
     @factory
-    def rules(self) -> WorkRules:
+    def lease_rules(self) -> LeaseRules:
         work = self.settings().work
-        return WorkRules(
-            lease=timedelta(seconds=work.lease_s),
-            heartbeat_s=work.heartbeat_s,
-            retry=self.retry(),
-            stall_s=work.stall_s,
-        )
+        return LeaseRules(lease=timedelta(seconds=work.lease_s), heartbeat_s=work.heartbeat_s, stall_s=work.stall_s)
 
     @singleton
     def task_engine(self) -> InProcessTaskEngine | RedisTaskEngine:
@@ -137,8 +143,6 @@ class WorkerWiring(SharedWiring):
             storage=self.storage(),
             decoder=self.decoder(),
             clock=self.clock(),
-            worker=self.identity(),
-            rules=self.rules(),
             segment_s=self.settings().analysis.segment_s,
             limits=self.media_limits,
             telemetry=self.telemetry(),
@@ -150,8 +154,6 @@ class WorkerWiring(SharedWiring):
             uow=self.uow,
             pipeline=self.frame_pipeline(),
             clock=self.clock(),
-            worker=self.identity(),
-            rules=self.rules(),
             telemetry=self.telemetry(),
         )
 
@@ -162,20 +164,74 @@ class WorkerWiring(SharedWiring):
             new_tracker=self.new_tracker(),
             take_snapshots=self.take_snapshots(),
             clock=self.clock(),
-            worker=self.identity(),
-            rules=self.rules(),
+            telemetry=self.telemetry(),
+        )
+
+    @singleton
+    def handlers(self) -> WorkHandlers:
+        """Every kind of background work. A new one is registered here."""
+        half_a_minute, hour = timedelta(seconds=30), timedelta(hours=1)
+        return WorkHandlers(
+            [
+                self.plan_job(),
+                self.run_segment(),
+                self.finish_job(),
+                RecurringWork("storage.collect", self.collect_garbage(), every=half_a_minute),
+                RecurringWork("storage.purge", PurgeUnfinished(self.storage()), every=hour),
+                RecurringWork("retention.apply", self.apply_retention(), every=half_a_minute),
+                RecurringWork("events.remove", self.remove_events(), every=half_a_minute),
+            ]
+        )
+
+    @factory
+    def collect_garbage(self) -> CollectGarbage:
+        return CollectGarbage(self.uow, self.storage(), self.clock())
+
+    @factory
+    def apply_retention(self) -> ApplyRetention:
+        return ApplyRetention(self.uow, self.clock(), self.retention)
+
+    @factory
+    def setbacks(self) -> RecordSetback:
+        return RecordSetback(
+            uow=self.uow,
+            clock=self.clock(),
+            handlers=self.handlers(),
+            policy=self.retry(),
             telemetry=self.telemetry(),
         )
 
     @factory
+    def runner(self) -> LeaseRunner:
+        return LeaseRunner(
+            uow=self.uow,
+            clock=self.clock(),
+            handlers=self.handlers(),
+            worker=self.identity(),
+            rules=self.lease_rules(),
+            setbacks=self.setbacks(),
+            telemetry=self.telemetry(),
+        )
+
+    @factory
+    def reclaim(self) -> ReclaimWork:
+        return ReclaimWork(uow=self.uow, clock=self.clock(), setbacks=self.setbacks(), telemetry=self.telemetry())
+
+    @singleton
+    def solo_process(self) -> SoloProcess:
+        """Children are told what they cannot read from the environment that they inherit."""
+        settings = self.settings()
+        arguments = ["--with-parent", "--data-dir", str(settings.data_dir), "--model", settings.analysis.model]
+        return ChildProcess([sys.executable, "-m", "vidintel", "worker", *arguments])
+
+    @factory
     def dispatch(self) -> DispatchWork:
-        work = self.settings().work
         return DispatchWork(
             uow=self.uow,
             task_queue=self.task_engine(),
             clock=self.clock(),
-            concurrency=work.concurrency,
-            redispatch=timedelta(seconds=work.redispatch_s),
+            kinds=self.handlers(),
+            redispatch=timedelta(seconds=self.settings().work.redispatch_s),
         )
 
     @factory
@@ -203,19 +259,15 @@ class WorkerWiring(SharedWiring):
             identity=self.identity(),
             engine=self.task_engine(),
             notifications=self.notifications(),
-            plan_job=self.plan_job(),
-            run_segment=self.run_segment(),
-            finish_job=self.finish_job(),
+            runner=self.runner(),
+            run_alone=RunAlone(self.solo_process(), self.reclaim(), self.identity()),
             dispatch=self.dispatch(),
-            reclaim=ReclaimWork(uow=self.uow, clock=self.clock(), retry=self.retry(), telemetry=self.telemetry()),
-            apply_retention=ApplyRetention(self.uow, self.clock(), self.retention),
-            collect_garbage=CollectGarbage(self.uow, self.storage(), self.clock()),
+            reclaim=self.reclaim(),
+            schedule_recurring=ScheduleRecurringWork(self.uow, self.clock(), self.handlers()),
             deliver_events=self.deliver_events(),
-            remove_events=self.remove_events(),
             settings=self.settings().work,
             telemetry=self.telemetry(),
             tracing=self.tracing(),
-            contexts=SqlWorkContexts(self.engine()),
             die=_die,
             memory=resident_bytes,
             return_memory=return_free_memory,

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.contracts.stored import keep
-from tests.support.factories import LEASE, NOW, TENANT, USER, make_frame, make_job, make_segment, make_video
+from tests.support.factories import LEASE, NOW, TENANT, USER, make_frame, make_item, make_job, make_segment, make_video
 from tests.support.postgres import administer
 from vidintel.application.ports import JobReport, UnitOfWorkFactory, VideoReport
 from vidintel.application.result import Err, Ok
@@ -191,15 +191,11 @@ async def test_progress_of_a_worker_is_seen(here: Container, unit_of_work: UnitO
     assert await shown() == (0, 0, 0)
     await keep(unit_of_work, segment)
     await comes_to((1, 0, 0))
-    token = segment.claim("worker-1", NOW, LEASE)
     async with unit_of_work() as uow:
-        await uow.segments.save(segment)
-        await uow.commit()
-    async with unit_of_work() as uow:
-        assert await uow.segments.extend_lease(segment.id, token, NOW + LEASE, 7)
+        await uow.segments.save_progress(segment.id, 7)
         await uow.commit()
     await comes_to((1, 0, 7))
-    segment.complete(token, 10, NOW)
+    segment.complete(10)
     async with unit_of_work() as uow:
         await uow.segments.save(segment)
         await uow.detections.add_all(segment, video.id, [make_frame(0)])
@@ -214,7 +210,9 @@ async def test_a_heartbeat_that_shows_nothing_tells_nobody(here: Container, unit
     before = here.changes().now
 
     async with unit_of_work() as uow:
-        await uow.jobs.extend_lease(job.id, job.work.token, NOW + LEASE)
+        item = make_item(subject_id=job.id, group_id=job.id, owner="worker-1")
+        await uow.work_items.add_all([item])
+        assert await uow.work_items.extend(item.id, item.work.token, NOW + LEASE)
         await uow.commit()
     async with unit_of_work() as uow:
         video.edit(NOW, fields=frozenset({"title"}), title="New")

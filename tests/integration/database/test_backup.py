@@ -7,10 +7,9 @@ from pathlib import Path
 from sqlalchemy import make_url
 
 from tests.contracts.stored import keep
-from tests.support.factories import make_frame, make_job, make_segment, make_video
+from tests.support.factories import make_frame, make_item, make_job, make_segment, make_video
 from tests.support.postgres import administer, new_server_dir
 from vidintel.domain.analysis import JobStatus
-from vidintel.domain.segment import SegmentStatus
 from vidintel.domain.video import VideoStatus
 from vidintel.infrastructure.database import migrate
 from vidintel.infrastructure.database.engine import create_engine, create_session_factory
@@ -29,9 +28,10 @@ async def fill(url: str) -> None:
     sessions = create_session_factory(engine)
     video = make_video(status=VideoStatus.PROCESSING)
     job = make_job(video=video, status=JobStatus.RUNNING)
-    segment = make_segment(job=job, status=SegmentStatus.RUNNING)
+    segment = make_segment(job=job)
     await keep(lambda: SqlUnitOfWork(sessions), video, job, segment)
     async with SqlUnitOfWork(sessions) as uow:
+        await uow.work_items.add_all([make_item(subject_id=segment.id, group_id=job.id, owner="worker-1")])
         await uow.detections.add_all(segment, video.id, [make_frame(0, "car", "person"), make_frame(5, "car")])
         await uow.commit()
     await engine.dispose()

@@ -12,15 +12,17 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.contracts.stored import frames_of, keep
-from tests.support.factories import NOW, TENANT, make_frame, make_job, make_segment, make_video
+from tests.support.factories import NOW, TENANT, make_frame, make_item, make_job, make_segment, make_video
 from tests.support.postgres import administer
+from vidintel.application.jobs.work import SEGMENT
 from vidintel.application.ports import UnitOfWorkFactory
 from vidintel.domain.analysis import AnalysisJob, JobStatus
 from vidintel.domain.detection import FrameDetections
 from vidintel.domain.errors import JobAlreadyActive, ServiceUnavailable
 from vidintel.domain.video import Video, VideoStatus
+from vidintel.domain.work import WorkItem
 from vidintel.infrastructure.database.engine import check_database, create_engine
-from vidintel.infrastructure.database.repositories.work_queue import LOOKAHEAD, TAKE_DUE
+from vidintel.infrastructure.database.repositories.work_items import DUE, LOOKAHEAD
 from vidintel.infrastructure.database.work_notifications import PostgresWorkNotifications
 from vidintel.settings.model import DatabaseSettings
 
@@ -29,22 +31,28 @@ LONG_S = 60.0
 """A time-out that means failure, not speed."""
 
 
-async def queued(unit_of_work: UnitOfWorkFactory, segments: int) -> tuple[Video, AnalysisJob]:
+async def analysed(unit_of_work: UnitOfWorkFactory) -> tuple[Video, AnalysisJob]:
     video = make_video()
     job = make_job(video=video, status=JobStatus.RUNNING)
     await keep(unit_of_work, video, job)
-    async with unit_of_work() as uow:
-        await uow.segments.add_all([make_segment(job=job, index=index) for index in range(segments)])
-        await uow.commit()
     return video, job
+
+
+async def queued(unit_of_work: UnitOfWorkFactory, count: int) -> list[WorkItem]:
+    group = uuid4()
+    items = [make_item(group_id=group, ordinal=number) for number in range(count)]
+    async with unit_of_work() as uow:
+        await uow.work_items.add_all(items)
+        await uow.commit()
+    return items
 
 
 async def test_two_dispatchers_at_once_never_take_the_same_work(unit_of_work: UnitOfWorkFactory) -> None:
     await queued(unit_of_work, 20)
 
     async with unit_of_work() as first, unit_of_work() as second:
-        ours = await first.work_queue.take_due(NOW, 8, LATER)
-        theirs = await second.work_queue.take_due(NOW, 8, LATER)
+        ours = await first.work_items.due(NOW, 8, LATER, kinds=[SEGMENT])
+        theirs = await second.work_items.due(NOW, 8, LATER, kinds=[SEGMENT])
         await first.commit()
         await second.commit()
 
@@ -58,7 +66,7 @@ async def test_many_dispatchers_share_out_everything_once(unit_of_work: UnitOfWo
         taken: list[object] = []
         while True:
             async with unit_of_work() as uow:
-                works = await uow.work_queue.take_due(NOW, 4, LATER)
+                works = await uow.work_items.due(NOW, 4, LATER, kinds=[SEGMENT])
                 await uow.commit()
             if not works:
                 return taken
@@ -70,16 +78,26 @@ async def test_many_dispatchers_share_out_everything_once(unit_of_work: UnitOfWo
     assert len(taken) == len(set(taken)) == 60
 
 
-async def test_a_segment_that_a_worker_has_locked_is_skipped(unit_of_work: UnitOfWorkFactory) -> None:
-    _, job = await queued(unit_of_work, 0)
-    locked, free = make_segment(job=job), make_segment(job=job, index=1)
-    await keep(unit_of_work, locked, free)
+async def test_an_item_that_a_worker_is_claiming_is_skipped(unit_of_work: UnitOfWorkFactory) -> None:
+    locked, free = await queued(unit_of_work, 2)
 
     async with unit_of_work() as worker, unit_of_work() as dispatcher:
-        await worker.segments.get_for_work(locked.id)
-        taken = await dispatcher.work_queue.take_due(NOW, 5, LATER)
+        await worker.work_items.claim(locked.id, "worker-1", NOW, LATER)
+        taken = await dispatcher.work_items.due(NOW, 5, LATER, kinds=[SEGMENT])
 
     assert [work.id for work in taken] == [free.id]
+
+
+async def test_of_two_workers_that_claim_an_item_at_once_one_gets_it(unit_of_work: UnitOfWorkFactory) -> None:
+    (item,) = await queued(unit_of_work, 1)
+
+    async def claim(owner: str) -> bool:
+        async with unit_of_work() as uow:
+            claimed = await uow.work_items.claim(item.id, owner, NOW, LATER)
+            await uow.commit()
+            return claimed is not None
+
+    assert sorted(await asyncio.gather(*(claim(f"worker-{number}") for number in range(5)))) == [False] * 4 + [True]
 
 
 async def test_objects_that_another_sweep_has_locked_are_skipped(unit_of_work: UnitOfWorkFactory) -> None:
@@ -116,7 +134,7 @@ async def test_the_current_job_of_a_video_is_one_of_its_own(unit_of_work: UnitOf
 
 
 async def test_a_lock_for_an_update_lets_others_add_rows_that_refer_to_it(unit_of_work: UnitOfWorkFactory) -> None:
-    video, job = await queued(unit_of_work, 0)
+    video, job = await analysed(unit_of_work)
 
     async with unit_of_work() as uow, asyncio.timeout(LONG_S):
         await uow.videos.get_for_update(TENANT, video.id)
@@ -127,7 +145,7 @@ async def test_a_lock_for_an_update_lets_others_add_rows_that_refer_to_it(unit_o
 async def test_a_source_of_detections_that_fails_leaves_nothing_and_frees_the_connection(
     unit_of_work: UnitOfWorkFactory,
 ) -> None:
-    video, job = await queued(unit_of_work, 0)
+    video, job = await analysed(unit_of_work)
 
     def failing() -> Iterator[FrameDetections]:
         yield make_frame(0)
@@ -141,31 +159,37 @@ async def test_a_source_of_detections_that_fails_leaves_nothing_and_frees_the_co
         assert await frames_of(uow, job) == []
 
 
-@pytest.mark.parametrize("done", [0, 9_900])
+@pytest.mark.parametrize("held", [0, 9_900])
 async def test_taking_due_work_from_a_long_queue_reads_only_its_head(
-    unit_of_work: UnitOfWorkFactory, engine: AsyncEngine, done: int
+    unit_of_work: UnitOfWorkFactory, engine: AsyncEngine, held: int
 ) -> None:
     await queued(unit_of_work, 10_000)
     async with engine.begin() as connection:
-        await connection.execute(text("UPDATE segments SET status = 'done' WHERE ordinal < :done"), {"done": done})
-        await connection.execute(text("ANALYZE"))
-
-    values = {"now": NOW, "limit": 16, "candidates": LOOKAHEAD * 16, "redispatch_at": LATER, "served": []}
+        await connection.execute(text("UPDATE work_items SET owner = 'w' WHERE ordinal < :held"), {"held": held})
     async with engine.connect() as connection:
-        explained = await connection.execute(text(f"EXPLAIN (ANALYZE, FORMAT JSON) {TAKE_DUE.text}"), values)
+        await (await connection.execution_options(isolation_level="AUTOCOMMIT")).execute(
+            text("VACUUM ANALYZE work_items")
+        )
+
+    values = {"now": NOW, "limit": 16, "candidates": LOOKAHEAD * 16, "redispatch_at": LATER, "kinds": [SEGMENT]}
+    async with engine.connect() as connection:
+        explained = await connection.execute(
+            text(f"EXPLAIN (ANALYZE, FORMAT JSON) {DUE.text}"), values | {"tenants": [], "families": []}
+        )
         plan = explained.scalar_one()[0]["Plan"]
 
-    assert 16 <= segments_read(plan) < 1_000
+    assert 16 <= items_read(plan) < 1_000
 
 
-def segments_read(node: dict[str, Any]) -> float:
-    """How many rows of ``segments`` a plan read, kept or not."""
+def items_read(node: dict[str, Any]) -> float:
+    """How many rows of ``work_items`` a plan read, kept or not."""
     rows = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
-    own = rows * node["Actual Loops"] if node.get("Relation Name") == "segments" and "Scan" in node["Node Type"] else 0
-    return float(own + sum(segments_read(child) for child in node.get("Plans", [])))
+    is_read = node.get("Relation Name") == "work_items" and "Scan" in node["Node Type"]
+    own = rows * node["Actual Loops"] if is_read else 0
+    return float(own + sum(items_read(child) for child in node.get("Plans", [])))
 
 
-async def test_a_committed_ring_is_heard(unit_of_work: UnitOfWorkFactory, database_url: str) -> None:
+async def test_a_committed_notification_arrives(unit_of_work: UnitOfWorkFactory, database_url: str) -> None:
     async with PostgresWorkNotifications(database_url).listening() as notifications, asyncio.timeout(LONG_S):
         await notifications.wait(LONG_S)  # the first connection counts as a ring
         async with unit_of_work() as uow:

@@ -3,6 +3,7 @@
 from tests.contracts import answers_contract as answers
 from tests.contracts import persistence_contract as entities
 from tests.contracts import results_contract as results
+from tests.contracts import work_items_contract as work_items
 from tests.contracts.events_contract import EventContract
 
 
@@ -36,7 +37,7 @@ class TestObjectDeletionsInPostgres(answers.ObjectDeletionContract): ...
 class TestEventsInPostgres(EventContract): ...
 
 
-class TestWorkQueueInPostgres(answers.WorkQueueContract): ...
+class TestWorkItemsInPostgres(work_items.WorkItemContract): ...
 
 
 class TestTransactionsInPostgres(answers.TransactionContract): ...

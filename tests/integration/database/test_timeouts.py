@@ -1,25 +1,28 @@
 """Nobody waits for ever, and nobody keeps others waiting: what the server is told to hold each connection to."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.contracts.stored import keep, reload_segment
-from tests.support.factories import NOW, make_job, make_segment, make_video
+from tests.contracts.stored import keep
+from tests.support.factories import NOW, make_item, make_job, make_video
 from tests.support.fakes import FakeClock
-from vidintel.application.ports import UnitOfWorkFactory
+from vidintel.application.jobs.work import FINISH, lock_video_and_job
+from vidintel.application.ports import SILENT, UnitOfWork, UnitOfWorkFactory
 from vidintel.application.videos.retention import ApplyRetention
+from vidintel.application.work.handler import WorkHandler, WorkHandlers
+from vidintel.application.work.lease import Lease
 from vidintel.application.work.reclaim import ReclaimWork
+from vidintel.application.work.setbacks import RecordSetback
 from vidintel.domain.analysis import JobStage, JobStatus
 from vidintel.domain.errors import ServiceUnavailable
 from vidintel.domain.retention import RetentionRules
-from vidintel.domain.segment import SegmentStatus
-from vidintel.domain.video import Video, VideoStatus
-from vidintel.domain.work import RetryPolicy
+from vidintel.domain.video import Failure, Video, VideoStatus
+from vidintel.domain.work import RetryPolicy, WorkItem
 from vidintel.infrastructure.database.engine import create_engine, create_session_factory
 from vidintel.infrastructure.database.read_model.connection import ReadConnection
 from vidintel.infrastructure.database.unit_of_work import SqlUnitOfWork
@@ -120,24 +123,64 @@ async def test_an_expired_video_that_somebody_holds_keeps_no_other_from_being_re
     await engine.dispose()
 
 
+class LocksItsJob(WorkHandler[None]):
+    kind = FINISH
+
+    async def begin(self, uow: UnitOfWork, item: WorkItem) -> None:
+        raise AssertionError("nothing is claimed here")
+
+    async def run(self, subject: None, lease: Lease) -> object:
+        raise AssertionError("nothing is run here")
+
+    async def give_up(self, uow: UnitOfWork, item: WorkItem, failure: Failure, now: datetime) -> None:
+        await lock_video_and_job(uow, item)
+
+
+@pytest.mark.parametrize("state", ["53000", "53100", "53200", "53400"])
+async def test_a_server_that_is_out_of_a_resource_is_an_outage(
+    unit_of_work: UnitOfWorkFactory, engine: AsyncEngine, state: str
+) -> None:
+    async def write() -> None:
+        async with SqlUnitOfWork(create_session_factory(engine)) as uow:
+            await uow.videos.add(make_video())
+            await uow.commit()
+
+    refuse = f"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE SQLSTATE '{state}'; END $$"
+    async with engine.begin() as connection:
+        await connection.execute(text(refuse))
+        await connection.execute(
+            text("CREATE TRIGGER refuse BEFORE INSERT ON videos FOR EACH ROW EXECUTE FUNCTION refuse()")
+        )
+
+    with pytest.raises(ServiceUnavailable, match="out of a resource") as refused:
+        await write()
+
+    assert not refused.value.contended
+    assert refused.value.retry_after_s > 5
+
+
 async def test_what_somebody_else_has_locked_does_not_keep_the_sweep_from_the_rest(
     database_url: str, unit_of_work: UnitOfWorkFactory
 ) -> None:
-    ending = make_video(status=VideoStatus.PROCESSING)
-    held = make_job(video=ending, status=JobStatus.RUNNING, stage=JobStage.FINISH, owner="busy")
-    other = make_video(status=VideoStatus.PROCESSING)
-    job = make_job(video=other, status=JobStatus.RUNNING)
-    dropped = make_segment(job=job, status=SegmentStatus.RUNNING, owner="dead")
-    await keep(unit_of_work, ending, held, other, job, dropped)
+    ending, other = (make_video(status=VideoStatus.PROCESSING) for _ in range(2))
+    jobs = [make_job(video=video, status=JobStatus.RUNNING, stage=JobStage.FINISH) for video in (ending, other)]
+    await keep(unit_of_work, ending, other, *jobs)
+    blocked, dropped = (make_item(kind=FINISH, subject_id=job.id, group_id=job.id, owner="dead") for job in jobs)
+    async with unit_of_work() as uow:
+        await uow.work_items.add_all([blocked, dropped])
+        await uow.commit()
     engine = create_engine(database_url, IMPATIENT)
     sessions = create_session_factory(engine)
-    sweep = ReclaimWork(lambda: SqlUnitOfWork(sessions), FakeClock(NOW + timedelta(minutes=1)), RetryPolicy())
+    clock = FakeClock(NOW + timedelta(minutes=1))
+    policy = RetryPolicy(max_interruptions=1)  # the first death is one too many: giving up takes locks
+    setbacks = RecordSetback(lambda: SqlUnitOfWork(sessions), clock, WorkHandlers([LocksItsJob()]), policy, SILENT)
+    sweep = ReclaimWork(lambda: SqlUnitOfWork(sessions), clock, setbacks, SILENT)
 
     async with unit_of_work() as holder:
         await holder.videos.get_for_update(ending.tenant_id, ending.id)
         assert await sweep() == 1
-    assert (await reload_segment(unit_of_work, dropped)).status is SegmentStatus.PENDING
     assert await sweep() == 1
+    assert await sweep() == 0
     await engine.dispose()
 
 

@@ -17,10 +17,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.contracts.events_contract import make_event
-from tests.support.factories import NOW, make_job, make_segment, make_video
-from vidintel.application.ports import CircuitState, FailedDelivery, SegmentOutcome, UnitOfWorkFactory
-from vidintel.domain.analysis import JobStage, JobStatus
+from tests.support.factories import NOW, make_item
+from vidintel.application.jobs.work import PLAN, SEGMENT
+from vidintel.application.ports import CircuitState, FailedDelivery, UnitOfWorkFactory, WorkOutcome
+from vidintel.domain.analysis import JobStatus
 from vidintel.domain.identity import TenantId
+from vidintel.domain.work import SYSTEM_TENANT
 from vidintel.infrastructure.cache.statistics import CountedCaches
 from vidintel.infrastructure.database.engine import create_engine
 from vidintel.infrastructure.observability.collectors import BreakerCollector, CacheCollector, PoolCollector
@@ -55,13 +57,13 @@ async def exposed(engine: AsyncEngine, uow_factory: UnitOfWorkFactory) -> Mappin
     telemetry = PrometheusTelemetry(registry)
     telemetry.request_began()
     telemetry.request_ended("GET", "/health", 200, 0.1)
-    telemetry.segment_ended(SegmentOutcome.DONE)
+    telemetry.work_ended("analysis.segment", WorkOutcome.DONE)
     telemetry.job_ended(JobStatus.FAILED)
     telemetry.frame_analysed()
     telemetry.frame_inferred(0.01)
     telemetry.decode_fault("truncated")
-    telemetry.lease_expired("job")
-    telemetry.task_ended("plan_job", "completed", 0.1)
+    telemetry.lease_expired("analysis.plan")
+    telemetry.task_ended("analysis.plan", "completed", 0.1)
     telemetry.settings_reloaded(accepted=True)
     async with uow_factory() as uow:
         await uow.event_deliveries.subscribe("reader", {"job.succeeded"}, NOW)
@@ -155,14 +157,11 @@ async def test_the_queue_is_counted_by_class_of_tenant(
 ) -> None:
     async with uow_factory() as uow:
         for tenant in ("org_acme", "org_acme", "org_other", "user_alice"):
-            video = make_video(tenant_id=TenantId(tenant))
-            await uow.videos.add(video)
-            await uow.jobs.add(make_job(video=video))
-        video = make_video(tenant_id=TenantId("user_bob"))
-        await uow.videos.add(video)
-        job = make_job(video=video, status=JobStatus.RUNNING, stage=JobStage.ANALYSE)
-        await uow.jobs.add(job)
-        await uow.segments.add_all([make_segment(job=job, index=index) for index in range(5)])
+            await uow.work_items.add_all([make_item(kind=PLAN, tenant_id=TenantId(tenant))])
+        await uow.work_items.add_all(
+            [make_item(kind=SEGMENT, tenant_id=TenantId("user_bob"), ordinal=index) for index in range(5)]
+        )
+        await uow.work_items.add_all([make_item(tenant_id=SYSTEM_TENANT), make_item(owner="worker-1")])
         await uow.commit()
 
     await exposition_of(engine, registry)()

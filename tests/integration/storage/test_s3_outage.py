@@ -13,10 +13,11 @@ from tests.integration.storage.conftest import CoolDown, NewStorage, until_it_wo
 from tests.support.s3_server import S3Server
 from tests.support.scripted_media import ScriptedMedia
 from tests.unit.application.world import World, error_of
+from vidintel.application.jobs.work import PLAN, SEGMENT
 from vidintel.application.ports import Frame
-from vidintel.domain.analysis import JobStage, JobStatus
+from vidintel.domain.analysis import JobStatus
 from vidintel.domain.errors import StorageUnavailable
-from vidintel.domain.segment import SegmentSpan, SegmentStatus
+from vidintel.domain.segment import SegmentSpan
 from vidintel.domain.video import MediaWarning
 from vidintel.infrastructure.resilience.circuit_breaker import CircuitBreakers
 from vidintel.infrastructure.storage.s3 import S3ObjectStorage
@@ -141,14 +142,14 @@ async def test_a_segment_that_loses_its_storage_costs_no_attempt_and_is_done_whe
     await mortal.put((await world.video(job)).content.key, stream(bytes(5 * MIB)), max_bytes=NO_LIMIT)  # type: ignore[union-attr]  # it was sent
     segment = (await world.segments())[0]
 
-    assert isinstance(error_of(await world.run(segment.id)), StorageUnavailable)
+    assert isinstance(error_of(await world.run(segment)), StorageUnavailable)
 
-    waiting = (await world.segments())[0]
-    assert (waiting.status, waiting.work.attempts, waiting.work.is_held) == (SegmentStatus.PENDING, 0, False)
+    waiting = world.work_of(world.item(SEGMENT, segment.id))
+    assert (waiting.attempts, waiting.is_held) == (0, False)
     assert await world.detections(job) == []
     for _ in range(10):  # far more often than it may be tried
         world.clock.advance(60)
-        assert isinstance(error_of(await world.run(segment.id)), StorageUnavailable)
+        assert isinstance(error_of(await world.run(segment)), StorageUnavailable)
     assert (await world.job(job)).status is JobStatus.RUNNING
 
     s3_server.start()
@@ -157,7 +158,6 @@ async def test_a_segment_that_loses_its_storage_costs_no_attempt_and_is_done_whe
     await world.work_off()
 
     assert (await world.job(job)).status is JobStatus.SUCCEEDED
-    assert [segment.work.attempts for segment in await world.segments()] == [1, 1]
     assert len(await world.detections(job)) == 10
 
 
@@ -166,11 +166,11 @@ async def test_a_plan_that_loses_its_storage_costs_no_attempt(mortal: S3ObjectSt
     job = (await world.registered()).job.job
     s3_server.kill()
 
-    assert isinstance(error_of(await world.plan(job.id)), StorageUnavailable)
+    assert isinstance(error_of(await world.plan(job)), StorageUnavailable)
 
-    waiting = await world.job(job)
-    assert (waiting.stage, waiting.work.attempts, waiting.work.is_held) == (JobStage.PLAN, 0, False)
-    assert not waiting.status.is_final
+    waiting = world.work_of(world.item(PLAN, job.id))
+    assert (waiting.attempts, waiting.is_held) == (0, False)
+    assert not (await world.job(job)).status.is_final
 
 
 class Cutting:

@@ -5,45 +5,47 @@ import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from uuid import UUID
+from uuid import uuid4
 
 import pytest
 
-from tests.contracts.stored import keep
 from tests.contracts.task_engine_contract import PATIENCE_S, until
-from tests.support.factories import NOW, make_job, make_segment, make_video
+from tests.support.factories import NOW, make_item
 from tests.support.fakes import FakeClock
+from vidintel.application.jobs.work import SEGMENT
 from vidintel.application.ports import UnitOfWorkFactory
 from vidintel.application.work.dispatch import DispatchWork
-from vidintel.domain.analysis import JobStatus
 from vidintel.domain.identity import TenantId
+from vidintel.domain.work import WorkItemId
 from vidintel.infrastructure.tasks.redis import RedisTaskEngine
 
 BUSY, SMALL = TenantId("busy"), TenantId("small")
 WORKERS = 2
+AHEAD = 1
+"""Messages that wait in Redis, so that a thread that ends finds the next one."""
 
 
 class Worker:
-    """One thread, which does each piece of work as soon as it is `let_go`; its dispatcher rings when there is room."""
+    """One thread, which does each item as soon as it is `let_go`; its dispatcher enqueues when there is room."""
 
     def __init__(self, unit_of_work: UnitOfWorkFactory, redis_url: str) -> None:
-        self.begun: list[UUID] = []
+        self.begun: list[WorkItemId] = []
         self._steps = threading.Semaphore(0)
         self._room = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self.engine = RedisTaskEngine(redis_url, namespace="test", concurrency=1)
         self.dispatch = DispatchWork(
-            unit_of_work, self.engine, FakeClock(NOW), concurrency=1, redispatch=timedelta(hours=1)
+            unit_of_work, self.engine, FakeClock(NOW), kinds=[SEGMENT], redispatch=timedelta(hours=1)
         )
 
-        def run_segment(segment_id: str) -> None:
-            self.begun.append(UUID(segment_id))
+        def do(work_id: WorkItemId) -> None:
+            self.begun.append(work_id)
             assert self._steps.acquire(timeout=PATIENCE_S)
 
         def answered() -> None:
             self._loop.call_soon_threadsafe(self._room.set)
 
-        self.engine.declare(run_segment, answered=answered)
+        self.engine.declare(do, answered=answered)
 
     def let_go(self) -> None:
         self._steps.release()
@@ -68,41 +70,40 @@ class Worker:
             await self._room.wait()
 
 
-async def segments_of(unit_of_work: UnitOfWorkFactory, tenant: TenantId, count: int, age_s: float) -> set[UUID]:
-    created_at = NOW - timedelta(seconds=age_s)
-    video = make_video(tenant_id=tenant, created_at=created_at)
-    job = make_job(video=video, status=JobStatus.RUNNING, created_at=created_at)
-    segments = [make_segment(job=job, index=index, now=created_at) for index in range(count)]
-    await keep(unit_of_work, video, job)
+async def segments_of(unit_of_work: UnitOfWorkFactory, tenant: TenantId, count: int, age_s: float) -> set[WorkItemId]:
+    group, created_at = uuid4(), NOW - timedelta(seconds=age_s)
+    items = [
+        make_item(tenant_id=tenant, group_id=group, created_at=created_at, ordinal=index) for index in range(count)
+    ]
     async with unit_of_work() as uow:
-        await uow.segments.add_all(segments)
+        await uow.work_items.add_all(items)
         await uow.commit()
-    return {segment.id for segment in segments}
+    return {item.id for item in items}
 
 
-async def ring_anyhow(unit_of_work: UnitOfWorkFactory, redis_url: str) -> None:
-    """As a dispatcher does that is gone right after, and had looked before the others rang."""
+async def enqueue_anyhow(unit_of_work: UnitOfWorkFactory, redis_url: str) -> None:
+    """As a dispatcher does that is gone right after, and had looked before the others enqueued."""
     engine = RedisTaskEngine(redis_url, namespace="test", concurrency=1)
     async with unit_of_work() as uow:
-        (work,) = await uow.work_queue.take_due(NOW, 1, NOW + timedelta(hours=1))
+        due = await uow.work_items.due(NOW, 1, NOW + timedelta(hours=1), kinds=[SEGMENT])
         await uow.commit()
-    await engine.enqueue(work)
+    await engine.enqueue(due)
     await engine.stop(drain_s=PATIENCE_S, hurry=lambda: None)
 
 
-@pytest.mark.parametrize("waiting", [0, WORKERS])
+@pytest.mark.parametrize("extra", [0, WORKERS - AHEAD])
 async def test_ten_thousand_segments_delay_another_tenants_first_by_one_segment_per_worker_at_most(
-    unit_of_work: UnitOfWorkFactory, redis_url: str, waiting: int
+    unit_of_work: UnitOfWorkFactory, redis_url: str, extra: int
 ) -> None:
     await segments_of(unit_of_work, BUSY, 10_000, age_s=60)
     async with Worker(unit_of_work, redis_url).at_work() as one, Worker(unit_of_work, redis_url).at_work() as other:
         workers = (one, other)
         await until(lambda: all(len(worker.begun) == 1 for worker in workers))
-        for _ in range(waiting):
-            await ring_anyhow(unit_of_work, redis_url)
+        for _ in range(extra):
+            await enqueue_anyhow(unit_of_work, redis_url)
 
         (small,) = await segments_of(unit_of_work, SMALL, 1, age_s=0)
-        for step in range(waiting + 1):
+        for step in range(AHEAD + extra + 1):
             workers[step % WORKERS].let_go()
             await begun_in_all(workers, WORKERS + step + 1)
 

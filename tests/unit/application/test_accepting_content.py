@@ -100,7 +100,7 @@ async def test_a_job_keeps_its_spec_and_waits_while_the_video_is_pending() -> No
         0,
     )
     assert (await world.job(report.job)).spec.labels == ("car",)
-    assert world.database.rings == 0
+    assert world.database.notifications == 0
     assert await world.dispatch() == 0
 
 
@@ -116,7 +116,7 @@ async def test_downloaded_content_starts_the_job_that_waits_for_it() -> None:
     assert received.content is not None
     assert world.storage.objects == {received.content.key: BYTES}
     assert not world.database.object_deletions
-    assert world.database.rings == 1
+    assert world.database.notifications == 1
     await world.work_off()
     assert (await world.job(report.job)).status is JobStatus.SUCCEEDED
     assert (await world.video(report.job)).status is VideoStatus.COMPLETED

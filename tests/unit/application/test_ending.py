@@ -2,6 +2,7 @@
 
 from tests.support.factories import NOW, make_job
 from tests.unit.application.world import POLICY, World, principal, value_of
+from vidintel.application.jobs.work import SEGMENT
 from vidintel.domain.analysis import AnalysisJob, JobStatus
 from vidintel.domain.errors import UnreadableVideo
 from vidintel.domain.events import Event, EventType
@@ -61,14 +62,10 @@ async def test_a_failure_is_told_and_so_is_the_end_of_the_retry() -> None:
 async def test_giving_up_work_whose_worker_dies_each_time_is_told() -> None:
     world = World()
     job = await world.planned()
-    for _ in range(POLICY.max_attempts):
-        async with world.database.unit_of_work() as uow:
-            segment = (await world.segments())[0]
-            segment.claim("doomed", world.clock.now(), world.rules.lease)
-            await uow.segments.save(segment)
-            await uow.commit()
-        world.clock.advance(3600)
-        assert await world.reclaim() == 1
+    item_id = world.item(SEGMENT, (await world.segments())[0].id)
+    for _ in range(POLICY.max_deaths):
+        await world.die_with(item_id)
+        assert await world.reclaim.died_alone("dead") == 1
 
     assert told(world, job) == [(1, EventType.JOB_FAILED)]
 
@@ -79,7 +76,7 @@ def test_the_event_of_one_end_is_always_the_same_one() -> None:
     assert first == Event.job_ended(job, NOW)
     assert first.payload["failure"] == {"code": "unreadable_video", "detail": "The video cannot be decoded."}
 
-    job.retry(NOW)
+    job.retry()
     job.cancel(NOW)
 
     assert Event.job_ended(job, NOW).id != first.id

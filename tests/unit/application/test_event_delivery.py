@@ -12,7 +12,7 @@ from tests.support.factories import NOW
 from tests.support.fakes import FakeClock, InMemoryDatabase
 from tests.unit.application.world import World, principal, value_of
 from vidintel.application.events.delivery import DeliverEvents, DeliveryRules, RemoveEvents
-from vidintel.domain.analysis import JobStage
+from vidintel.application.jobs.work import PLAN
 from vidintel.domain.errors import ServiceUnavailable
 from vidintel.domain.events import Event, EventType, Subject
 from vidintel.domain.work import RetryPolicy
@@ -80,7 +80,7 @@ async def test_what_happened_is_told_in_order_in_bounded_batches_and_once() -> N
 
     assert place.reader.events == events
     assert [len(batch) for batch in place.reader.batches] == [100, 100, 50]
-    assert place.database.rings == 1
+    assert place.database.notifications == 1
 
 
 async def test_an_event_that_cannot_be_dealt_with_holds_up_its_own_subject_only() -> None:
@@ -231,11 +231,7 @@ async def test_the_life_of_a_video_is_told() -> None:
 async def test_a_job_that_is_planned_again_does_not_start_again() -> None:
     world = World()
     job = (await world.registered()).job.job
-    async with world.database.unit_of_work() as uow:
-        job.claim(JobStage.PLAN, "doomed", world.clock.now(), world.rules.lease)
-        await uow.jobs.save(job)
-        await uow.outbox.add(Event.job_started(job, world.clock.now()))
-        await uow.commit()
+    await world.die_with(world.item(PLAN, job.id), "doomed")
     world.clock.advance(3600)
     await world.reclaim()
     world.clock.advance(3600)

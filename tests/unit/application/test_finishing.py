@@ -12,6 +12,7 @@ from tests.support.scripted_media import ScriptedMedia
 from tests.unit.application.camera import FakeCamera
 from tests.unit.application.world import Incoming, World, error_of, principal, value_of
 from vidintel.application.jobs.specs import SpecRequest
+from vidintel.application.jobs.work import FINISH
 from vidintel.application.pipeline.snapshots import OpenPicture
 from vidintel.application.ports import (
     DetectionFilter,
@@ -180,9 +181,9 @@ async def test_a_video_without_anything_in_it_has_empty_answers() -> None:
 
 async def analysed_up_to_the_end(world: World) -> AnalysisJob:
     job = await registered(world)
-    value_of(await world.plan(job.id))
+    value_of(await world.plan(job))
     for segment in await world.segments():
-        value_of(await world.run(segment.id))
+        value_of(await world.run(segment))
     return job
 
 
@@ -206,9 +207,9 @@ async def test_a_holder_that_lost_the_stage_publishes_nothing() -> None:
         """Takes the stage over while the objects are being followed."""
 
         def __init__(self, *_: float) -> None:
-            stored = world.database.jobs[job.id]
-            stored._work = stored.work.freed(world.clock.now())
-            stored.claim(stored.stage, "thief", world.clock.now(), world.rules.lease)
+            stored = world.database.work_items[world.item(FINISH, job.id)]
+            stored.release(stored.work.token, world.clock.now())
+            stored.claim("thief", world.clock.now(), world.rules.lease)
             self.memory_s = 1.0
 
         def update(self, frame: FrameDetections) -> Sequence[object]:
@@ -217,8 +218,7 @@ async def test_a_holder_that_lost_the_stage_publishes_nothing() -> None:
         def finish(self) -> Sequence[object]:
             return ()
 
-    finish = world.finishing_with(Thief)
-    assert isinstance(error_of(await finish(job.id)), LeaseLost)
+    assert isinstance(error_of(await world.finish(job, Thief)), LeaseLost)
 
     assert world.database.tracks == {}
     assert world.database.results == {}
@@ -237,23 +237,23 @@ async def test_no_transaction_is_open_while_objects_are_followed_and_pictures_ta
             return super().update(frame)
 
     world.camera.on_picture = lambda _: open_at.append(("picture", world.database.open))
-    value_of(await world.finishing_with(WatchedTracker)(job.id))
+    value_of(await world.finish(job, WatchedTracker))
 
     assert set(open_at) == {("following", 0), ("picture", 0)}
     assert len((await answers(world, job)).tracks) == 2
 
 
-async def test_a_worker_that_must_go_hands_the_stage_back_and_another_finishes_it() -> None:
+async def test_a_worker_that_must_go_releases_the_stage_and_another_finishes_it() -> None:
     world = World(media=scripted(), segment_s=3.0)
     job = await analysed_up_to_the_end(world)
     world.worker.leave()
 
     with pytest.raises(Leaving):
-        await world.finish(job.id)
+        await world.finish(job)
     assert world.database.tracks == {}
 
     other = World(world.database, world.storage, world.clock, media=world.media, segment_s=3.0)
-    value_of(await other.finish(job.id))
+    value_of(await other.finish(job))
     assert len((await answers(other, job)).tracks) == 2
 
 
@@ -337,8 +337,8 @@ async def test_pictures_wait_for_a_storage_that_is_down_and_cost_no_attempt() ->
     job = await registered(world)
     await world.work_off(rounds=50)
 
-    waiting = await world.job(job)
-    assert (waiting.status, waiting.work.attempts) == (JobStatus.RUNNING, 0)
+    assert (await world.job(job)).status is JobStatus.RUNNING
+    assert world.work_of(world.item(FINISH, job.id)).attempts == 0
 
     storage.is_back = True
     world.clock.advance(60)
@@ -358,13 +358,13 @@ async def test_the_pictures_of_an_attempt_that_fails_are_removed_and_made_again(
             raise StorageError("The disk does not answer.")
 
     world.camera.on_picture = fail
-    error_of(await world.finish(job.id))
+    error_of(await world.finish(job))
     assert pictures_of(world) == {"poster", "preview", "shot-1"}
     assert (await world.collect_garbage(), pictures_of(world)) == (4, set())
 
     world.camera.on_picture = lambda _: None
     world.clock.advance(60)
-    value_of(await world.finish(job.id))
+    value_of(await world.finish(job))
 
     assert pictures_of(world) == {"poster", "preview", "shot-1", "shot-2"}
     assert world.database.object_deletions == {}
@@ -379,13 +379,13 @@ async def test_who_loses_the_stage_while_taking_pictures_leaves_none_and_spoils_
         nonlocal taken_over
         if not taken_over:
             taken_over = True
-            stored = world.database.jobs[job.id]
-            stored._work = stored.work.freed(world.clock.now())
+            stored = world.database.work_items[world.item(FINISH, job.id)]
+            stored.release(stored.work.token, world.clock.now())
 
     world.camera.on_picture = take_over
-    assert isinstance(error_of(await world.finish(job.id)), LeaseLost)
+    assert isinstance(error_of(await world.finish(job)), LeaseLost)
     other = World(world.database, world.storage, world.clock, media=world.media, segment_s=3.0)
-    value_of(await other.finish(job.id))
+    value_of(await other.finish(job))
     await world.collect_garbage()
 
     assert pictures_of(world) == {"poster", "preview", "shot-1", "shot-2"}
@@ -415,9 +415,10 @@ async def test_a_camera_that_hangs_is_given_up_and_the_attempt_counted() -> None
     world.rules = replace(world.rules, stall_s=0.05)
 
     with pytest.raises(Stalled):
-        await world.finishing_with(MotionTracker)(job.id)
+        await world.finish(job)
     opened.set()
 
-    waiting = await world.job(job)
-    assert (waiting.status, waiting.work.attempts, waiting.work.is_held) == (JobStatus.RUNNING, 1, False)
+    assert (await world.job(job)).status is JobStatus.RUNNING
+    waiting = world.work_of(world.item(FINISH, job.id))
+    assert (waiting.attempts, waiting.is_held) == (1, False)
     assert world.database.tracks == {}

@@ -67,7 +67,7 @@ async def test_a_new_stage_is_one_class() -> None:
     job = await world.planned()
     segment = (await world.segments())[0]
 
-    value_of(await world.run(segment.id))
+    value_of(await world.run(segment))
 
     done = (await world.segments())[0]
     assert {one.label for seen in await world.detections(job) for one in seen.detections} == {"seen car"}

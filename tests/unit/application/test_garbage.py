@@ -102,7 +102,7 @@ async def test_pictures_that_were_swept_before_they_were_stored_leave_nothing_be
     world = World()
     job = await world.planned()
     for segment in await world.segments():
-        value_of(await world.run(segment.id))
+        value_of(await world.run(segment))
     loop, taken = asyncio.get_running_loop(), list[str]()
 
     async def others() -> None:
@@ -116,7 +116,7 @@ async def test_pictures_that_were_swept_before_they_were_stored_leave_nothing_be
             asyncio.run_coroutine_threadsafe(others(), loop).result()
 
     world.camera.on_picture = sleep_at_the_second
-    assert isinstance(error_of(await world.finish(job.id)), DomainError)
+    assert isinstance(error_of(await world.finish(job)), DomainError)
     world.camera.on_picture = lambda _: None
     world.clock.advance(60)
     await world.work_off()

@@ -1,6 +1,8 @@
 """From a queued job to its results, through everything that may go wrong on the way."""
 
 import asyncio
+import errno
+import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -11,6 +13,7 @@ import pytest
 from tests.support.scripted_media import MODEL, ScriptedMedia
 from tests.unit.application.world import LEASE_S, POLICY, Incoming, World, error_of, principal, value_of
 from vidintel.application.jobs.specs import SpecRequest
+from vidintel.application.jobs.work import PLAN, SEGMENT
 from vidintel.application.ports import Frame
 from vidintel.application.work.lease import Leaving, Stalled
 from vidintel.domain.analysis import AnalysisJob, JobStatus
@@ -24,6 +27,7 @@ from vidintel.domain.errors import (
 )
 from vidintel.domain.segment import SegmentSpan, SegmentStatus
 from vidintel.domain.video import MediaWarning, VideoStatus, WarningSummary
+from vidintel.domain.work import WorkItem
 
 
 async def states(world: World, job: AnalysisJob) -> tuple[VideoStatus, JobStatus, list[SegmentStatus]]:
@@ -75,10 +79,10 @@ async def test_a_doubled_message_changes_nothing() -> None:
     world = World()
     job = await world.planned()
     segment = (await world.segments())[0]
-    value_of(await world.run(segment.id))
+    value_of(await world.run(segment))
 
-    assert isinstance(error_of(await world.run(segment.id)), LeaseLost)
-    assert isinstance(error_of(await world.plan(job.id)), LeaseLost)
+    assert isinstance(error_of(await world.run(segment)), LeaseLost)
+    assert isinstance(error_of(await world.plan(job)), LeaseLost)
 
     assert len(await world.detections(job)) == 5
     assert world.media.plans == 1
@@ -109,7 +113,7 @@ async def test_a_permanent_fault_in_a_segment_fails_the_job_without_further_atte
 
     world.media.on_frame = refuse
     first, _ = await world.segments()
-    assert error_of(await world.run(first.id)).code == "unreadable_video"
+    assert error_of(await world.run(first)).code == "unreadable_video"
 
     assert await states(world, job) == (
         VideoStatus.FAILED,
@@ -128,12 +132,11 @@ async def test_a_passing_fault_is_tried_again_after_a_while_and_then_given_up() 
 
     world.media.on_frame = fail
     for attempt in range(1, POLICY.max_attempts + 1):
-        error_of(await world.run(segment.id))
-        now = (await world.segments())[0]
+        error_of(await world.run(segment))
         if attempt < POLICY.max_attempts:
-            assert now.status is SegmentStatus.PENDING
-            assert now.work.due_at == world.clock.now() + POLICY.delay(attempt)
-        world.clock.time = max(world.clock.time, now.work.due_at)
+            waiting = world.work_of(world.item(SEGMENT, segment.id))
+            assert waiting.due_at == world.clock.now() + POLICY.delay(attempt)
+            world.clock.time = max(world.clock.time, waiting.due_at)
 
     assert (await states(world, job))[:2] == (VideoStatus.FAILED, JobStatus.FAILED)
     failure = (await world.job(job)).failure
@@ -152,7 +155,7 @@ async def test_an_unexpected_fault_is_not_told_to_clients() -> None:
     world.media.on_frame = crash
     for _ in range(POLICY.max_attempts):
         with pytest.raises(RuntimeError):
-            await world.run(segment.id)
+            await world.run(segment)
         world.clock.advance(60)
 
     failure = (await world.job(job)).failure
@@ -170,11 +173,11 @@ async def test_what_is_down_costs_no_attempt() -> None:
         raise ServiceUnavailable("S3 is down.", retry_after_s=7)
 
     world.media.on_frame = unavailable
-    error_of(await world.run(segment.id))
+    error_of(await world.run(segment))
 
-    waiting = (await world.segments())[0]
-    assert (waiting.status, waiting.work.attempts) == (SegmentStatus.PENDING, 0)
-    assert (waiting.work.due_at - world.clock.now()).total_seconds() == 7
+    waiting = world.work_of(world.item(SEGMENT, segment.id))
+    assert (waiting.is_held, waiting.attempts, waiting.is_suspect) == (False, 0, False)
+    assert (waiting.due_at - world.clock.now()).total_seconds() == 7
 
 
 async def test_planning_stops_when_its_job_is_cancelled() -> None:
@@ -182,7 +185,7 @@ async def test_planning_stops_when_its_job_is_cancelled() -> None:
     job = (await world.registered()).job.job
     gate = Gate()
     world.media.on_plan = lambda: gate(0)
-    running = asyncio.create_task(world.plan(job.id))
+    running = asyncio.create_task(world.plan(job))
     await asyncio.to_thread(gate.reached.wait, 10)
 
     value_of(await world.cancel(principal(), job.id))
@@ -196,82 +199,126 @@ async def test_a_dead_worker_is_noticed_when_its_lease_runs_out() -> None:
     world = World()
     job = await world.planned()
     segment = (await world.segments())[0]
-    async with world.database.unit_of_work() as uow:  # what a worker that was killed leaves behind
-        held = await uow.segments.get_for_work(segment.id)
-        assert held is not None
-        held.claim("dead", world.clock.now(), world.rules.lease)
-        await uow.segments.save(held)
-        await uow.commit()
+    await world.die_with(world.item(SEGMENT, segment.id))
 
     assert await world.reclaim() == 0
     world.clock.advance(LEASE_S)
     assert await world.reclaim() == 1
-    world.clock.advance(POLICY.base_s)
     await world.work_off()
 
     assert (await states(world, job))[1] is JobStatus.SUCCEEDED
     assert len(await world.detections(job)) == 10
 
 
-async def test_a_worker_that_comes_back_frees_what_it_held_at_once() -> None:
+async def test_a_worker_that_comes_back_frees_what_it_and_its_children_held_at_once() -> None:
     world = World()
     await world.planned()
-    segment = (await world.segments())[0]
-    async with world.database.unit_of_work() as uow:
-        held = await uow.segments.get_for_work(segment.id)
-        assert held is not None
-        held.claim("worker-1", world.clock.now(), world.rules.lease)
-        await uow.segments.save(held)
-        await uow.commit()
+    first, second = await world.segments()
+    await world.die_with(world.item(SEGMENT, first.id), "worker-1")
+    await world.die_with(world.item(SEGMENT, second.id), "worker-1/alone")
 
     assert await world.reclaim(gone="worker-2") == 0
-    assert await world.reclaim(gone="worker-1") == 1
-    assert (await world.segments())[0].status is SegmentStatus.PENDING
+    assert await world.reclaim(gone="worker-1") == 2
+    assert not world.work_of(world.item(SEGMENT, first.id)).is_held
 
 
-async def test_a_video_that_kills_every_worker_fails_its_job() -> None:
+@pytest.mark.parametrize("kills", [1, 3, 10, 50])
+async def test_however_often_its_workers_are_killed_from_outside_a_job_succeeds(kills: int) -> None:
     world = World()
     job = await world.planned()
     segment = (await world.segments())[0]
-    for _ in range(POLICY.max_attempts):
-        async with world.database.unit_of_work() as uow:
-            held = await uow.segments.get_for_work(segment.id)
-            assert held is not None
-            held.claim("dead", world.clock.now(), world.rules.lease)
-            await uow.segments.save(held)
-            await uow.commit()
+    for _ in range(kills):
+        await world.die_with(world.item(SEGMENT, segment.id))
+        world.clock.advance(LEASE_S)
+        assert await world.reclaim() == 1
+
+    await world.work_off()
+
+    assert (await states(world, job))[:2] == (VideoStatus.COMPLETED, JobStatus.SUCCEEDED)
+
+
+async def test_interruptions_have_an_end_too_and_do_not_blame_the_file() -> None:
+    world = World()
+    job = await world.planned()
+    segment = (await world.segments())[0]
+    for _ in range(POLICY.max_interruptions):
+        await world.die_with(world.item(SEGMENT, segment.id))
         world.clock.advance(LEASE_S)
         await world.reclaim()
 
-    assert await states(world, job) == (
-        VideoStatus.FAILED,
-        JobStatus.FAILED,
-        [SegmentStatus.DEAD, SegmentStatus.PENDING],
-    )
+    failure = (await world.job(job)).failure
+    assert failure is not None
+    assert failure.code == "work_interrupted"
+    assert "not at fault" in failure.detail
+
+
+async def test_what_a_dead_worker_ran_is_a_suspect_that_no_shared_process_runs() -> None:
+    world = World()
+    await world.planned()
+    segment = (await world.segments())[0]
+    item_id = world.item(SEGMENT, segment.id)
+    await world.die_with(item_id)
+    world.clock.advance(LEASE_S)
+    await world.reclaim()
+
+    suspect = value_of(await world.runner.claim(item_id))
+
+    assert isinstance(suspect, WorkItem)
+    assert not world.work_of(item_id).is_held
+
+
+@pytest.mark.parametrize("stage", ["plan", "analyse"])
+async def test_a_video_that_kills_every_process_that_runs_it_alone_fails_its_job(stage: str) -> None:
+    world = World()
+    job = (await world.registered()).job.job
+    item_id = world.item(PLAN, job.id)
+    if stage == "analyse":
+        value_of(await world.plan(job))
+        item_id = world.item(SEGMENT, (await world.segments())[0].id)
+    for _ in range(POLICY.max_deaths):
+        await world.die_with(item_id, "worker-1/alone")
+        assert await world.reclaim.died_alone("worker-1/alone") == 1
+
+    segments = [] if stage == "plan" else [SegmentStatus.DEAD, SegmentStatus.PENDING]
+    assert await states(world, job) == (VideoStatus.FAILED, JobStatus.FAILED, segments)
     failure = (await world.job(job)).failure
     assert failure is not None
     assert failure.code == "attempts_exhausted"
+    assert world.database.work_items == {}
 
 
-async def test_a_planner_that_dies_each_time_fails_the_job() -> None:
+async def test_deaths_alone_and_interruptions_are_counted_apart() -> None:
     world = World()
-    job = (await world.registered()).job.job
-    for _ in range(POLICY.max_attempts):
-        async with world.database.unit_of_work() as uow:
-            video = await uow.videos.get_for_update(job.tenant_id, job.video_id)
-            held = await uow.jobs.get_for_update(job.tenant_id, job.id)
-            assert held is not None
-            assert video is not None
-            held.claim(held.stage, "dead", world.clock.now(), world.rules.lease)
-            if video.status is not VideoStatus.PROCESSING:
-                video.begin_processing(world.clock.now())
-            await uow.videos.save(video)
-            await uow.jobs.save(held)
-            await uow.commit()
-        world.clock.advance(LEASE_S)
-        await world.reclaim()
+    job = await world.planned()
+    item_id = world.item(SEGMENT, (await world.segments())[0].id)
+    for _ in range(POLICY.max_deaths - 1):
+        await world.die_with(item_id, "worker-1/alone")
+        await world.reclaim.died_alone("worker-1/alone")
+        await world.die_with(item_id)
+        await world.reclaim(gone="dead")
 
-    assert await states(world, job) == (VideoStatus.FAILED, JobStatus.FAILED, [])
+    work = world.work_of(item_id)
+    assert (work.deaths, work.interruptions, work.attempts) == (2, 2, 0)
+    world.clock.advance(60)
+    await world.work_off()
+    assert (await world.job(job)).status is JobStatus.SUCCEEDED
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EMFILE, errno.ENOMEM])
+async def test_a_machine_that_is_out_of_a_resource_costs_no_attempt(number: int) -> None:
+    world = World()
+    await world.planned()
+    segment = (await world.segments())[0]
+
+    def run_out(_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    world.media.on_frame = run_out
+    assert isinstance(error_of(await world.run(segment)), ServiceUnavailable)
+
+    waiting = world.work_of(world.item(SEGMENT, segment.id))
+    assert (waiting.is_held, waiting.attempts) == (False, 0)
+    assert waiting.due_at > world.clock.now()
 
 
 class Gate:
@@ -292,7 +339,7 @@ async def test_work_stops_and_writes_nothing_when_its_job_is_cancelled_or_delete
     job = await world.planned()
     gate = Gate()
     world.media.on_frame = gate
-    running = asyncio.create_task(world.run((await world.segments())[0].id))
+    running = asyncio.create_task(world.run((await world.segments())[0]))
     await asyncio.to_thread(gate.reached.wait, 10)
 
     if how == "cancel":
@@ -312,12 +359,12 @@ async def test_work_stops_and_writes_nothing_when_its_job_is_cancelled_or_delete
         assert await world.dispatch() == 0
 
 
-async def test_a_worker_that_is_told_to_leave_hands_its_segment_back() -> None:
+async def test_a_worker_that_is_told_to_leave_releases_its_segment() -> None:
     world = World()
     await world.planned()
     gate = Gate()
     world.media.on_frame = gate
-    running = asyncio.create_task(world.run((await world.segments())[0].id))
+    running = asyncio.create_task(world.run((await world.segments())[0]))
     await asyncio.to_thread(gate.reached.wait, 10)
 
     world.worker.leave()
@@ -325,8 +372,8 @@ async def test_a_worker_that_is_told_to_leave_hands_its_segment_back() -> None:
 
     with pytest.raises(Leaving):
         await running
-    released = (await world.segments())[0]
-    assert (released.status, released.work.attempts) == (SegmentStatus.PENDING, 0)
+    released = world.work_of(world.item(SEGMENT, (await world.segments())[0].id))
+    assert (released.is_held, released.attempts, released.is_suspect) == (False, 0, False)
 
 
 class ReadsForEver(ScriptedMedia):
@@ -353,7 +400,7 @@ async def test_a_worker_that_leaves_does_not_wait_for_the_next_frame() -> None:
     world.worker.leave()
 
     with pytest.raises(Leaving):
-        await world.run((await world.segments())[0].id)
+        await world.run((await world.segments())[0])
 
 
 async def test_a_thread_that_hangs_is_given_up_and_its_attempt_counted() -> None:
@@ -365,9 +412,10 @@ async def test_a_thread_that_hangs_is_given_up_and_its_attempt_counted() -> None
     world.media.on_frame = lambda index: gate(index) if index == 25 else None
 
     with pytest.raises(Stalled):
-        await world.run((await world.segments())[0].id)
+        await world.run((await world.segments())[0])
 
-    assert ((await world.segments())[0].status, (await world.segments())[0].work.attempts) == (SegmentStatus.PENDING, 1)
+    given_up = world.work_of(world.item(SEGMENT, (await world.segments())[0].id))
+    assert (given_up.is_held, given_up.attempts) == (False, 1)
     gate.opened.set()
 
 
@@ -384,11 +432,11 @@ async def test_a_thread_that_hangs_ends_its_process_also_when_the_work_is_not_ou
     if stage == "analyse":
         job = await world.planned()
         world.media.on_frame = gate
-        running = asyncio.create_task(world.run((await world.segments())[0].id))
+        running = asyncio.create_task(world.run((await world.segments())[0]))
     else:
         job = (await world.registered()).job.job
         world.media.on_plan = lambda: gate(0)
-        running = asyncio.create_task(world.plan(job.id))
+        running = asyncio.create_task(world.plan(job))
     await asyncio.to_thread(gate.reached.wait, 10)
     match how:
         case "cancel":
@@ -410,7 +458,7 @@ async def test_heartbeats_keep_the_lease_and_tell_the_progress() -> None:
     segment = (await world.segments())[0]
     gate = Gate()
     world.media.on_frame = lambda index: gate(index) if index == 25 else None
-    running = asyncio.create_task(world.run(segment.id))
+    running = asyncio.create_task(world.run(segment))
     await asyncio.to_thread(gate.reached.wait, 10)
     world.clock.advance(LEASE_S - 1)
 
@@ -427,13 +475,13 @@ async def test_retrying_a_failed_job_keeps_its_finished_segments() -> None:
     world = World()
     job = await world.planned()
     first, second = await world.segments()
-    value_of(await world.run(first.id))
+    value_of(await world.run(first))
 
     def refuse(_: int) -> None:
         raise UnreadableVideo("Damaged.")
 
     world.media.on_frame = refuse
-    error_of(await world.run(second.id))
+    error_of(await world.run(second))
     world.media.on_frame = lambda index: refuse(index) if index < 50 else None
 
     value_of(await world.retry(principal(), job.id))
@@ -448,7 +496,7 @@ async def test_one_video_has_one_active_job() -> None:
     job = (await world.registered()).job.job
 
     assert isinstance(error_of(await world.request(principal(), job.video_id, SpecRequest())), JobAlreadyActive)
-    value_of(await world.plan(job.id))
+    value_of(await world.plan(job))
     assert isinstance(error_of(await world.request(principal(), job.video_id, SpecRequest())), JobAlreadyActive)
     await world.work_off()
     again = value_of(await world.request(principal(), job.video_id, SpecRequest(sample_fps=1.0))).job
@@ -462,12 +510,12 @@ async def test_a_model_that_was_replaced_meanwhile_does_not_pass_for_the_promise
     job = await world.planned()
     world.media.model = replace(MODEL, sha256="b" * 64)
 
-    error_of(await world.run((await world.segments())[0].id))
+    error_of(await world.run((await world.segments())[0]))
 
     assert (await world.job(job)).status is JobStatus.FAILED
 
 
-async def test_the_dispatcher_rings_only_for_what_can_be_begun() -> None:
+async def test_the_dispatcher_enqueues_only_what_can_be_begun() -> None:
     world = World()
     for _ in range(3):
         await world.registered()
@@ -479,7 +527,7 @@ async def test_the_dispatcher_rings_only_for_what_can_be_begun() -> None:
     assert await world.dispatch() == 1
 
 
-async def test_a_lost_ring_is_rung_again() -> None:
+async def test_a_lost_message_is_sent_again() -> None:
     world = World()
     await world.registered()
     assert await world.dispatch() == 1
@@ -488,7 +536,7 @@ async def test_a_lost_ring_is_rung_again() -> None:
     world.clock.advance(10)
 
     assert await world.dispatch() == 1
-    assert len({work.id for work in world.task_queue.rung}) == 1
+    assert len({work.id for work in world.task_queue.enqueued}) == 1
 
 
 async def test_tenants_take_turns_even_when_work_is_taken_one_piece_at_a_time() -> None:
@@ -501,4 +549,4 @@ async def test_tenants_take_turns_even_when_work_is_taken_one_piece_at_a_time() 
     for _ in range(3):
         assert await world.dispatch() == 1
 
-    assert [work.tenant_id.value for work in world.task_queue.rung] == ["busy", "small", "busy"]
+    assert [work.tenant_id.value for work in world.task_queue.enqueued] == ["busy", "small", "busy"]

@@ -56,7 +56,7 @@ async def test_the_newest_job_answers_until_one_succeeds_and_then_the_one_that_s
         return job_id
 
     async def fail(job: AnalysisJob) -> None:
-        value_of(await world.plan(job.id))
+        value_of(await world.plan(job))
         async with world.database.unit_of_work() as uow:
             video = await uow.videos.get_for_update(job.tenant_id, job.video_id)
             failing = await uow.jobs.get_for_update(job.tenant_id, job.id)

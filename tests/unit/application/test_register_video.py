@@ -42,7 +42,7 @@ async def test_a_video_is_stored_and_its_analysis_queued() -> None:
     assert video.content is not None
     assert world.storage.objects == {video.content.key: BYTES}
     assert (job.spec.model, job.spec.sample_fps, job.model.sha256) == ("traffic", 5.0, "a" * 64)
-    assert world.database.rings == 1
+    assert world.database.notifications == 1
     assert not world.database.object_deletions
 
 

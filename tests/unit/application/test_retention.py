@@ -92,7 +92,7 @@ async def test_work_on_a_video_that_expires_is_not_written() -> None:
     world.clock.advance(DAY_S)
     await world.apply_retention()
 
-    await world.run(segments[0].id)
+    await world.run(segments[0])
     await world.collect_garbage()
 
     assert world.database.detections == {}

@@ -5,7 +5,8 @@ from collections import Counter
 import pytest
 from prometheus_client import CollectorRegistry
 
-from tests.unit.application.world import LEASE_S, World, value_of
+from tests.unit.application.world import LEASE_S, World
+from vidintel.application.jobs.work import SEGMENT
 from vidintel.domain.errors import ServiceUnavailable, UnreadableVideo
 from vidintel.domain.video import MediaWarning
 from vidintel.infrastructure.observability.telemetry import PrometheusTelemetry
@@ -22,7 +23,7 @@ def world(registry: CollectorRegistry) -> World:
 
 
 def told(registry: CollectorRegistry) -> Counter[str]:
-    """Everything that was counted: ``segments{done}``."""
+    """Everything that was counted: ``jobs_ended{failed}``."""
     return Counter(
         {
             f"{family.name.removeprefix('vidintel_')}{{{','.join(sample.labels.values())}}}": round(sample.value)
@@ -40,7 +41,9 @@ async def test_a_job_that_goes_well(world: World, registry: CollectorRegistry) -
     await world.work_off()
 
     assert told(registry) == {
-        "segments{done}": 2,
+        "work_attempts{analysis.plan,done}": 1,
+        "work_attempts{analysis.segment,done}": 2,
+        "work_attempts{analysis.finish,done}": 1,
         "frames_analysed{}": 20,
         "decode_faults{truncated}": 2,
         "jobs_ended{succeeded}": 1,
@@ -56,7 +59,11 @@ async def test_a_video_that_cannot_be_planned(world: World, registry: CollectorR
 
     await world.work_off()
 
-    assert told(registry) == {"decode_faults{unreadable_video}": 1, "jobs_ended{failed}": 1}
+    assert told(registry) == {
+        "decode_faults{unreadable_video}": 1,
+        "jobs_ended{failed}": 1,
+        "work_attempts{analysis.plan,failed}": 1,
+    }
 
 
 async def test_a_segment_that_is_tried_again_until_it_is_dead(world: World, registry: CollectorRegistry) -> None:
@@ -70,38 +77,37 @@ async def test_a_segment_that_is_tried_again_until_it_is_dead(world: World, regi
     for _ in range(3):
         for segment in await world.segments():
             try:
-                await world.run(segment.id)
+                await world.run(segment)
             except RuntimeError:
                 world.clock.advance(100)
 
     counts = told(registry)
-    assert (counts["segments{retried}"], counts["segments{dead}"], counts["jobs_ended{failed}"]) == (2, 1, 1)
+    assert (
+        counts["work_attempts{analysis.segment,retried}"],
+        counts["work_attempts{analysis.segment,failed}"],
+        counts["jobs_ended{failed}"],
+    ) == (2, 1, 1)
 
 
-async def test_a_segment_that_is_handed_back_while_something_is_down(world: World, registry: CollectorRegistry) -> None:
+async def test_a_segment_that_is_released_while_something_is_down(world: World, registry: CollectorRegistry) -> None:
     def be_down(_: int) -> None:
         raise ServiceUnavailable("x")
 
     world.media.on_frame = be_down
     await world.planned()
 
-    await world.run((await world.segments())[0].id)
+    await world.run((await world.segments())[0])
 
-    assert told(registry)["segments{released}"] == 1
+    assert told(registry)["work_attempts{analysis.segment,released}"] == 1
 
 
 async def test_leases_that_ran_out(world: World, registry: CollectorRegistry) -> None:
     await world.planned()
     segment = (await world.segments())[0]
-    async with world.database.unit_of_work() as uow:
-        found = await uow.segments.get_for_work(segment.id)
-        assert found is not None
-        found.claim("dead", world.clock.now(), world.rules.lease)
-        await uow.segments.save(found)
-        await uow.commit()
+    await world.die_with(world.item(SEGMENT, segment.id))
     world.clock.advance(LEASE_S + 1)
 
     assert await world.reclaim() == 1
 
-    assert told(registry) == {"lease_expiries{segment}": 1, "segments{retried}": 1}
-    assert value_of(await world.run(segment.id)) >= 0
+    counts = told(registry)
+    assert counts["lease_expiries{analysis.segment}"] == counts["work_attempts{analysis.segment,retried}"] == 1

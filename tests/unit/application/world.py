@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar
+from uuid import UUID, uuid5
 
 from tests.contracts.stored import frames_of
 from tests.support.fakes import FakeClock, FakeObjectStorage, InMemoryDatabase
@@ -11,6 +12,7 @@ from tests.support.scripted_media import MODEL, ScriptedMedia
 from tests.unit.application.camera import FakeCamera
 from vidintel.application.jobs.requests import CancelJob, RequestAnalysis, RetryJob
 from vidintel.application.jobs.specs import SpecResolver
+from vidintel.application.jobs.work import FINISH, PLAN, SEGMENT
 from vidintel.application.pipeline.finish import FinishJob
 from vidintel.application.pipeline.frame_stages import FrameStages
 from vidintel.application.pipeline.frames import FramePipeline, StagesFactory
@@ -24,18 +26,20 @@ from vidintel.application.videos.library import DeleteVideo
 from vidintel.application.videos.registration import RegisteredVideo, RegisterVideo, VideoDetails
 from vidintel.application.videos.retention import ApplyRetention
 from vidintel.application.work.dispatch import DispatchWork
-from vidintel.application.work.garbage import CollectGarbage
+from vidintel.application.work.garbage import CollectGarbage, PurgeUnfinished
+from vidintel.application.work.handler import WorkHandlers
 from vidintel.application.work.lease import WorkerIdentity
 from vidintel.application.work.reclaim import ReclaimWork
-from vidintel.application.work.stages import WorkRules
-from vidintel.domain.analysis import AnalysisJob, JobId, JobStage
+from vidintel.application.work.runner import Claimed, LeaseRules, LeaseRunner
+from vidintel.application.work.setbacks import RecordSetback
+from vidintel.domain.analysis import AnalysisJob
 from vidintel.domain.detection import BoundingBox, FrameDetections
 from vidintel.domain.errors import DomainError, UnknownModel
 from vidintel.domain.identity import Principal, Role, TenantId, UserId
 from vidintel.domain.retention import RetentionRules
-from vidintel.domain.segment import Segment, SegmentId
+from vidintel.domain.segment import Segment
 from vidintel.domain.video import Video
-from vidintel.domain.work import RetryPolicy
+from vidintel.domain.work import RetryPolicy, Work, WorkItemId
 from vidintel.infrastructure.tracking.tracker import MotionTracker
 
 T = TypeVar("T")
@@ -87,16 +91,20 @@ class CornerEncoder:
         return [image[0, 0].tobytes() for _ in boxes]
 
 
-class RecordingDoorbell:
+class RecordingQueue:
+    """Implements `TaskQueue`: what was ``enqueued``, and how many messages are said to wait."""
+
+    capacity = 2
+
     def __init__(self) -> None:
-        self.rung: list[DueWork] = []
+        self.enqueued: list[DueWork] = []
         self.waiting = 0
 
     async def backlog(self) -> int:
         return self.waiting
 
-    async def enqueue(self, work: DueWork) -> None:
-        self.rung.append(work)
+    async def enqueue(self, work: Sequence[DueWork]) -> None:
+        self.enqueued += work
 
 
 class Incoming:
@@ -138,10 +146,10 @@ class World:
     stages: StagesFactory = field(
         default_factory=lambda: FrameStages(CornerHistogram(), CornerDifferencer(), CornerEncoder())
     )
-    task_queue: RecordingDoorbell = field(default_factory=RecordingDoorbell)
+    task_queue: RecordingQueue = field(default_factory=RecordingQueue)
     worker: WorkerIdentity = field(default_factory=lambda: WorkerIdentity("worker-1"))
-    rules: WorkRules = field(
-        default_factory=lambda: WorkRules(timedelta(seconds=LEASE_S), heartbeat_s=0.01, retry=POLICY, stall_s=30)
+    rules: LeaseRules = field(
+        default_factory=lambda: LeaseRules(timedelta(seconds=LEASE_S), heartbeat_s=0.01, stall_s=30)
     )
 
     segment_s: float = 2.0
@@ -160,43 +168,74 @@ class World:
         self.cancel = CancelJob(uow, clock)
         self.retry = RetryJob(uow, clock)
         limits = MediaLimits(max_duration_s=3600, max_side_px=8192)
-        self.plan = PlanJob(
-            uow,
-            self.storage,
-            self.media,
-            clock,
-            self.worker,
-            self.rules,
-            segment_s=self.segment_s,
-            limits=lambda: limits,
-            telemetry=self.telemetry,
+        self.handlers = WorkHandlers(
+            [
+                PlanJob(
+                    uow,
+                    self.storage,
+                    self.media,
+                    clock,
+                    segment_s=self.segment_s,
+                    limits=lambda: limits,
+                    telemetry=self.telemetry,
+                ),
+                RunSegment(
+                    uow,
+                    FramePipeline(self.storage, self.media, self.media, self.stages, self.telemetry),
+                    clock,
+                    self.telemetry,
+                ),
+                self.finishing_with(MotionTracker),
+            ]
         )
-        self.run = RunSegment(
-            uow,
-            FramePipeline(self.storage, self.media, self.media, self.stages, self.telemetry),
-            clock,
-            self.worker,
-            self.rules,
-            self.telemetry,
-        )
-        self.finish = self.finishing_with(MotionTracker)
-        self.dispatch = DispatchWork(uow, self.task_queue, clock, concurrency=2, redispatch=timedelta(seconds=10))
-        self.reclaim = ReclaimWork(uow, clock, POLICY, self.telemetry)
+        self.setbacks = RecordSetback(uow, clock, self.handlers, POLICY, self.telemetry)
+        self.runner = self.runner_of(self.worker)
+        self.dispatch = DispatchWork(uow, self.task_queue, clock, kinds=self.handlers, redispatch=timedelta(seconds=10))
+        self.reclaim = ReclaimWork(uow, clock, self.setbacks, self.telemetry)
         self.apply_retention = ApplyRetention(uow, clock, lambda: self.retention)
         self.collect_garbage = CollectGarbage(uow, self.storage, clock)
+        self.purge_unfinished = PurgeUnfinished(self.storage)
+
+    def runner_of(self, worker: WorkerIdentity, handlers: WorkHandlers | None = None) -> LeaseRunner:
+        return LeaseRunner(
+            self.database.unit_of_work,
+            self.clock,
+            handlers or self.handlers,
+            worker,
+            self.rules,
+            self.setbacks,
+            self.telemetry,
+        )
 
     def finishing_with(self, new_tracker: Any) -> FinishJob:
         uow = self.database.unit_of_work
         pictures = TakeSnapshots(uow, self.storage, self.camera, self.clock, stall_s=self.rules.stall_s)
-        return FinishJob(uow, new_tracker, pictures, self.clock, self.worker, self.rules, self.telemetry)
+        return FinishJob(uow, new_tracker, pictures, self.clock, self.telemetry)
 
     async def registered(self) -> RegisteredVideo:
         return value_of(await self.register(principal(), Incoming()))
 
     async def planned(self) -> AnalysisJob:
         job = (await self.registered()).job.job
-        value_of(await self.plan(job.id))
+        value_of(await self.plan(job))
         return job
+
+    async def plan(self, job: AnalysisJob) -> Result[object]:
+        """Do the planning of the job."""
+        return await self.do(self.item(PLAN, job.id))
+
+    async def run(self, segment: Segment) -> Result[object]:
+        """Do the analysis of the segment."""
+        return await self.do(self.item(SEGMENT, segment.id))
+
+    async def finish(self, job: AnalysisJob, new_tracker: Any = MotionTracker) -> Result[object]:
+        """Do the finishing of the job."""
+        handlers = WorkHandlers([self.finishing_with(new_tracker)])
+        return await self.do(self.item(FINISH, job.id), runner=self.runner_of(self.worker, handlers))
+
+    def item(self, kind: str, subject_id: UUID) -> WorkItemId:
+        """The item of the kind about the subject, whether or not it is there."""
+        return WorkItemId(uuid5(subject_id, kind))
 
     async def video(self, job: AnalysisJob) -> Video:
         async with self.database.unit_of_work() as uow:
@@ -223,17 +262,25 @@ class World:
         for _ in range(rounds):
             if not await self.dispatch():
                 return
-            while self.task_queue.rung:
-                await self.do(self.task_queue.rung.pop(0))
+            while self.task_queue.enqueued:
+                await self.do(self.task_queue.enqueued.pop(0).id)
 
-    async def do(self, due: DueWork) -> Result[object]:
-        match due.stage:
-            case JobStage.PLAN:
-                return await self.plan(JobId(due.id))
-            case JobStage.ANALYSE:
-                return await self.run(SegmentId(due.id))
-            case JobStage.FINISH:
-                return await self.finish(JobId(due.id))
+    async def do(self, item_id: WorkItemId, *, runner: LeaseRunner | None = None) -> Result[object]:
+        """Claim the item, alone if it is a suspect, and do it."""
+        runner = runner or self.runner_of(self.worker)
+        match await runner.claim(item_id, alone=True):
+            case Ok(Claimed() as claimed):
+                return await runner.perform(claimed)
+            case other:
+                return other
+
+    async def die_with(self, item_id: WorkItemId, owner: str = "dead") -> None:
+        """What a worker leaves behind that is killed while it does the item."""
+        claimed = value_of(await self.runner_of(WorkerIdentity(owner)).claim(item_id, alone=True))
+        assert isinstance(claimed, Claimed)
+
+    def work_of(self, item_id: WorkItemId) -> Work:
+        return self.database.work_items[item_id].work
 
 
 def value_of(result: Result[T]) -> T:

@@ -21,13 +21,11 @@ from vidintel.domain.video import (
     VideoSource,
     VideoStatus,
 )
-from vidintel.domain.work import RetryPolicy, Work
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 LEASE = timedelta(seconds=15)
 FAILURE = Failure("unreadable_video", "No.")
 MEDIA = MediaInfo("mp4", "h264", 640, 360, 0, 2.0, 25.0, 50)
-POLICY = RetryPolicy(max_attempts=2)
 
 
 def a_video(status: VideoStatus) -> Video:
@@ -55,21 +53,17 @@ def a_job(status: JobStatus, stage: JobStage = JobStage.PLAN) -> AnalysisJob:
         spec=AnalysisSpec(model="m"),
         model=ModelRef("m", "1", "0" * 64),
         created_at=NOW,
-        _work=Work(due_at=NOW),
         _status=status,
         _stage=stage,
     )
 
 
 def a_segment(status: SegmentStatus) -> Segment:
-    held = status is SegmentStatus.RUNNING
-    work = Work(due_at=NOW + LEASE, attempts=1, token=1, owner="w") if held else Work(due_at=NOW)
     return Segment(
         id=SegmentId(uuid4()),
         job_id=JobId(uuid4()),
         tenant_id=TenantId("org_1"),
         span=SegmentSpan(0, 0.0, None, 0, 50, 10),
-        _work=work,
         _status=status,
     )
 
@@ -151,7 +145,7 @@ def test_analysing_again_forgets_the_former_failure() -> None:
 
 
 JOB_MOVES: Mapping[JobStatus, Callable[[AnalysisJob], None]] = {
-    JobStatus.QUEUED: lambda j: j.retry(NOW),
+    JobStatus.QUEUED: lambda j: j.retry(),
     JobStatus.FAILED: lambda j: j.fail(FAILURE, NOW),
     JobStatus.CANCELLED: lambda j: j.cancel(NOW),
 }
@@ -171,54 +165,43 @@ def test_a_job_moves_exactly_where_its_table_says(current: JobStatus, target: Jo
 
 
 @pytest.mark.parametrize("status", [s for s in JobStatus if s.is_final])
-def test_a_final_job_cannot_be_claimed(status: JobStatus) -> None:
+def test_work_on_a_final_job_cannot_begin(status: JobStatus) -> None:
     with pytest.raises(LeaseLost):
-        a_job(status).claim(JobStage.PLAN, "w", NOW, LEASE)
+        a_job(status).begin(JobStage.PLAN, NOW)
 
 
 def test_a_job_goes_through_its_stages_in_order() -> None:
     job = a_job(JobStatus.QUEUED)
-    token = job.claim(JobStage.PLAN, "w", NOW, LEASE)
-    assert job.started_at == NOW
-    with pytest.raises(LeaseLost):
-        job.claim(JobStage.PLAN, "x", NOW, LEASE)
     with pytest.raises(InvalidTransition):
-        job.succeed(token, NOW)
-    job.planned(token, NOW)
-    with pytest.raises(LeaseLost):
-        job.claim(JobStage.FINISH, "w", NOW, LEASE)
-    job.all_segments_done(NOW)
-    token = job.claim(JobStage.FINISH, "w", NOW, LEASE)
-    job.succeed(token, NOW)
+        job.planned()
+    job.begin(JobStage.PLAN, NOW)
+    assert (job.status, job.started_at) == (JobStatus.RUNNING, NOW)
+    for too_early in (job.all_segments_done, lambda: job.succeed(NOW)):
+        with pytest.raises(InvalidTransition):
+            too_early()
+    job.planned()
+    for not_now in (JobStage.PLAN, JobStage.FINISH):
+        with pytest.raises(LeaseLost):
+            job.begin(not_now, NOW)
+    job.all_segments_done()
+    job.begin(JobStage.FINISH, NOW + LEASE)
+    job.succeed(NOW + LEASE)
 
-    assert job.status is JobStatus.SUCCEEDED
-    assert (job.started_at, job.finished_at, job.work.is_held) == (NOW, NOW, False)
-
-
-def test_a_job_whose_planner_dies_each_time_runs_out_of_attempts() -> None:
-    job = a_job(JobStatus.QUEUED)
-    now, outcomes = NOW, []
-    for _ in range(POLICY.max_attempts):
-        job.claim(JobStage.PLAN, "w", now, LEASE)
-        now += LEASE
-        outcomes.append(job.expire(now, POLICY))
-        now = max(now, job.work.due_at)
-
-    assert outcomes == [True, False]
+    assert (job.status, job.started_at, job.finished_at) == (JobStatus.SUCCEEDED, NOW, NOW + LEASE)
 
 
-def test_retrying_a_failed_job_forgets_failure_and_attempts() -> None:
+def test_retrying_a_failed_job_forgets_the_failure_and_counts_the_run() -> None:
     job = a_job(JobStatus.RUNNING)
     job.fail(FAILURE, NOW)
-    job.retry(NOW)
+    job.retry()
 
-    assert (job.failure, job.finished_at, job.work.attempts, job.stage) == (None, None, 0, JobStage.PLAN)
+    assert (job.failure, job.finished_at, job.run_number, job.stage) == (None, None, 2, JobStage.PLAN)
 
 
 SEGMENT_MOVES: Mapping[SegmentStatus, list[Callable[[Segment], object]]] = {
-    SegmentStatus.RUNNING: [lambda s: s.claim("w", NOW, LEASE)],
-    SegmentStatus.DONE: [lambda s: s.complete(s.work.token, 10, NOW)],
-    SegmentStatus.DEAD: [lambda s: s.dead_letter(s.work.token, FAILURE, NOW)],
+    SegmentStatus.PENDING: [lambda s: s.requeue()],
+    SegmentStatus.DONE: [lambda s: s.complete(10)],
+    SegmentStatus.DEAD: [lambda s: s.dead_letter(FAILURE)],
 }
 
 
@@ -236,36 +219,11 @@ def test_a_segment_moves_exactly_where_its_table_says(current: SegmentStatus, ta
             assert segment.status is current
 
 
-@pytest.mark.parametrize(
-    "move",
-    [
-        lambda s: s.revoke(NOW),
-        lambda s: s.release(s.work.token, NOW),
-        lambda s: s.retry_later(s.work.token, FAILURE, NOW, POLICY),
-    ],
-    ids=["revoke", "release", "retry_later"],
-)
-def test_a_running_segment_that_is_released_waits_again_and_fences_its_holder_off(
-    move: Callable[[Segment], object],
-) -> None:
-    segment = a_segment(SegmentStatus.RUNNING)
-    token = segment.work.token
-
-    move(segment)
-
-    assert (segment.status, segment.frames_done) == (SegmentStatus.PENDING, 0)
-    with pytest.raises(LeaseLost):
-        segment.complete(token, 10, NOW)
-
-
-def test_a_segment_dies_when_its_attempts_are_used_up_and_can_be_revived() -> None:
+def test_a_dead_segment_that_is_requeued_begins_anew() -> None:
     segment = a_segment(SegmentStatus.PENDING)
-    lives = []
-    for _ in range(POLICY.max_attempts):
-        token = segment.claim("w", segment.work.due_at, LEASE)
-        lives.append(segment.retry_later(token, FAILURE, segment.work.due_at, POLICY))
+    segment.dead_letter(FAILURE)
 
-    assert lives == [True, False]
-    assert (segment.status, segment.failure) == (SegmentStatus.DEAD, FAILURE)
-    segment.requeue(NOW)
-    assert (segment.status, segment.failure, segment.work.attempts) == (SegmentStatus.PENDING, None, 0)
+    segment.requeue()
+
+    assert segment.status is SegmentStatus.PENDING
+    assert (segment.failure, segment.frames_done) == (None, 0)

@@ -16,7 +16,6 @@ from vidintel.domain.video import (
     VideoSource,
     VideoStatus,
 )
-from vidintel.domain.work import Work
 
 VIDEO_ID = VideoId(UUID("0b7c2f3e-6a0d-4d0f-9a53-0d3f5f0c9b11"))
 JOB_ID = JobId(UUID("5e3a4b9c-4a63-4c86-8a4e-1b2f6f6e2c77"))
@@ -59,7 +58,6 @@ def job(**changes: Any) -> AnalysisJob:
             "spec": AnalysisSpec("traffic"),
             "model": ModelRef("traffic", "1", SHA256),
             "created_at": ago(10),
-            "_work": Work(due_at=ago(10)),
             **changes,
         }
     )

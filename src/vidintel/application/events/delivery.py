@@ -153,7 +153,7 @@ class DeliverEvents:
 
     def _failed(self, delivery: Delivery, reason: str) -> FailedDelivery:
         attempts = delivery.attempts + 1
-        dead = self._rules.retry.exhausted(attempts)
+        dead = attempts >= self._rules.retry.max_attempts
         log = _log.error if dead else _log.warning
         log(
             "event.dead_lettered" if dead else "event.delivery_failed",

@@ -3,6 +3,7 @@
 from datetime import datetime
 from uuid import uuid4
 
+from vidintel.application.jobs.work import add_stage
 from vidintel.application.ports import JobProgress, JobReport, UnitOfWork
 from vidintel.domain.analysis import AnalysisJob, AnalysisSpec, JobId, JobStatus, ModelRef
 from vidintel.domain.errors import JobAlreadyActive
@@ -17,13 +18,12 @@ async def queue_analysis(
 ) -> JobReport:
     """Queue an analysis of ``video``, which this transaction has added or locked.
 
-    While the video is pending, the job keeps the spec and waits until `start_analysis` finds the content there.
+    While the video is pending, the job keeps the spec and has no work item; `start_analysis` adds one.
     Raises `JobAlreadyActive`, and `ConflictError` when the content never arrived.
     """
     if video.status is VideoStatus.PROCESSING:
         raise JobAlreadyActive
     video.require_content()
-    waits = video.content is None
     job = AnalysisJob.queue(
         job_id=JobId(uuid4()),
         tenant_id=video.tenant_id,
@@ -32,11 +32,10 @@ async def queue_analysis(
         spec=spec,
         model=model,
         now=now,
-        waits_for_content=waits,
     )
     await uow.jobs.add(job)
-    if not waits:
-        await uow.notify_work()
+    if video.content is not None:
+        await add_stage(uow, job, now)
     return JobReport(job, _NO_PROGRESS)
 
 
@@ -46,8 +45,5 @@ async def start_analysis(uow: UnitOfWork, video: Video, now: datetime) -> None:
     if newest is None or newest.status is not JobStatus.QUEUED:
         return
     job = await uow.jobs.get_for_update(video.tenant_id, newest.id)
-    if job is None:
-        return
-    job.content_arrived(now)
-    await uow.jobs.save(job)
-    await uow.notify_work()
+    if job is not None and job.status is JobStatus.QUEUED:
+        await add_stage(uow, job, now)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from vidintel.application.jobs.queueing import queue_analysis
 from vidintel.application.jobs.specs import SpecRequest, SpecResolver
+from vidintel.application.jobs.work import add_stage
 from vidintel.application.ports import Clock, JobReport, Page, UnitOfWork, UnitOfWorkFactory, VideoReads
 from vidintel.application.result import as_result
 from vidintel.application.retry import retried
@@ -99,9 +100,7 @@ class CancelJob:
             job.cancel(now)
             await uow.jobs.save(job)
             await uow.outbox.add(Event.job_ended(job, now))
-            for segment in await uow.segments.of_job(job.id, SegmentStatus.RUNNING):
-                segment.revoke(now)
-                await uow.segments.save(segment)
+            await uow.work_items.cancel_group(job.id)
             if was_running:
                 video.abandon_processing(now)
                 await uow.videos.save(video)
@@ -124,16 +123,15 @@ class RetryJob:
     @retried
     async def __call__(self, principal: Principal, job_id: JobId) -> JobReport:
         principal.require(Permission.JOB_CREATE)
-        now = self._clock.now()
         async with self._uow() as uow:
             video, job = await _locked_job_of(uow, principal, job_id)
             video.require_content()
-            job.retry(now)
+            job.retry()
             await uow.jobs.save(job)
             for segment in await uow.segments.of_job(job.id, SegmentStatus.DEAD):
-                segment.requeue(now)
+                segment.requeue()
                 await uow.segments.save(segment)
-            await uow.notify_work()
+            await add_stage(uow, job, self._clock.now())
             report = await report_of(uow, job)
             await uow.commit()
             return report

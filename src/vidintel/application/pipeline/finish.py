@@ -2,31 +2,36 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 
+from vidintel.application.jobs.work import FINISH, lock_video_and_job
+from vidintel.application.pipeline.plan import JobInWork, begin_stage, fail_job_of
 from vidintel.application.pipeline.snapshots import SnapshotSet, TakeSnapshots, orders_for, snapshots_result
 from vidintel.application.pipeline.spooling import FindingsSpool
 from vidintel.application.pipeline.track_aggregation import TrackAggregation
-from vidintel.application.ports import SILENT, Clock, Telemetry, TrackerFactory, UnitOfWorkFactory
-from vidintel.application.result import as_result
+from vidintel.application.ports import SILENT, Clock, Telemetry, TrackerFactory, UnitOfWork, UnitOfWorkFactory
 from vidintel.application.retry import retried
-from vidintel.application.work.lease import Lease, WorkerIdentity
-from vidintel.application.work.stages import StageHolder, WorkRules, lock_video_and_job
-from vidintel.domain.analysis import AnalysisJob, JobId, JobStage, JobStatus
+from vidintel.application.work.handler import WorkHandler
+from vidintel.application.work.lease import Lease
+from vidintel.domain.analysis import AnalysisJob, JobStage, JobStatus
 from vidintel.domain.detection import FrameDetections
 from vidintel.domain.events import Event
 from vidintel.domain.results import JobResults
 from vidintel.domain.shots import shot_changes
-from vidintel.domain.video import Video, WarningSummary
+from vidintel.domain.video import Failure, WarningSummary
+from vidintel.domain.work import WorkItem
 
 _BATCH_DETECTIONS = 2_000
 
 
-class FinishJob:
+class FinishJob(WorkHandler[JobInWork]):
     """When the last segment is done: follow the objects, sum up, take pictures, store the results, end the job.
 
     What is found is gathered in a file aside, without a transaction; it is published in the same transaction that ends
-    the job: so a crash leaves nothing, and a holder who lost the stage writes nothing.
+    the job: so a crash leaves nothing, and a worker whose lease was lost writes nothing.
     """
+
+    kind = FINISH
 
     def __init__(
         self,
@@ -34,25 +39,19 @@ class FinishJob:
         new_tracker: TrackerFactory,
         take_snapshots: TakeSnapshots,
         clock: Clock,
-        worker: WorkerIdentity,
-        rules: WorkRules,
         telemetry: Telemetry = SILENT,
     ) -> None:
         self._uow = uow
         self._new_tracker = new_tracker
         self._take_snapshots = take_snapshots
         self._clock = clock
-        self._stage = StageHolder(uow, clock, worker, rules, telemetry)
         self._telemetry = telemetry
 
-    @as_result
-    async def __call__(self, job_id: JobId) -> None:
-        video, job, token = await self._stage.claim(job_id, JobStage.FINISH)
-        lease = self._stage.new_lease()
-        await self._stage.run(job, token, self._finish(video, job, token, lease), lease)
-        self._telemetry.job_ended(JobStatus.SUCCEEDED)
+    async def begin(self, uow: UnitOfWork, item: WorkItem) -> JobInWork:
+        return await begin_stage(uow, item, JobStage.FINISH, self._clock.now())
 
-    async def _finish(self, video: Video, claimed: AnalysisJob, token: int, lease: Lease) -> None:
+    async def run(self, subject: JobInWork, lease: Lease) -> None:
+        video, claimed = subject.video, subject.job
         interval_s = claimed.spec.frame_interval_s(video.media.frame_rate if video.media is not None else 0.0)
         following = TrackAggregation(
             claimed.spec, self._new_tracker(interval_s, claimed.spec.track_confidence), interval_s
@@ -65,17 +64,25 @@ class FinishJob:
                 shots = shot_changes(await uow.segments.shots(claimed.id))
                 frames_reused = await uow.segments.frames_reused(claimed.id)
             orders = orders_for(video, following)
-            snapshots = await self._take_snapshots(video, claimed, token, orders, lease.check)
+            attempt = f"{claimed.run_number}-{lease.token}"
+            snapshots = await self._take_snapshots(video, claimed, attempt, orders, lease.check)
             results = JobResults(
                 summary=following.summary(progress.frames_done, frames_reused, warnings),
                 timeline=following.timeline(shots),
                 snapshots=snapshots_result(orders, snapshots.made, following),
             )
             try:
-                await self._end(claimed, token, spool, results, snapshots)
+                await self._end(subject, lease, spool, results, snapshots)
             except BaseException:
                 await asyncio.shield(self._take_snapshots.discard(claimed, snapshots))
                 raise
+        self._telemetry.job_ended(JobStatus.SUCCEEDED)
+
+    async def give_up(self, uow: UnitOfWork, item: WorkItem, failure: Failure, now: datetime) -> None:
+        await fail_job_of(uow, item, failure, now, self._telemetry)
+
+    def log_context(self, subject: JobInWork) -> dict[str, str]:
+        return subject.log_context()
 
     async def _follow(self, job: AnalysisJob, following: TrackAggregation, spool: FindingsSpool, lease: Lease) -> None:
         """Feed the job's detections through ``following`` in a thread, some at a time, each read on its own.
@@ -102,8 +109,8 @@ class FinishJob:
     @retried
     async def _end(
         self,
-        claimed: AnalysisJob,
-        token: int,
+        subject: JobInWork,
+        lease: Lease,
         spool: FindingsSpool,
         results: JobResults,
         snapshots: SnapshotSet,
@@ -113,8 +120,8 @@ class FinishJob:
             for found in spool.parts():
                 await uow.tracks.stage(found.frames, found.tracks)
             now = self._clock.now()
-            video, job = await lock_video_and_job(uow, claimed)
-            job.succeed(token, now)
+            video, job = await lock_video_and_job(uow, subject.item)
+            job.succeed(now)
             video.complete(job.id, now)
             await uow.results.put(job, results)
             await uow.tracks.publish(job)
@@ -122,4 +129,5 @@ class FinishJob:
             await uow.jobs.save(job)
             await uow.videos.save(video)
             await uow.outbox.add(Event.job_ended(job, now))
+            await lease.complete(uow)
             await uow.commit()

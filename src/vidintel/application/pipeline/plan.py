@@ -1,8 +1,12 @@
 """The first stage of a job: probe the video and cut it into segments."""
 
 import asyncio
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import uuid4
 
+from vidintel.application.jobs.failure import fail_job
+from vidintel.application.jobs.work import PLAN, add_segments, add_stage, lock_video_and_job
 from vidintel.application.ports import (
     SILENT,
     Clock,
@@ -11,26 +15,66 @@ from vidintel.application.ports import (
     MediaPlan,
     ObjectStorage,
     Telemetry,
+    UnitOfWork,
     UnitOfWorkFactory,
     VideoDecoder,
 )
-from vidintel.application.result import as_result
 from vidintel.application.retry import retried
-from vidintel.application.work.lease import Lease, WorkerIdentity
-from vidintel.application.work.stages import StageHolder, WorkRules, lock_video_and_job
-from vidintel.domain.analysis import AnalysisJob, JobId, JobStage
-from vidintel.domain.errors import (
-    UnreadableVideo,
-)
-from vidintel.domain.segment import Segment, SegmentId
-from vidintel.domain.video import StoredContent, Video
+from vidintel.application.work.handler import WorkHandler
+from vidintel.application.work.lease import Lease
+from vidintel.domain.analysis import AnalysisJob, JobStage, JobStatus
+from vidintel.domain.errors import UnreadableVideo
+from vidintel.domain.events import Event
+from vidintel.domain.segment import Segment, SegmentId, SegmentStatus
+from vidintel.domain.video import Failure, StoredContent, Video, VideoStatus
+from vidintel.domain.work import WorkItem
 
 
-class PlanJob:
+@dataclass(frozen=True, slots=True)
+class JobInWork:
+    """The job that an item is about, its video, and the item."""
+
+    item: WorkItem
+    video: Video
+    job: AnalysisJob
+
+    def log_context(self) -> dict[str, str]:
+        return {"video": str(self.video.id), "job": str(self.job.id)}
+
+
+async def begin_stage(uow: UnitOfWork, item: WorkItem, stage: JobStage, now: datetime) -> JobInWork:
+    """Have the job work on ``stage``. Raises `LeaseLost` when it has ended, or is at another stage."""
+    video, job = await lock_video_and_job(uow, item)
+    starts = job.status is JobStatus.QUEUED
+    job.begin(stage, now)
+    await uow.jobs.save(job)
+    if starts:
+        await uow.outbox.add(Event.job_started(job, now))
+    if video.status is not VideoStatus.PROCESSING:
+        video.begin_processing(now)
+        await uow.videos.save(video)
+    return JobInWork(item, video, job)
+
+
+async def fail_job_of(
+    uow: UnitOfWork, item: WorkItem, failure: Failure, now: datetime, telemetry: Telemetry
+) -> AnalysisJob:
+    """Fail the job that ``item`` is part of, unless it has ended already."""
+    video, job = await lock_video_and_job(uow, item)
+    if not job.status.is_final:
+        await fail_job(uow, video, job, failure, now, reported_by=item)
+        telemetry.job_ended(JobStatus.FAILED)
+    return job
+
+
+class PlanJob(WorkHandler[JobInWork]):
     """Probe the video and cut it into segments; the job runs from now on.
 
     A job that was planned before (it is being retried) keeps its segments.
     """
+
+    kind = PLAN
+    reports_progress = True
 
     def __init__(
         self,
@@ -38,8 +82,6 @@ class PlanJob:
         storage: ObjectStorage,
         decoder: VideoDecoder,
         clock: Clock,
-        worker: WorkerIdentity,
-        rules: WorkRules,
         *,
         segment_s: float,
         limits: Live[MediaLimits],
@@ -49,17 +91,15 @@ class PlanJob:
         self._storage = storage
         self._decoder = decoder
         self._clock = clock
-        self._stage = StageHolder(uow, clock, worker, rules, telemetry)
         self._segment_s = segment_s
         self._limits = limits
+        self._telemetry = telemetry
 
-    @as_result
-    async def __call__(self, job_id: JobId) -> None:
-        video, job, token = await self._stage.claim(job_id, JobStage.PLAN)
-        lease = self._stage.new_lease()
-        await self._stage.run(job, token, self._plan(video, job, token, lease), lease)
+    async def begin(self, uow: UnitOfWork, item: WorkItem) -> JobInWork:
+        return await begin_stage(uow, item, JobStage.PLAN, self._clock.now())
 
-    async def _plan(self, video: Video, job: AnalysisJob, token: int, lease: Lease) -> None:
+    async def run(self, subject: JobInWork, lease: Lease) -> None:
+        video, job = subject.video, subject.job
         async with self._uow() as uow:
             was_planned = await uow.segments.count(job.id) > 0
         content = content_of(video)
@@ -74,33 +114,42 @@ class PlanJob:
                     heartbeat=lease.heartbeat,
                 )
 
-        await self._begin_segments(job, token, None if was_planned else await asyncio.to_thread(plan))
+        await self._begin_segments(subject, lease, None if was_planned else await asyncio.to_thread(plan))
+
+    async def give_up(self, uow: UnitOfWork, item: WorkItem, failure: Failure, now: datetime) -> None:
+        await fail_job_of(uow, item, failure, now, self._telemetry)
+
+    def log_context(self, subject: JobInWork) -> dict[str, str]:
+        return subject.log_context()
 
     @retried
-    async def _begin_segments(self, claimed: AnalysisJob, token: int, media_plan: MediaPlan | None) -> None:
+    async def _begin_segments(self, subject: JobInWork, lease: Lease, media_plan: MediaPlan | None) -> None:
         now = self._clock.now()
         async with self._uow() as uow:
-            video, job = await lock_video_and_job(uow, claimed)
-            job.planned(token, now)
-            if media_plan is not None:
+            video, job = await lock_video_and_job(uow, subject.item)
+            job.planned()
+            if media_plan is None:
+                segments = await uow.segments.of_job(job.id, SegmentStatus.PENDING)
+            else:
                 video.describe_media(media_plan.media, now)
                 await uow.videos.save(video)
-                await uow.segments.add_all(
-                    [
-                        Segment.cut(
-                            segment_id=SegmentId(uuid4()),
-                            job=job,
-                            span=span,
-                            now=now,
-                            warnings=media_plan.warnings if span.index == 0 else (),
-                        )
-                        for span in media_plan.segments
-                    ]
-                )
-            if await uow.segments.count_unfinished(job.id) == 0:
-                job.all_segments_done(now)
+                segments = [
+                    Segment.cut(
+                        segment_id=SegmentId(uuid4()),
+                        job=job,
+                        span=span,
+                        warnings=media_plan.warnings if span.index == 0 else (),
+                    )
+                    for span in media_plan.segments
+                ]
+                await uow.segments.add_all(segments)
+            if segments:
+                await add_segments(uow, job, segments, now)
+            else:
+                job.all_segments_done()
+                await add_stage(uow, job, now)
             await uow.jobs.save(job)
-            await uow.notify_work()
+            await lease.complete(uow)
             await uow.commit()
 
 

@@ -97,15 +97,15 @@ class TakeSnapshots:
         self._stall_s = stall_s
 
     async def __call__(
-        self, video: Video, job: AnalysisJob, token: int, orders: Sequence[SnapshotRequest], check: Callable[[], None]
+        self, video: Video, job: AnalysisJob, attempt: str, orders: Sequence[SnapshotRequest], check: Callable[[], None]
     ) -> SnapshotSet:
-        """``check`` is called before each picture, and raises when the work is to stop.
+        """``attempt`` is in the keys; ``check`` is called before each picture, and raises when the work is to stop.
 
         Raises `Stalled` when a picture takes longer than ``stall_s`` seconds: the file makes the decoder hang.
         """
         if video.content is None:
             return SnapshotSet((), ())
-        keys = {order.name: f"videos/{video.id}/jobs/{job.id}/{token}/{order.name}" for order in orders}
+        keys = {order.name: f"videos/{video.id}/jobs/{job.id}/{attempt}/{order.name}" for order in orders}
         snapshots = SnapshotSet(tuple(keys.values()), ())
         async with self._uow() as uow:
             for key in snapshots.keys:

@@ -43,21 +43,18 @@ from vidintel.application.ports.persistence import (
     UnitOfWorkFactory,
     VideoFilter,
     VideoRepository,
-    WorkQueue,
+    WorkItemRepository,
 )
 from vidintel.application.ports.reads import CacheStatistics, JobReport, VideoReads, VideoReport
 from vidintel.application.ports.storage import ObjectStorage, UploadId
 from vidintel.application.ports.telemetry import (
     SILENT,
-    Cause,
     NoTracing,
-    SegmentOutcome,
     SilentTelemetry,
     Span,
     Telemetry,
     Tracing,
-    WorkContext,
-    WorkContexts,
+    WorkOutcome,
 )
 from vidintel.application.ports.work import Clock, DueWork, TaskQueue, WorkNotifications
 
@@ -65,7 +62,6 @@ __all__ = [
     "SILENT",
     "AppearanceEncoder",
     "CacheStatistics",
-    "Cause",
     "CircuitState",
     "Clock",
     "ColourHistogram",
@@ -98,7 +94,6 @@ __all__ = [
     "Outbox",
     "Page",
     "ResultRepository",
-    "SegmentOutcome",
     "SegmentRepository",
     "SilentTelemetry",
     "Snapshot",
@@ -122,8 +117,7 @@ __all__ = [
     "VideoReads",
     "VideoReport",
     "VideoRepository",
-    "WorkContext",
-    "WorkContexts",
+    "WorkItemRepository",
     "WorkNotifications",
-    "WorkQueue",
+    "WorkOutcome",
 ]

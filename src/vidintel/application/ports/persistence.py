@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import Protocol, Self
+from uuid import UUID
 
 from vidintel.application.ports.events import EventDeliveries, Outbox
 from vidintel.application.ports.work import DueWork
@@ -17,6 +18,7 @@ from vidintel.domain.segment import Segment, SegmentId, SegmentStatus
 from vidintel.domain.shots import ShotChanges
 from vidintel.domain.tracking import Track, TrackedFrame
 from vidintel.domain.video import CameraId, MediaWarning, StoredContent, Video, VideoId, VideoStatus
+from vidintel.domain.work import WorkItem, WorkItemId
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +78,9 @@ class JobProgress:
     frames_done: int
 
 
-# Locks are taken in one order everywhere: video, then job, then segment. A lock taken for an update must not block
-# foreign-key checks (``FOR NO KEY UPDATE``). ``detections`` carry no foreign keys: checking one per row would halve
-# the speed of COPY, so whoever deletes a job locks its row first and deletes its detections explicitly.
+# Locks are taken in one order everywhere: video, then job, then segment, then work item. A lock taken for an update
+# must not block foreign-key checks (``FOR NO KEY UPDATE``). ``detections`` carry no foreign keys: checking one per row
+# would halve the speed of COPY, so whoever deletes a job locks its row first and deletes its detections explicitly.
 
 
 class VideoRepository(Protocol):
@@ -90,6 +92,10 @@ class VideoRepository(Protocol):
 
     async def get_for_update(self, tenant_id: TenantId, video_id: VideoId) -> Video | None:
         """The tenant's video, its row locked until the transaction ends; follow with `save`."""
+        ...
+
+    async def of_job_for_update(self, tenant_id: TenantId, job_id: JobId) -> Video | None:
+        """The video of the job, locked as by `get_for_update`."""
         ...
 
     async def save(self, video: Video) -> None: ...
@@ -140,23 +146,11 @@ class JobRepository(Protocol):
 
     async def progress(self, tenant_id: TenantId, job_id: JobId) -> JobProgress: ...
 
-    async def extend_lease(self, job_id: JobId, token: int, due_at: datetime) -> bool:
-        """Heartbeat: ``False`` when the token is not the holder's any more."""
-        ...
-
-    async def expired(self, now: datetime, limit: int) -> Sequence[AnalysisJob]:
-        """Jobs whose stage is held under a lease that ran out; rows NOT locked."""
-        ...
-
-    async def held_by(self, owner: str, limit: int) -> Sequence[AnalysisJob]:
-        """Jobs whose stage ``owner`` holds; rows NOT locked."""
-        ...
-
 
 class SegmentRepository(Protocol):
     async def add_all(self, segments: Sequence[Segment]) -> None: ...
 
-    async def get_for_work(self, segment_id: SegmentId) -> Segment | None:
+    async def get_for_update(self, segment_id: SegmentId) -> Segment | None:
         """Any tenant's segment, its row locked."""
         ...
 
@@ -188,16 +182,8 @@ class SegmentRepository(Protocol):
         """The shot changes within each of the job's segments that has any frames, by index of the segment."""
         ...
 
-    async def extend_lease(self, segment_id: SegmentId, token: int, due_at: datetime, frames_done: int) -> bool:
-        """Heartbeat with progress: ``False`` when the token is not the holder's any more."""
-        ...
-
-    async def expired(self, now: datetime, limit: int) -> Sequence[Segment]:
-        """Running segments whose lease ran out; rows NOT locked (lock the job first, then the segment)."""
-        ...
-
-    async def held_by(self, owner: str, limit: int) -> Sequence[Segment]:
-        """Running segments that ``owner`` holds; rows NOT locked."""
+    async def save_progress(self, segment_id: SegmentId, frames_done: int) -> None:
+        """How many frames of a segment that is not done are analysed so far."""
         ...
 
 
@@ -299,15 +285,63 @@ class ObjectDeletions(Protocol):
         ...
 
 
-class WorkQueue(Protocol):
-    async def take_due(
-        self, now: datetime, limit: int, redispatch_at: datetime, served: Sequence[TenantId] = ()
-    ) -> Sequence[DueWork]:
-        """Up to ``limit`` pieces of work that are due, spread fairly over tenants, their ``due_at`` moved ahead.
+class WorkItemRepository(Protocol):
+    """Work that is not done yet, of any tenant. Whoever locks videos, jobs or segments does so before items."""
 
-        Tenants take turns: those not in ``served`` before the others, which are in the order of ``served``.
-        Whoever takes them rings for them; should the ring be lost, they are due again at ``redispatch_at``.
+    async def add_all(self, items: Sequence[WorkItem]) -> None:
+        """Store new items with what causes them."""
+        ...
+
+    async def ensure(self, item: WorkItem) -> None:
+        """Store the item unless one with its id is there."""
+        ...
+
+    async def get(self, item_id: WorkItemId) -> WorkItem | None:
+        """The item, its row NOT locked."""
+        ...
+
+    async def due(
+        self,
+        now: datetime,
+        limit: int,
+        redispatch_at: datetime,
+        *,
+        kinds: Sequence[str],
+        served: Sequence[tuple[TenantId, str]] = (),
+    ) -> Sequence[DueWork]:
+        """Up to ``limit`` items of ``kinds`` that are due and not held, their ``due_at`` moved ahead.
+
+        Tenants take turns, and within a tenant families of kinds do; flows not in ``served`` come before the others,
+        which are in the order of ``served``. Should a message be lost, its item is due again at ``redispatch_at``.
         """
+        ...
+
+    async def claim(self, item_id: WorkItemId, owner: str, now: datetime, due_at: datetime) -> WorkItem | None:
+        """The item, now held by ``owner`` until ``due_at``; ``None`` when it is gone, or another's lease is good."""
+        ...
+
+    async def extend(self, item_id: WorkItemId, token: int, due_at: datetime) -> bool:
+        """Heartbeat: ``False`` when the token is not the holder's any more."""
+        ...
+
+    async def save(self, item: WorkItem, token: int) -> None:
+        """Store what has become of the item that was loaded with ``token``. Raises `LeaseLost` when it has another."""
+        ...
+
+    async def complete(self, item_id: WorkItemId, token: int) -> bool:
+        """Remove an item that is done or given up; ``False`` when the token is not the holder's any more."""
+        ...
+
+    async def cancel_group(self, group_id: UUID, *, spare: WorkItemId | None = None) -> None:
+        """Remove all items of the group but ``spare``; whoever holds them can write no more."""
+        ...
+
+    async def expired(self, now: datetime, limit: int) -> Sequence[WorkItem]:
+        """Items held under a lease that ran out, the oldest first; rows NOT locked."""
+        ...
+
+    async def held_by(self, owner: str, limit: int) -> Sequence[WorkItem]:
+        """Items that ``owner``, or a process that it started (``owner/…``), holds; rows NOT locked."""
         ...
 
 
@@ -331,7 +365,7 @@ class UnitOfWork(Protocol):
     @property
     def object_deletions(self) -> ObjectDeletions: ...
     @property
-    def work_queue(self) -> WorkQueue: ...
+    def work_items(self) -> WorkItemRepository: ...
     @property
     def outbox(self) -> Outbox: ...
     @property

@@ -2,22 +2,18 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal, Protocol
-from uuid import UUID
+from typing import Protocol
 
-from vidintel.domain.analysis import JobId, JobStatus
-from vidintel.domain.identity import TenantId
-from vidintel.domain.video import VideoId
+from vidintel.domain.analysis import JobStatus
 
 
-class SegmentOutcome(StrEnum):
-    """How one attempt at a segment ended."""
+class WorkOutcome(StrEnum):
+    """How one attempt at a work item ended."""
 
     DONE = "done"
     RETRIED = "retried"
-    DEAD = "dead"
+    FAILED = "failed"
     RELEASED = "released"
     LOST = "lost"
 
@@ -25,7 +21,9 @@ class SegmentOutcome(StrEnum):
 class Telemetry(Protocol):
     """Counts what happens. Cheap, never raises; from any thread. Durations are seconds."""
 
-    def segment_ended(self, outcome: SegmentOutcome) -> None: ...
+    def work_ended(self, kind: str, outcome: WorkOutcome) -> None:
+        """An attempt at a work item ended."""
+        ...
 
     def job_ended(self, status: JobStatus) -> None:
         """A job succeeded or failed."""
@@ -41,38 +39,16 @@ class Telemetry(Protocol):
         """Something is wrong with a video: the code of a warning, or of the error that ended its analysis."""
         ...
 
-    def lease_expired(self, work: Literal["job", "segment"]) -> None: ...
+    def lease_expired(self, kind: str) -> None:
+        """An item was taken from a worker that had died or fallen silent."""
+        ...
 
     def task_ended(self, task: str, outcome: str, duration_s: float) -> None:
-        """An actor has handled a message; both names come from small fixed sets."""
+        """A worker has handled a message; ``task`` is the kind of the item. Both come from small fixed sets."""
         ...
 
     def settings_reloaded(self, *, accepted: bool) -> None:
         """The configuration file changed, and was taken over or refused."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """What made us do it: the id of the request, and its place in a trace (W3C's ``traceparent``)."""
-
-    request_id: str | None = None
-    traceparent: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class WorkContext:
-    """Whose work it is and what caused it, for logs and traces."""
-
-    tenant_id: TenantId
-    video_id: VideoId
-    job_id: JobId
-    cause: Cause
-
-
-class WorkContexts(Protocol):
-    async def of(self, work_id: UUID) -> WorkContext | None:
-        """The context of a job, or of a segment. Never raises for a database that is down: nothing is known then."""
         ...
 
 
@@ -104,7 +80,7 @@ class Tracing(Protocol):
 class SilentTelemetry:
     """Counts nothing: for tests, and for commands that end before anybody could ask."""
 
-    def segment_ended(self, outcome: SegmentOutcome) -> None: ...
+    def work_ended(self, kind: str, outcome: WorkOutcome) -> None: ...
 
     def job_ended(self, status: JobStatus) -> None: ...
 
@@ -114,7 +90,7 @@ class SilentTelemetry:
 
     def decode_fault(self, code: str) -> None: ...
 
-    def lease_expired(self, work: Literal["job", "segment"]) -> None: ...
+    def lease_expired(self, kind: str) -> None: ...
 
     def task_ended(self, task: str, outcome: str, duration_s: float) -> None: ...
 

@@ -1,13 +1,13 @@
 """Time, and what wakes and feeds the workers."""
 
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
-from uuid import UUID
 
-from vidintel.domain.analysis import JobStage
 from vidintel.domain.identity import TenantId
+from vidintel.domain.work import WorkItemId
 
 
 class Clock(Protocol):
@@ -18,28 +18,33 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DueWork:
-    """Something the dispatcher has to ring for: a stage of a job, or (``analyse``) one segment."""
+    """An item that the dispatcher hands out."""
 
-    stage: JobStage
-    id: UUID
+    id: WorkItemId
+    kind: str
     tenant_id: TenantId
 
 
 class WorkNotifications(Protocol):
-    """The other end of `UnitOfWork.notify_work`."""
+    """The receiving end of `UnitOfWork.notify_work`."""
 
     def listening(self) -> AbstractAsyncContextManager["WorkNotifications"]: ...
 
     async def wait(self, timeout_s: float) -> None:
-        """Return at the next ring, or after ``timeout_s``; rings that came since the last wait count."""
+        """Return at the next notification, or after ``timeout_s``; those that came since the last wait count."""
         ...
 
 
 class TaskQueue(Protocol):
     """Hands work to the task engine. A message carries an id only; losing or doubling it changes nothing."""
 
+    @property
+    def capacity(self) -> int:
+        """How many messages may lie before this worker, so that none of its threads waits for the dispatcher."""
+        ...
+
     async def backlog(self) -> int:
         """How many messages lie before this worker: those that it handles, and those that wait to be taken up."""
         ...
 
-    async def enqueue(self, work: DueWork) -> None: ...
+    async def enqueue(self, work: Sequence[DueWork]) -> None: ...

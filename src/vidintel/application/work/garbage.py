@@ -1,37 +1,23 @@
 """Removing objects that nobody wants any more."""
 
 import logging
-from datetime import timedelta
 
-from vidintel.application.ports import (
-    Clock,
-    ObjectStorage,
-    UnitOfWorkFactory,
-)
+from vidintel.application.ports import Clock, ObjectStorage, UnitOfWorkFactory
 from vidintel.domain.errors import DomainError, ServiceUnavailable
 
 _BATCH = 100
 _MOST_BATCHES = 50
-# Listing what is unfinished costs a request, in some places money.
-_PURGE_EVERY = timedelta(hours=1)
 
 _log = logging.getLogger(__name__)
 
 
 class CollectGarbage:
-    """Remove objects whose time has come: of deleted videos, and of uploads that were never finished.
+    """Remove objects whose time has come: of deleted videos, and of uploads that were never finished."""
 
-    What writes that died left behind in the storage is looked for once an hour.
-    """
-
-    def __init__(
-        self, uow: UnitOfWorkFactory, storage: ObjectStorage, clock: Clock, *, unfinished_after_s: float = 86_400
-    ) -> None:
+    def __init__(self, uow: UnitOfWorkFactory, storage: ObjectStorage, clock: Clock) -> None:
         self._uow = uow
         self._storage = storage
         self._clock = clock
-        self._unfinished_after_s = unfinished_after_s
-        self._purge_at = clock.now()
 
     async def __call__(self) -> int:
         """Returns how many objects were removed. One that cannot be removed now is tried again later, others first."""
@@ -41,9 +27,6 @@ class CollectGarbage:
             removed += gone
             if taken < _BATCH or not gone:
                 break
-        if self._clock.now() >= self._purge_at:
-            removed += await self._storage.purge_unfinished(self._unfinished_after_s)
-            self._purge_at = self._clock.now() + _PURGE_EVERY
         return removed
 
     async def _remove_due(self) -> tuple[int, int]:
@@ -69,3 +52,18 @@ class CollectGarbage:
                     await uow.object_deletions.removed(removed)
                     await uow.commit()
         return len(keys), len(removed)
+
+
+class PurgeUnfinished:
+    """Remove what writes that died ``after_s`` seconds ago or earlier left behind in the storage.
+
+    Listing that costs a request, in some places money: call it rarely.
+    """
+
+    def __init__(self, storage: ObjectStorage, *, after_s: float = 86_400) -> None:
+        self._storage = storage
+        self._after_s = after_s
+
+    async def __call__(self) -> int:
+        """Returns how many were removed."""
+        return await self._storage.purge_unfinished(self._after_s)

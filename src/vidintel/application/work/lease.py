@@ -1,4 +1,4 @@
-"""Holding a piece of work while it is done: heartbeats, progress, and a way to stop."""
+"""The lease under which work is done: heartbeats, progress, and a way to stop."""
 
 import asyncio
 import logging
@@ -6,7 +6,9 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TypeVar
 
+from vidintel.application.ports import UnitOfWork
 from vidintel.domain.errors import LeaseLost, ServiceUnavailable
+from vidintel.domain.work import WorkItemId
 
 T = TypeVar("T")
 
@@ -17,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 class Leaving(Exception):
-    """The worker is shutting down; whatever it holds is handed back."""
+    """The worker is shutting down; it releases whatever it holds."""
 
 
 class Stalled(Exception):
@@ -36,33 +38,45 @@ class WorkerIdentity:
         return self._leaving.is_set()
 
     def leave(self) -> None:
-        """From any thread: what runs now is to be handed back at its next frame."""
+        """From any thread: what runs now is released at its next frame."""
         self._leaving.set()
 
 
 class Lease:
-    """What the work sees of the lease it is done under. Safe to use from any thread."""
+    """What a handler sees of the lease that it works under. All but `complete` is safe to use from any thread."""
 
-    def __init__(self, worker: WorkerIdentity) -> None:
+    def __init__(self, worker: WorkerIdentity, item_id: WorkItemId, token: int) -> None:
         self._worker = worker
         self._lost = threading.Event()
+        self.item_id = item_id
+        self.token = token
         self.frames_done = 0
-        self.signs_of_life = 0
+        self.heartbeats = 0
+        self.is_completed = False
 
     def lose(self) -> None:
         self._lost.set()
 
     def check(self) -> None:
-        """Call often. Raises `LeaseLost` when the work is no longer ours, `Leaving` when the worker must go."""
+        """Call often. Raises `LeaseLost` when another worker may have the item, `Leaving` when this one must go."""
         if self._lost.is_set():
             raise LeaseLost
         if self._worker.is_leaving:
             raise Leaving
 
     def heartbeat(self) -> None:
-        """As `check`; that it was called also shows that the work does not hang, whether or not a frame got done."""
+        """As `check`; besides, it shows that the work does not hang, whether or not a frame was finished."""
         self.check()
-        self.signs_of_life += 1
+        self.heartbeats += 1
+
+    async def complete(self, uow: UnitOfWork) -> None:
+        """The item is done when this transaction commits. Raises `LeaseLost` when it is not ours any more.
+
+        Call it last: rows of videos, jobs and segments are locked before items.
+        """
+        if not await uow.work_items.complete(self.item_id, self.token):
+            raise LeaseLost
+        self.is_completed = True
 
     def frame_done(self) -> None:
         """One more frame is analysed."""
@@ -85,18 +99,18 @@ async def run_under_lease(
     """
     task = asyncio.create_task(work)
     clock = asyncio.get_running_loop()
-    signs, moved_at = lease.signs_of_life, clock.time()
+    seen, moved_at = lease.heartbeats, clock.time()
     stalled = False
     try:
         while True:
             done, _ = await asyncio.wait({task}, timeout=heartbeat_s)
             if done:
                 return await task
-            if lease.signs_of_life != signs:
-                signs, moved_at = lease.signs_of_life, clock.time()
+            if lease.heartbeats != seen:
+                seen, moved_at = lease.heartbeats, clock.time()
             elif stall_s is not None and clock.time() - moved_at > stall_s:
                 stalled = True
-                raise Stalled(f"There was no sign of life for {stall_s:g} s.")
+                raise Stalled(f"The work made no progress for {stall_s:g} s.")
             try:
                 async with asyncio.timeout(_HEARTBEATS * heartbeat_s):
                     is_held = await extend()

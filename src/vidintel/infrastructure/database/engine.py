@@ -140,6 +140,12 @@ def is_outage(error: BaseException) -> bool:
     return isinstance(_cause(error), _OUTAGES)
 
 
+def is_exhausted(error: BaseException) -> bool:
+    """Whether the server is out of disk, memory or another resource (SQLSTATE class 53), connections aside."""
+    cause = _cause(error)
+    return isinstance(cause, asyncpg.InsufficientResourcesError) and not isinstance(cause, _BUSY)
+
+
 def is_collision(error: BaseException) -> bool:
     """Whether this transaction gave way to another one: the same again may well succeed."""
     return isinstance(_cause(error), _COLLISIONS)

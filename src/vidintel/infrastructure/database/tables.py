@@ -51,16 +51,6 @@ def _one_of(column: str, values: Iterable[str]) -> CheckConstraint:
     return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_known")
 
 
-def _work_columns() -> list[Column[object]]:
-    """Who holds the piece of work, and when it is due: `vidintel.domain.work.Work`."""
-    return [
-        Column("due_at", DateTime(timezone=True), nullable=False),
-        Column("attempts", Integer, nullable=False),
-        Column("token", BigInteger, nullable=False),
-        Column("owner", Text),
-    ]
-
-
 def _failure_columns() -> list[Column[object]]:
     return [Column("failure_code", Text), Column("failure_detail", Text)]
 
@@ -131,9 +121,6 @@ jobs = Table(
     Column("model_name", Text, nullable=False),
     Column("model_version", Text, nullable=False),
     Column("model_sha256", Text, nullable=False),
-    # What caused it, for logs and traces: written with the job, no part of the entity.
-    Column("request_id", Text),
-    Column("traceparent", Text),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("status", Text, nullable=False),
     Column("stage", Text, nullable=False),
@@ -141,15 +128,11 @@ jobs = Table(
     Column("finished_at", DateTime(timezone=True)),
     Column("run_number", Integer, nullable=False, server_default=text("1")),
     *_failure_columns(),
-    *_work_columns(),
     _one_of("status", JobStatus),
     _one_of("stage", JobStage),
     UniqueConstraint("video_id", "id"),
     Index("ix_jobs_newest_of_video", "video_id", "created_at", "id"),
     Index(ACTIVE_JOB_OF_VIDEO, "video_id", unique=True, postgresql_where=_JOB_IS_ACTIVE),
-    # The work queue walks the active jobs of a tenant from the oldest on.
-    Index("ix_jobs_active", "tenant_id", "created_at", "id", postgresql_where=_JOB_IS_ACTIVE),
-    Index("ix_jobs_held", "due_at", postgresql_where=_IS_HELD),
 )
 
 segments = Table(
@@ -171,12 +154,41 @@ segments = Table(
     Column("warnings", JSONB, nullable=False),
     Column("shots", JSONB(none_as_null=True)),
     *_failure_columns(),
-    *_work_columns(),
     _one_of("status", SegmentStatus),
     UniqueConstraint("job_id", "ordinal"),
-    # Pending segments leave this index as they are claimed, so its head is what is due next.
-    Index("ix_segments_pending", "job_id", "ordinal", "due_at", postgresql_where=text("status = 'pending'")),
-    Index("ix_segments_held", "due_at", postgresql_where=_IS_HELD),
+)
+
+# Work that is not done yet; an item is removed when it is. There are no foreign keys, as a subject is of any kind:
+# whoever removes a group's subject removes the group's items.
+work_items = Table(
+    "work_items",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("family", Text, nullable=False),
+    Column("subject_id", Uuid, nullable=False),
+    Column("group_id", Uuid, nullable=False),
+    Column("tenant_id", Text, nullable=False),
+    Column("priority", SmallInteger, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    # What caused it, for logs and traces.
+    Column("request_id", Text),
+    Column("traceparent", Text),
+    Column("due_at", DateTime(timezone=True), nullable=False),
+    Column("token", BigInteger, nullable=False),
+    Column("owner", Text),
+    Column("attempts", Integer, nullable=False),
+    Column("deaths", Integer, nullable=False),
+    Column("interruptions", Integer, nullable=False),
+    # The dispatcher reads each flow (tenant and family) in this order.
+    Index(
+        "ix_work_items_ready",
+        *("tenant_id", "family", "priority", "created_at", "group_id", "ordinal", "id"),
+        postgresql_where=text("owner IS NULL"),
+    ),
+    Index("ix_work_items_held", "due_at", postgresql_where=_IS_HELD),
+    Index("ix_work_items_group_id", "group_id"),
 )
 
 # Written in bulk, hence without foreign keys: checking one per row would halve the speed of COPY. Whoever deletes a job

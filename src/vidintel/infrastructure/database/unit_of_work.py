@@ -8,7 +8,6 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from vidintel.application.ports import (
-    Cause,
     DetectionRepository,
     EventDeliveries,
     JobRepository,
@@ -19,11 +18,12 @@ from vidintel.application.ports import (
     SnapshotRepository,
     TrackRepository,
     VideoRepository,
-    WorkQueue,
+    WorkItemRepository,
 )
 from vidintel.domain.errors import ServiceUnavailable
 from vidintel.domain.video import VideoId
-from vidintel.infrastructure.database.engine import is_collision, is_contended, is_outage
+from vidintel.domain.work import Cause
+from vidintel.infrastructure.database.engine import is_collision, is_contended, is_exhausted, is_outage
 from vidintel.infrastructure.database.repositories.detections import SqlDetectionRepository
 from vidintel.infrastructure.database.repositories.events import SqlEventDeliveries, SqlOutbox
 from vidintel.infrastructure.database.repositories.jobs import SqlJobRepository
@@ -36,8 +36,11 @@ from vidintel.infrastructure.database.repositories.results import (
 from vidintel.infrastructure.database.repositories.segments import SqlSegmentRepository
 from vidintel.infrastructure.database.repositories.tracks import SqlTrackRepository
 from vidintel.infrastructure.database.repositories.videos import SqlVideoRepository
-from vidintel.infrastructure.database.repositories.work_queue import SqlWorkQueue
+from vidintel.infrastructure.database.repositories.work_items import SqlWorkItemRepository
 from vidintel.infrastructure.database.work_notifications import CHANNEL
+
+_EXHAUSTED_S = 15.0
+"""How long to leave a server alone that is out of a resource."""
 
 
 class SqlUnitOfWork:
@@ -47,7 +50,7 @@ class SqlUnitOfWork:
     block as `ServiceUnavailable`, which is ``retryable`` when for sure nothing was committed.
 
     ``changed`` is told, as soon as a commit has ended, of each video that it changed, for what this process itself
-    keeps; others hear of it from the database. New jobs are stored with their ``cause``.
+    keeps; others hear of it from the database. New work is stored with its ``cause``.
     """
 
     def __init__(
@@ -68,7 +71,7 @@ class SqlUnitOfWork:
 
     @property
     def jobs(self) -> JobRepository:
-        return SqlJobRepository(self._session, self._cause)
+        return SqlJobRepository(self._session)
 
     @property
     def segments(self) -> SegmentRepository:
@@ -95,8 +98,8 @@ class SqlUnitOfWork:
         return SqlObjectDeletions(self._session)
 
     @property
-    def work_queue(self) -> WorkQueue:
-        return SqlWorkQueue(self._session)
+    def work_items(self) -> WorkItemRepository:
+        return SqlWorkItemRepository(self._session, self._cause)
 
     @property
     def outbox(self) -> Outbox:
@@ -124,6 +127,9 @@ class SqlUnitOfWork:
         if is_outage(error):
             detail = "The database does not answer. Try again in a moment."
             raise ServiceUnavailable(detail, retryable=not self._commit_begun) from error
+        if is_exhausted(error):
+            detail = "The database server is out of a resource, such as disk space. The operator has to make room."
+            raise ServiceUnavailable(detail, retry_after_s=_EXHAUSTED_S) from error
         if is_collision(error):
             detail = "Something else changed the same at the same time. Try again in a moment."
             raise ServiceUnavailable(detail, retryable=True, contended=True) from error

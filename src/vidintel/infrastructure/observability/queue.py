@@ -10,28 +10,22 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from vidintel.application.jobs.work import PLAN
+from vidintel.domain.work import SYSTEM_TENANT
+
 FRESH_FOR_S = 5.0
 _PATIENCE_S = 2.0
 
 # A tenant is an organisation, or a user who acts alone; ids have Clerk's prefixes. Ids themselves never become labels.
 # A job that no worker has held yet waits since it was made; one that is to be tried again, since it became due.
 _WAITING = text(r"""
-SELECT class, sum(pieces) AS pieces, coalesce(max(age_s), 0) AS age_s
-FROM (
-    SELECT CASE WHEN tenant_id LIKE 'org\_%' THEN 'organisation' ELSE 'personal' END AS class, 1 AS pieces,
-           CASE WHEN status = 'queued'
-                THEN extract(epoch FROM now() - CASE WHEN token = 0 THEN created_at ELSE due_at END) END AS age_s
-    FROM jobs
-    WHERE status IN ('queued', 'running') AND stage <> 'analyse' AND owner IS NULL
-    UNION ALL
-    SELECT CASE WHEN jobs.tenant_id LIKE 'org\_%' THEN 'organisation' ELSE 'personal' END, pending.pieces, NULL
-    FROM jobs CROSS JOIN LATERAL (
-        SELECT count(*) AS pieces FROM segments WHERE segments.job_id = jobs.id AND segments.status = 'pending'
-    ) AS pending
-    WHERE jobs.status = 'running' AND jobs.stage = 'analyse'
-) AS waiting
+SELECT CASE WHEN tenant_id LIKE 'org\_%' THEN 'organisation' ELSE 'personal' END AS class, count(*) AS pieces,
+       coalesce(max(CASE WHEN kind = :plan
+           THEN extract(epoch FROM now() - CASE WHEN token = 0 THEN created_at ELSE due_at END) END), 0) AS age_s
+FROM work_items
+WHERE owner IS NULL AND tenant_id <> :system
 GROUP BY class
-""")
+""").bindparams(system=SYSTEM_TENANT.value, plan=PLAN)
 
 # Every subscriber has a row, also when it has been told everything.
 _EVENTS = text("""
@@ -91,7 +85,7 @@ class QueueSampler:
         self._engine = engine
         self._depth = Gauge(
             "vidintel_queue_depth",
-            "Segments, and stages of jobs, that wait for a worker.",
+            "Work items that wait for a worker.",
             ("tenant_class",),
             registry=registry,
         )

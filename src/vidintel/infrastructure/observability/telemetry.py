@@ -1,10 +1,10 @@
 """`PrometheusTelemetry`: every metric that is counted as it happens. Labels take values from small fixed sets only."""
 
-from typing import Literal
+from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from vidintel.application.ports import SegmentOutcome
+from vidintel.application.ports import WorkOutcome
 from vidintel.domain.analysis import JobStatus
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -14,9 +14,9 @@ _INFERENCE_S = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28)
 
 
 class PrometheusTelemetry:
-    """Implements `Telemetry`, and the meter of the HTTP edge, on ``registry``."""
+    """Implements `Telemetry`, and the meter of the HTTP edge, on ``registry``; ``kinds`` are those of its work."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, kinds: Iterable[str] = ()) -> None:
         self._requests = Counter(
             "vidintel_http_requests_total",
             "Requests answered, by the template of their route.",
@@ -33,8 +33,11 @@ class PrometheusTelemetry:
         self._in_progress = Gauge(
             "vidintel_http_requests_in_progress", "Requests that are being answered.", registry=registry
         )
-        self._segments = Counter(
-            "vidintel_segments_total", "Attempts at segments, by how they ended.", ("outcome",), registry=registry
+        self._work = Counter(
+            "vidintel_work_attempts_total",
+            "Attempts at work items, by kind and by how they ended.",
+            ("kind", "outcome"),
+            registry=registry,
         )
         self._jobs = Counter(
             "vidintel_jobs_ended_total", "Jobs that succeeded or failed.", ("status",), registry=registry
@@ -58,8 +61,8 @@ class PrometheusTelemetry:
         )
         self._lease_expiries = Counter(
             "vidintel_lease_expiries_total",
-            "Pieces of work taken from workers that had died or fallen silent.",
-            ("work",),
+            "Work items taken from workers that had died or fallen silent.",
+            ("kind",),
             registry=registry,
         )
         self._task_s = Histogram(
@@ -80,12 +83,12 @@ class PrometheusTelemetry:
         )
         # Series that alerts are about exist from the start: a rate over one that appears with its first event is blind
         # to that event.
-        for outcome in SegmentOutcome:
-            self._segments.labels(outcome.value)
+        for kind in kinds:
+            self._lease_expiries.labels(kind)
+            for outcome in WorkOutcome:
+                self._work.labels(kind, outcome.value)
         for status in (JobStatus.SUCCEEDED, JobStatus.FAILED):
             self._jobs.labels(status.value)
-        for work in ("job", "segment"):
-            self._lease_expiries.labels(work)
         for result in ("accepted", "rejected"):
             self._reloads.labels(result)
         self._by_request: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
@@ -103,8 +106,8 @@ class PrometheusTelemetry:
         series[1].observe(duration_s)
         self._in_progress.dec()
 
-    def segment_ended(self, outcome: SegmentOutcome) -> None:
-        self._segments.labels(outcome.value).inc()
+    def work_ended(self, kind: str, outcome: WorkOutcome) -> None:
+        self._work.labels(kind, outcome.value).inc()
 
     def job_ended(self, status: JobStatus) -> None:
         self._jobs.labels(status.value).inc()
@@ -118,8 +121,8 @@ class PrometheusTelemetry:
     def decode_fault(self, code: str) -> None:
         self._decode_faults.labels(code).inc()
 
-    def lease_expired(self, work: Literal["job", "segment"]) -> None:
-        self._lease_expiries.labels(work).inc()
+    def lease_expired(self, kind: str) -> None:
+        self._lease_expiries.labels(kind).inc()
 
     def task_ended(self, task: str, outcome: str, duration_s: float) -> None:
         self._task_s.labels(task, outcome).observe(duration_s)

@@ -1,1 +1,1 @@
-"""The task engine: Dramatiq as a task_queue. The truth about work lies in the database."""
+"""The task engine: Dramatiq wakes workers. The truth about work lies in the database."""

@@ -2,12 +2,13 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from dramatiq import Worker
 from dramatiq.brokers.stub import StubBroker
 
 from vidintel.application.ports import DueWork
+from vidintel.domain.work import WorkItemId
 from vidintel.infrastructure.tasks.actors import QUEUE, Actor, declare, message_for
 
 _HURRY_S, _LONGEST_S = 600.0, 7 * 86_400.0
@@ -27,28 +28,35 @@ class InProcessTaskEngine:
         self._broker.declare_queue(QUEUE)
         self._worker = Worker(self._broker, worker_threads=concurrency, worker_timeout=100)
         self._lock = threading.Lock()
-        self._load = 0
+        self._backlog = 0
+        self._concurrency = concurrency
+
+    @property
+    def capacity(self) -> int:
+        """As many as there are threads: what waits here would die with this process, though another worker is idle."""
+        return self._concurrency
 
     async def backlog(self) -> int:
-        return self._load
+        return self._backlog
 
-    async def enqueue(self, work: DueWork) -> None:
-        self._add(1)
-        try:
-            await asyncio.to_thread(self._broker.enqueue, message_for(work))
-        except BaseException:
-            self._add(-1)
-            raise
+    async def enqueue(self, work: Sequence[DueWork]) -> None:
+        for each in work:
+            self._add(1)
+            try:
+                await asyncio.to_thread(self._broker.enqueue, message_for(each))
+            except BaseException:
+                self._add(-1)
+                raise
 
-    def declare(self, *actors: Actor, answered: Callable[[], None]) -> None:
-        def around(actor: Actor, work_id: str) -> None:
+    def declare(self, actor: Actor, *, answered: Callable[[], None]) -> None:
+        def around(work_id: WorkItemId) -> None:
             try:
                 actor(work_id)
             finally:
                 self._add(-1)
                 answered()
 
-        declare(self._broker, actors, around)
+        declare(self._broker, around)
 
     def start(self) -> None:
         self._worker.start()
@@ -62,4 +70,4 @@ class InProcessTaskEngine:
 
     def _add(self, change: int) -> None:
         with self._lock:
-            self._load += change
+            self._backlog += change

@@ -1,13 +1,13 @@
-"""The task engine over Redis: any worker takes up what any worker rang for.
+"""The task engine over Redis: any worker takes up what any worker has enqueued.
 
-Redis holds nothing that matters. While it is away each worker rings for itself, and what it forgot is rung for again:
-see docs/adr/0013-redis-as-task-broker.md.
+Redis holds nothing that matters. While it is away each worker enqueues for itself, and what it forgot is enqueued
+again: see docs/adr/0013-redis-as-task-broker.md.
 """
 
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import structlog
@@ -20,6 +20,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from vidintel.application.ports import DueWork
+from vidintel.domain.work import WorkItemId
 from vidintel.infrastructure.tasks.actors import QUEUE, Actor, declare, message_for
 from vidintel.infrastructure.tasks.in_process import InProcessTaskEngine, stop_ms
 
@@ -50,13 +51,19 @@ class RedisTaskEngine:
         # Never more than there are threads: a message that waits here would wait though another worker is idle.
         self._worker.queue_prefetch = concurrency
         self._local = InProcessTaskEngine(concurrency=concurrency)
+        self._concurrency = concurrency
         self._slots = threading.Semaphore(concurrency)
         self._lock = threading.Lock()
         self._running = 0
         self._away_until = 0.0
 
+    @property
+    def capacity(self) -> int:
+        """Twice the threads, so that a thread that ends finds the next message in Redis. Any worker may take it."""
+        return 2 * self._concurrency
+
     async def backlog(self) -> int:
-        """What waits in Redis for anybody counts, too: so no more is rung for than idle workers can take up."""
+        """What waits in Redis for anybody counts, too: so no more is enqueued than idle workers can take up."""
         waiting = 0
         if not self._is_away:
             try:
@@ -65,29 +72,34 @@ class RedisTaskEngine:
                 self._went_away(error)
         return waiting + self._running + await self._local.backlog()
 
-    async def enqueue(self, work: DueWork) -> None:
-        if not self._is_away:
+    async def enqueue(self, work: Sequence[DueWork]) -> None:
+        remaining = list(work)
+        while remaining and not self._is_away:
             try:
-                await asyncio.to_thread(self._broker.enqueue, message_for(work))
+                await asyncio.to_thread(self._broker.enqueue, message_for(remaining[0]))
             except RedisError as error:
-                # Should it have arrived all the same, then whoever is second finds the work claimed.
+                # Should the message have arrived all the same, whoever is second finds the item claimed.
                 self._went_away(error)
             else:
-                return
-        await self._local.enqueue(work)
+                del remaining[0]
+        if remaining:
+            await self._local.enqueue(remaining)
 
-    def declare(self, *actors: Actor, answered: Callable[[], None]) -> None:
-        def around(actor: Actor, work_id: str) -> None:
+    def declare(self, actor: Actor, *, answered: Callable[[], None]) -> None:
+        def within_slots(work_id: WorkItemId) -> None:
+            with self._slots:
+                actor(work_id)
+
+        def around(work_id: WorkItemId) -> None:
             self._add(1)
             try:
-                with self._slots:
-                    actor(work_id)
+                within_slots(work_id)
             finally:
                 self._add(-1)
                 answered()
 
-        declare(self._broker, actors, around)
-        self._local.declare(*map(self._within_slots, actors), answered=answered)
+        declare(self._broker, around)
+        self._local.declare(within_slots, answered=answered)
 
     def start(self) -> None:
         self._local.start()
@@ -103,14 +115,6 @@ class RedisTaskEngine:
             hurry()
         await asyncio.gather(*stopping)
         await asyncio.to_thread(self._client.close)
-
-    def _within_slots(self, actor: Actor) -> Actor:
-        def run(work_id: str) -> None:
-            with self._slots:
-                actor(work_id)
-
-        run.__name__ = actor.__name__
-        return run
 
     def _waiting(self) -> int:
         length = self._client.llen(f"{self._namespace}:{QUEUE}")

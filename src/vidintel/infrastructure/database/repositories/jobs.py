@@ -1,14 +1,12 @@
 """Jobs in PostgreSQL."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, and_, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from vidintel.application.ports import Cause, JobProgress, Page
+from vidintel.application.ports import JobProgress, Page
 from vidintel.domain.analysis import AnalysisJob, JobId, JobStage, JobStatus, ModelRef
 from vidintel.domain.errors import JobNotFound
 from vidintel.domain.identity import TenantId, UserId
@@ -21,20 +19,17 @@ from vidintel.infrastructure.database.repositories.mapping import (
     failure_to_entity,
     failure_to_row,
     note_change,
-    work_to_entity,
-    work_to_row,
 )
 from vidintel.infrastructure.database.tables import jobs, segments
 
 
 class SqlJobRepository:
-    def __init__(self, session: AsyncSession, cause: Callable[[], Cause] = Cause) -> None:
+    def __init__(self, session: AsyncSession) -> None:
         self._session = session
-        self._cause = cause
 
     async def add(self, job: AnalysisJob) -> None:
         with domain_errors():
-            await self._session.execute(insert(jobs).values(_to_row(job) | asdict(self._cause())))
+            await self._session.execute(insert(jobs).values(_to_row(job)))
         note_change(self._session, job.video_id)
 
     async def get(self, tenant_id: TenantId, job_id: JobId) -> AnalysisJob | None:
@@ -74,18 +69,6 @@ class SqlJobRepository:
         ).where(segments.c.tenant_id == tenant_id.value, segments.c.job_id == job_id)
         return JobProgress(*(await self._session.execute(query)).one())
 
-    async def extend_lease(self, job_id: JobId, token: int, due_at: datetime) -> bool:
-        held = and_(jobs.c.id == job_id, jobs.c.token == token, jobs.c.owner.is_not(None))
-        extended = await self._session.execute(update(jobs).where(held).values(due_at=due_at).returning(jobs.c.id))
-        return extended.one_or_none() is not None
-
-    async def expired(self, now: datetime, limit: int) -> Sequence[AnalysisJob]:
-        lease_ran_out = and_(jobs.c.owner.is_not(None), jobs.c.due_at <= now)
-        return await self._all(select(jobs).where(lease_ran_out).order_by(jobs.c.due_at).limit(limit))
-
-    async def held_by(self, owner: str, limit: int) -> Sequence[AnalysisJob]:
-        return await self._all(select(jobs).where(jobs.c.owner == owner).order_by(jobs.c.due_at).limit(limit))
-
     async def _one(self, query: Select[Any]) -> AnalysisJob | None:
         row = (await self._session.execute(query)).one_or_none()
         return None if row is None else job_of_row(row)
@@ -120,7 +103,6 @@ def _to_row(job: AnalysisJob) -> dict[str, object]:
         "finished_at": job.finished_at,
         "run_number": job.run_number,
         **failure_to_row(job.failure),
-        **work_to_row(job.work),
     }
 
 
@@ -133,7 +115,6 @@ def job_of_row(row: Row[Any]) -> AnalysisJob:
         spec=spec_of_document(row.spec),
         model=ModelRef(row.model_name, row.model_version, row.model_sha256),
         created_at=row.created_at,
-        _work=work_to_entity(row),
         _status=JobStatus(row.status),
         _stage=JobStage(row.stage),
         _started_at=row.started_at,

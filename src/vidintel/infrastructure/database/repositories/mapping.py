@@ -10,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from vidintel.domain.errors import DomainError, JobAlreadyActive
 from vidintel.domain.video import Failure, VideoId
-from vidintel.domain.work import Work
 from vidintel.infrastructure.database.tables import ACTIVE_JOB_OF_VIDEO
 
 _CHANGED = "changed_videos"
@@ -38,14 +37,6 @@ def note_change(session: AsyncSession, video_id: VideoId) -> None:
 def changes_of(session: AsyncSession) -> frozenset[VideoId]:
     """What `note_change` was told in this session."""
     return frozenset(session.info.get(_CHANGED, ()))
-
-
-def work_to_row(work: Work) -> dict[str, object]:
-    return {"due_at": work.due_at, "attempts": work.attempts, "token": work.token, "owner": work.owner}
-
-
-def work_to_entity(row: Row[Any]) -> Work:
-    return Work(due_at=row.due_at, attempts=row.attempts, token=row.token, owner=row.owner)
 
 
 def failure_to_row(failure: Failure | None) -> dict[str, object]:

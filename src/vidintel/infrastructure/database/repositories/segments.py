@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, Select, and_, func, insert, select, update
@@ -17,8 +16,6 @@ from vidintel.domain.video import MediaWarning
 from vidintel.infrastructure.database.repositories.mapping import (
     failure_to_entity,
     failure_to_row,
-    work_to_entity,
-    work_to_row,
 )
 from vidintel.infrastructure.database.tables import segments
 
@@ -31,7 +28,7 @@ class SqlSegmentRepository:
         if segments_:
             await self._session.execute(insert(segments), [_to_row(segment) for segment in segments_])
 
-    async def get_for_work(self, segment_id: SegmentId) -> Segment | None:
+    async def get_for_update(self, segment_id: SegmentId) -> Segment | None:
         return await self._one(select(segments).where(segments.c.id == segment_id).with_for_update(key_share=True))
 
     async def peek(self, segment_id: SegmentId) -> Segment | None:
@@ -71,20 +68,9 @@ class SqlSegmentRepository:
         query = select(segments.c.shots).where(has_some).order_by(segments.c.ordinal)
         return [_shots(stored) for stored in await self._session.scalars(query)]
 
-    async def extend_lease(self, segment_id: SegmentId, token: int, due_at: datetime, frames_done: int) -> bool:
-        held = and_(segments.c.id == segment_id, segments.c.token == token, segments.c.owner.is_not(None))
-        extended = await self._session.execute(
-            update(segments).where(held).values(due_at=due_at, frames_done=frames_done).returning(segments.c.id)
-        )
-        return extended.one_or_none() is not None
-
-    async def expired(self, now: datetime, limit: int) -> Sequence[Segment]:
-        lease_ran_out = and_(segments.c.owner.is_not(None), segments.c.due_at <= now)
-        return await self._all(select(segments).where(lease_ran_out).order_by(segments.c.due_at).limit(limit))
-
-    async def held_by(self, owner: str, limit: int) -> Sequence[Segment]:
-        query = select(segments).where(segments.c.owner == owner).order_by(segments.c.due_at).limit(limit)
-        return await self._all(query)
+    async def save_progress(self, segment_id: SegmentId, frames_done: int) -> None:
+        is_pending = and_(segments.c.id == segment_id, segments.c.status == SegmentStatus.PENDING.value)
+        await self._session.execute(update(segments).where(is_pending).values(frames_done=frames_done))
 
     async def _one(self, query: Select[Any]) -> Segment | None:
         row = (await self._session.execute(query)).one_or_none()
@@ -113,7 +99,6 @@ def _to_row(segment: Segment) -> dict[str, object]:
         "warnings": [asdict(warning) for warning in segment.warnings],
         "shots": None if segment.shots is None else asdict(segment.shots),
         **failure_to_row(segment.failure),
-        **work_to_row(segment.work),
     }
 
 
@@ -131,7 +116,6 @@ def _to_entity(row: Row[Any]) -> Segment:
             sample_count=row.sample_count,
             seekable=row.seekable,
         ),
-        _work=work_to_entity(row),
         _status=SegmentStatus(row.status),
         _frames_done=row.frames_done,
         _frames_reused=row.frames_reused,

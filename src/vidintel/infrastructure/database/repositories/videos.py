@@ -40,7 +40,7 @@ from vidintel.domain.video import (
 )
 from vidintel.infrastructure.database.repositories import cursors
 from vidintel.infrastructure.database.repositories.mapping import failure_to_entity, failure_to_row, note_change
-from vidintel.infrastructure.database.tables import detections, jobs, videos
+from vidintel.infrastructure.database.tables import detections, jobs, videos, work_items
 
 _BATCH_ROWS = 20_000
 
@@ -79,6 +79,11 @@ class SqlVideoRepository:
     async def get_for_update(self, tenant_id: TenantId, video_id: VideoId) -> Video | None:
         return await self._one(_owned(tenant_id, video_id).with_for_update(key_share=True))
 
+    async def of_job_for_update(self, tenant_id: TenantId, job_id: JobId) -> Video | None:
+        of_job = select(jobs.c.video_id).where(jobs.c.id == job_id, jobs.c.tenant_id == tenant_id.value)
+        query = select(videos).where(videos.c.tenant_id == tenant_id.value, videos.c.id == of_job.scalar_subquery())
+        return await self._one(query.with_for_update(key_share=True))
+
     async def save(self, video: Video) -> None:
         saved = await self._session.execute(
             update(videos).where(_is(video.tenant_id, video.id)).values(_to_row(video)).returning(videos.c.id)
@@ -96,6 +101,7 @@ class SqlVideoRepository:
                 select(jobs.c.id).where(jobs.c.video_id == video_id).order_by(jobs.c.id).with_for_update()
             )
         ).all()
+        await self._session.execute(delete(work_items).where(work_items.c.group_id.in_([video_id, *job_ids])))
         for job_id in job_ids:
             await self._delete_detections(job_id)
         await self._session.execute(delete(videos).where(_is(tenant_id, video_id)))

@@ -1,13 +1,15 @@
-"""Holding work until it ends, and while something it needs is down."""
+"""Working under a lease, and while something it needs is down."""
 
 import asyncio
 import gc
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from vidintel.application.work.lease import Lease, WorkerIdentity, retry_until, run_under_lease
 from vidintel.domain.errors import ServiceUnavailable
+from vidintel.domain.work import WorkItemId
 
 
 class Flaky:
@@ -22,7 +24,7 @@ class Flaky:
             raise ServiceUnavailable("Down.")
 
 
-async def test_insisting_outlasts_an_outage() -> None:
+async def test_retrying_outlasts_an_outage() -> None:
     flaky = Flaky(3)
 
     await retry_until(flaky, for_s=10, every_s=0.001)
@@ -30,7 +32,7 @@ async def test_insisting_outlasts_an_outage() -> None:
     assert flaky.left == 0
 
 
-async def test_insisting_gives_up_in_the_end() -> None:
+async def test_retrying_gives_up_in_the_end() -> None:
     with pytest.raises(ServiceUnavailable):
         await retry_until(Flaky(1_000_000), for_s=0.01, every_s=0.001)
 
@@ -38,7 +40,7 @@ async def test_insisting_gives_up_in_the_end() -> None:
 async def test_work_that_ends_badly_after_its_cancellation_is_no_unhandled_error() -> None:
     unhandled: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: unhandled.append(context))
-    lease = Lease(WorkerIdentity("worker-1"))
+    lease = Lease(WorkerIdentity("worker-1"), WorkItemId(uuid4()), token=1)
     began = asyncio.Event()
 
     async def work() -> None:
@@ -63,7 +65,7 @@ async def test_work_that_ends_badly_after_its_cancellation_is_no_unhandled_error
 
 
 async def test_work_that_shows_life_has_not_stalled_though_no_frame_gets_done() -> None:
-    lease = Lease(WorkerIdentity("worker-1"))
+    lease = Lease(WorkerIdentity("worker-1"), WorkItemId(uuid4()), token=1)
 
     async def work() -> str:
         for _ in range(30):
@@ -79,7 +81,7 @@ async def test_work_that_shows_life_has_not_stalled_though_no_frame_gets_done() 
 
 
 async def test_a_heartbeat_that_hangs_is_given_up_for_the_next() -> None:
-    lease = Lease(WorkerIdentity("worker-1"))
+    lease = Lease(WorkerIdentity("worker-1"), WorkItemId(uuid4()), token=1)
     extended = asyncio.Event()
     hangs = [True, False]
 
