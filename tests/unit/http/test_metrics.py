@@ -72,7 +72,7 @@ async def test_prometheus_can_read_what_is_exposed(edge: Edge) -> None:
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("text/plain; version=")
     families = {family.name for family in text_string_to_metric_families(response.text)}
-    assert {"vidintel_http_requests", "vidintel_segments", "vidintel_lease_expiries"} <= families
+    assert {"vidintel_http_requests", "vidintel_work_attempts", "vidintel_lease_expiries"} <= families
     assert 'route="/health"' in response.text
 
 
