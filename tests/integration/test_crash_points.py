@@ -16,13 +16,14 @@ from tests.crashing.points import CrashPoints
 from tests.crashing.system import CLIP, CRASHED, Place, recover, run, run_and_crash
 from tests.support.media_files import PLAIN, even_times, video
 from tests.support.postgres import administer, in_database
+from vidintel.application.jobs.work import FINISH, PLAN, SEGMENT
 
-STEPS = {"register a video", "register no video", "dispatch", "plan", "analyse", "finish", "deliver", "sweep"}
+STEPS = {"register a video", "register no video", "dispatch", PLAN, SEGMENT, FINISH, "deliver", "sweep"}
 AT_ONCE = 3
 # Each crash is the end of a real process; forked from one without threads, which has everything imported.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["tests.crashing.system"])
-CALLS = {"commit", "put", "open", "ring", "handle", "purge"}
+CALLS = {"commit", "put", "open", "enqueue", "handle"}
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def databases(postgres_server: str, _migrated_template: str) -> Iterator["Queue[
 @contextmanager
 def new_place(databases: "Queue[str]", folder: Path) -> Iterator[Place]:
     url = databases.get()
-    administer(url, "TRUNCATE videos, jobs, segments, detections, object_deletions CASCADE")
+    administer(url, "TRUNCATE videos, jobs, segments, detections, object_deletions, work_items CASCADE")
     administer(url, "TRUNCATE outbox, event_deliveries, event_subscribers, event_subscriptions")
     data_dir = folder / uuid4().hex
     data_dir.mkdir()

@@ -21,7 +21,8 @@ LOOKAHEAD = 4
 # A flow is a tenant's items of one family. The flows are found by skipping through an index, and at most `:candidates`
 # of each are read without locks, in their order. Then exactly as many are locked as are handed out, in the order of
 # fairness: every tenant's first item before any tenant's second, a tenant's families in turn, and both in the order in
-# which they were served, those never served first.
+# which they were served, those never served first. There is no sort above the locks, which would lock all candidates:
+# those of a materialised CTE come in its order.
 DUE = text("""
 WITH RECURSIVE served AS (
     SELECT tenant_id, family, place
@@ -59,13 +60,16 @@ WITH RECURSIVE served AS (
     SELECT id, row_number() OVER (ORDER BY turn, tenant_served, created_at, id) AS rank
     FROM turns ORDER BY turn, tenant_served, created_at, id LIMIT :candidates
 ), taken AS MATERIALIZED (
-    SELECT candidates.id, candidates.rank
-    FROM candidates JOIN work_items ON work_items.id = candidates.id
-    WHERE work_items.owner IS NULL AND work_items.due_at <= :now
-    ORDER BY candidates.rank LIMIT :limit FOR NO KEY UPDATE OF work_items SKIP LOCKED
+    SELECT item.id, candidates.rank
+    FROM candidates CROSS JOIN LATERAL (
+        SELECT id FROM work_items
+        WHERE work_items.id = candidates.id AND owner IS NULL AND due_at <= :now
+        FOR NO KEY UPDATE SKIP LOCKED
+    ) AS item
+    LIMIT :limit
 )
-UPDATE work_items SET due_at = :redispatch_at FROM taken WHERE work_items.id = taken.id
-RETURNING work_items.id, work_items.kind, work_items.tenant_id, taken.rank
+UPDATE work_items SET due_at = :redispatch_at WHERE id = ANY(ARRAY(SELECT id FROM taken))
+RETURNING id, kind, tenant_id, (SELECT rank FROM taken WHERE taken.id = work_items.id) AS rank
 """)
 
 
