@@ -169,12 +169,14 @@ class WorkerProcess:
 
     def _handle(self, work_id: WorkItemId) -> None:
         """Called on an engine's thread: does the work on the event loop."""
-        outcome = asyncio.run_coroutine_threadsafe(self._run(work_id), self._loop).result()
-        if outcome == "stalled":
+        asyncio.run_coroutine_threadsafe(self._do(work_id), self._loop).result()
+
+    async def _do(self, work_id: WorkItemId) -> None:
+        if await self._run(work_id) == "stalled":
             # Its thread hangs in native code and would keep a place, and the process, for ever.
             self._services.die()
         else:
-            asyncio.run_coroutine_threadsafe(self._look_at_memory(), self._loop).result()
+            await self._look_at_memory()
 
     def _answered(self) -> None:
         self._loop.call_soon_threadsafe(self._more_room.set)
