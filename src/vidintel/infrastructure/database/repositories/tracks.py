@@ -8,14 +8,10 @@ from typing import Any
 from sqlalchemy import (
     Column,
     ColumnElement,
-    Double,
     Index,
-    Integer,
     MetaData,
     Row,
-    SmallInteger,
     Table,
-    Text,
     and_,
     delete,
     false,
@@ -26,7 +22,6 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.schema import CreateIndex, CreateTable
 
@@ -45,30 +40,17 @@ _COLUMNS = ("track_id", "label", "confidence", "first_seen_s", "last_seen_s", "p
 
 # These live in a transaction only, so no migration knows them.
 _temporary = MetaData()
-_points = Table(
-    "staged_points",
-    _temporary,
-    Column("frame", Integer, nullable=False),
-    Column("position", SmallInteger, nullable=False),
-    Column("track_id", Integer, nullable=False),
-    prefixes=["TEMPORARY"],
-    postgresql_on_commit="DROP",
-)
+
+
+def _staging(name: str, target: Table, columns: Sequence[str]) -> Table:
+    """A temporary table with ``columns`` of ``target``."""
+    copies = [Column(each, target.c[each].type, nullable=False) for each in columns]
+    return Table(name, _temporary, *copies, prefixes=["TEMPORARY"], postgresql_on_commit="DROP")
+
+
+_points = _staging("staged_points", detections, ("frame", "position", "track_id"))
 _points_by_frame = Index("ix_staged_points_frame", _points.c.frame)
-_tracks = Table(
-    "staged_tracks",
-    _temporary,
-    Column("track_id", Integer, nullable=False),
-    Column("label", Text, nullable=False),
-    Column("confidence", Double, nullable=False),
-    Column("first_seen_s", Double, nullable=False),
-    Column("last_seen_s", Double, nullable=False),
-    Column("points", Integer, nullable=False),
-    Column("path", JSONB, nullable=False),
-    Column("best_shot", JSONB, nullable=False),
-    prefixes=["TEMPORARY"],
-    postgresql_on_commit="DROP",
-)
+_tracks = _staging("staged_tracks", tracks, _COLUMNS)
 
 
 class SqlTrackRepository:
