@@ -221,7 +221,7 @@ class WorkerWiring(SharedWiring):
     def solo_process(self) -> SoloProcess:
         """Children are told what they cannot read from the environment that they inherit."""
         settings = self.settings()
-        arguments = ["--with-parent", "--data-dir", str(settings.data_dir), "--model", settings.analysis.model]
+        arguments = ["--with-parent", "--data-dir", os.fspath(settings.data_dir), "--model", settings.analysis.model]
         return ChildProcess([sys.executable, "-m", "vidintel", "worker", *arguments])
 
     @factory
