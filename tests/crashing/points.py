@@ -61,7 +61,7 @@ class CrashingStorage:
 
     async def put(self, key: str, chunks: AsyncIterator[bytes], *, max_bytes: int) -> StoredContent:
         with self._points.around("put"):
-            return await self._inner.put(key, self._half_way(chunks), max_bytes=max_bytes)
+            return await self._inner.put(key, self._half_way(chunks, "put"), max_bytes=max_bytes)
 
     async def begin_upload(self, key: str) -> UploadId:
         with self._points.around("begin upload"):
@@ -71,7 +71,7 @@ class CrashingStorage:
         self, upload: UploadId, offset: int, chunks: AsyncIterator[bytes], *, max_bytes: int, atomic: bool = False
     ) -> int:
         with self._points.around("append"):
-            within = self._half_way(chunks)
+            within = self._half_way(chunks, "append")
             return await self._inner.append(upload, offset, within, max_bytes=max_bytes, atomic=atomic)
 
     async def upload_offset(self, upload: UploadId) -> int:
@@ -111,10 +111,10 @@ class CrashingStorage:
     async def check(self) -> None:
         await self._inner.check()
 
-    async def _half_way(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def _half_way(self, chunks: AsyncIterator[bytes], call: str) -> AsyncIterator[bytes]:
         async for chunk in chunks:
             yield chunk
-            self._points.here("between two chunks")
+            self._points.here(f"within {call}")
 
 
 class CrashingQueue:
