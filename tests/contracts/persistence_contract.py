@@ -215,7 +215,9 @@ class VideoContract:
             for second, status in enumerate((VideoStatus.FAILED, VideoStatus.UPLOADED, VideoStatus.COMPLETED))
         ]
         theirs = make_video(tenant_id=STRANGER, camera_id=gate)
-        await keep(unit_of_work, *at_gate, make_video(camera_id=yard), make_video(), theirs)
+        for each in at_gate:
+            await keep(unit_of_work, *with_current_job(each))
+        await keep(unit_of_work, make_video(camera_id=yard), make_video(), theirs)
 
         async with unit_of_work() as uow:
             first, cursor = await uow.videos.list(TENANT, VideoFilter(camera_id=gate), Page(limit=2))

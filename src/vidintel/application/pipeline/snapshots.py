@@ -122,14 +122,14 @@ class TakeSnapshots:
                             content = await self._storage.put(keys[name], _chunks(jpeg), max_bytes=_MAX_BYTES)
                         except (StorageError, StorageFull) as error:
                             _log.warning(
-                                "evidence.not_stored",
+                                "snapshots.not_stored",
                                 extra={"job": str(job.id), "code": error.code, "stored": len(made)},
                             )
                             break
                         made.append(Snapshot(name, content))
                         if clock.time() > enough_at:
                             _log.warning(
-                                "evidence.cut_short",
+                                "snapshots.cut_short",
                                 extra={"job": str(job.id), "stored": len(made), "wanted": len(orders)},
                             )
                             break
@@ -185,9 +185,9 @@ class TakeSnapshots:
 class StoredPicture:
     """A JPEG, to be streamed."""
 
-    def __init__(self, storage: ObjectStorage, evidence: Snapshot) -> None:
+    def __init__(self, storage: ObjectStorage, snapshot: Snapshot) -> None:
         self._storage = storage
-        self._content = evidence.content
+        self._content = snapshot.content
 
     @property
     def size_bytes(self) -> int:
@@ -214,10 +214,10 @@ class OpenPicture:
         async with self._uow() as uow:
             video = await video_of(uow, principal, video_id)
             job = await answering_job(uow, video, job_id)
-            evidence = await uow.snapshots.get(principal.tenant_id, job.id, name)
-        if evidence is None:
+            snapshot = await uow.snapshots.get(principal.tenant_id, job.id, name)
+        if snapshot is None:
             raise ResultNotFound("There is no such picture: the job has not succeeded, or kept none of it.")
-        return StoredPicture(self._storage, evidence)
+        return StoredPicture(self._storage, snapshot)
 
 
 async def _chunks(content: bytes) -> AsyncIterator[bytes]:
