@@ -7,18 +7,17 @@ from threading import Lock
 from typing import Literal, Protocol, TypeAlias, TypeVar, cast
 
 import redis
-import structlog
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+from vidintel.infrastructure.resilience.redis_availability import RedisAvailability
 
 T = TypeVar("T")
 
 _REDIS_TIMEOUT_S = 0.5
-_REDIS_RESTS_S = 5.0
+_RETRY_AFTER_S = 5.0
 
 Stored: TypeAlias = Literal["closed", "opened"]
-
-_log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,7 @@ class RedisCircuits:
         )
         self._prefix = f"{namespace}:circuit:"
         self._own = InMemoryCircuits()
-        self._rests_until = 0.0
+        self._availability = RedisAvailability("circuit breakers", retry_after_s=_RETRY_AFTER_S)
 
     def load(self, name: str) -> Circuit:
         def shared() -> Circuit:
@@ -154,11 +153,10 @@ class RedisCircuits:
         self._ask(shared, lambda: None)
 
     def _ask(self, shared: Callable[[], T], own: Callable[[], T]) -> T:
-        if time.monotonic() < self._rests_until:
+        if not self._availability.is_available:
             return own()
         try:
             return shared()
         except redis.RedisError as error:
-            self._rests_until = time.monotonic() + _REDIS_RESTS_S
-            _log.warning("circuit.not_shared", error=repr(error), retry_in_s=_REDIS_RESTS_S)
+            self._availability.failed(error)
             return own()

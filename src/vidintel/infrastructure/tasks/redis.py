@@ -6,7 +6,6 @@ again: see docs/adr/0013-redis-as-task-broker.md.
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -21,11 +20,12 @@ from redis.retry import Retry
 
 from vidintel.application.ports import DueWork
 from vidintel.domain.work import WorkItemId
+from vidintel.infrastructure.resilience.redis_availability import RedisAvailability
 from vidintel.infrastructure.tasks.actors import QUEUE, Actor, declare, message_for
 from vidintel.infrastructure.tasks.in_process import InProcessTaskEngine, stop_ms
 
-_AWAY_S = 3.0
-"""How long to leave a Redis alone that did not answer."""
+_RETRY_AFTER_S = 3.0
+"""How long Redis is not asked again after it did not answer, in seconds."""
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -55,7 +55,7 @@ class RedisTaskEngine:
         self._slots = threading.Semaphore(concurrency)
         self._lock = threading.Lock()
         self._running = 0
-        self._away_until = 0.0
+        self._redis = RedisAvailability("tasks", retry_after_s=_RETRY_AFTER_S)
 
     @property
     def capacity(self) -> int:
@@ -65,21 +65,21 @@ class RedisTaskEngine:
     async def backlog(self) -> int:
         """What waits in Redis for anybody counts, too: so no more is enqueued than idle workers can take up."""
         waiting = 0
-        if not self._is_away:
+        if self._redis.is_available:
             try:
                 waiting = await asyncio.to_thread(self._waiting)
             except RedisError as error:
-                self._went_away(error)
+                self._redis.failed(error)
         return waiting + self._running + await self._local.backlog()
 
     async def enqueue(self, work: Sequence[DueWork]) -> None:
         remaining = list(work)
-        while remaining and not self._is_away:
+        while remaining and self._redis.is_available:
             try:
                 await asyncio.to_thread(self._broker.enqueue, message_for(remaining[0]))
             except RedisError as error:
                 # Should the message have arrived all the same, whoever is second finds the item claimed.
-                self._went_away(error)
+                self._redis.failed(error)
             else:
                 del remaining[0]
         if remaining:
@@ -120,14 +120,6 @@ class RedisTaskEngine:
         length = self._client.llen(f"{self._namespace}:{QUEUE}")
         assert isinstance(length, int)  # the client is not an asynchronous one
         return length
-
-    @property
-    def _is_away(self) -> bool:
-        return time.monotonic() < self._away_until
-
-    def _went_away(self, error: RedisError) -> None:
-        self._away_until = time.monotonic() + _AWAY_S
-        _log.warning("redis.away", error=repr(error), for_s=_AWAY_S)
 
     def _add(self, change: int) -> None:
         with self._lock:
