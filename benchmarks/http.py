@@ -148,16 +148,18 @@ def reading(bench: Bench) -> Iterator[Row | Skipped]:
         for name in contestants:
             load(name, 0.5)
         found = in_turn({name: partial(load, name, seconds) for name in contestants}, bench.rounds)
-    for key, where, target in (
-        ("read", "from the database", 0.55),
-        ("read-cached", "from the cache in the process", 1.0),
-        ("read-redis", "from Redis", None),
+    for key, where, peer, against, target in (
+        ("read", "from the database", "bare", "a bare FastAPI route", 0.55),
+        ("read-cached", "from the cache in the process", "bare", "a bare FastAPI route", 1.0),
+        ("read-redis", "from Redis", "bare", "a bare FastAPI route", None),
+        ("read-redis-database", "from Redis", "read", "the same from the database", 1.0),
     ):
-        if key not in found:
+        name = key.removesuffix("-database")
+        if name not in found:
             yield Skipped(key, "there is no redis-server")
             continue
-        pairs = list(zip(found[key], found["bare"], strict=True))
-        what = f"GET /videos/{{id}}, authenticated, {where}: against a bare FastAPI route"
+        pairs = list(zip(found[name], found[peer], strict=True))
+        what = f"GET /videos/{{id}}, authenticated, {where}: against {against}"
         yield Row.of_rounds(key, what, "requests/s", pairs, target, detail={"connections": _CONNECTIONS})
 
 

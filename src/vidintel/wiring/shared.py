@@ -23,7 +23,7 @@ from vidintel.domain.work import Cause
 from vidintel.infrastructure.cache.change_listener import ChangeListener
 from vidintel.infrastructure.cache.changes import Changes
 from vidintel.infrastructure.cache.reads import CachedVideoReads
-from vidintel.infrastructure.cache.redis_level import RedisDocuments, create_cache_client
+from vidintel.infrastructure.cache.redis_level import RedisDocuments
 from vidintel.infrastructure.cache.statistics import CountedCaches
 from vidintel.infrastructure.clock import SystemClock
 from vidintel.infrastructure.database.engine import create_engine, create_session_factory
@@ -184,10 +184,9 @@ class SharedWiring(containers.DeclarativeContainer):
         stored = SqlReportDocuments(self.database_url(), settings.database)
         if settings.redis.url is None:
             return stored
-        client = create_cache_client(settings.redis.url.get_secret_value())
         return RedisDocuments(
             source=stored,
-            client=client,
+            url=settings.redis.url.get_secret_value(),
             writes=self.changes().writes,
             counted=self.cache_statistics(),
             namespace=settings.redis.namespace,

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import pytest
+from redis.asyncio import Redis
 
 from tests.contracts.stored import keep
 from tests.support.factories import TENANT, make_job, make_video
@@ -17,7 +18,7 @@ from vidintel.domain.identity import TenantId
 from vidintel.domain.video import Video, VideoId
 from vidintel.infrastructure.cache.change_listener import ChangeListener
 from vidintel.infrastructure.cache.changes import RECENT_S, Changes, RecentWrites
-from vidintel.infrastructure.cache.redis_level import RedisDocuments, create_cache_client
+from vidintel.infrastructure.cache.redis_level import RedisDocuments
 from vidintel.infrastructure.cache.statistics import CountedCaches
 from vidintel.infrastructure.database.read_model.reports import SqlReportDocuments
 from vidintel.settings.model import DatabaseSettings
@@ -30,12 +31,13 @@ class Process:
 
     def __init__(self, database_url: str, redis_url: str) -> None:
         self.time_s = 0.0
+        self.redis = Redis.from_url(redis_url)
         self.changes = Changes(RecentWrites(lambda: self.time_s))
         self.counted = CountedCaches()
         self.change_listener = ChangeListener(database_url, self.changes)
         self.documents = RedisDocuments(
             SqlReportDocuments(database_url, DatabaseSettings()),
-            create_cache_client(redis_url),
+            redis_url,
             self.changes.writes,
             self.counted,
             namespace="test",
@@ -59,6 +61,7 @@ async def running(database_url: str, redis_url: str) -> AsyncIterator[Process]:
             yield process
     finally:
         await process.documents.close()
+        await process.redis.aclose()
 
 
 @pytest.fixture
@@ -101,7 +104,9 @@ async def test_a_copy_that_has_not_seen_a_write_is_passed_over(
 ) -> None:
     video = make_video()
     await keep(unit_of_work, video)
-    stale = await here.documents.video(TENANT, video.id)
+    assert await here.title(video) == "old"
+    client, key = here.redis, await only_key(here)
+    stale = await client.get(key)
     assert stale is not None
     before = (here.changes.now, there.changes.now)
 
@@ -110,13 +115,35 @@ async def test_a_copy_that_has_not_seen_a_write_is_passed_over(
 
     assert await there.title(video) == "New"
     # Somebody who was held up since before the write puts the old copy back: nobody falls for it.
-    await here.documents._set(await only_key(here), stale, 2**33)
+    await client.set(key, stale)
     assert [await here.title(video), await there.title(video)] == ["New", "New"]
 
 
 async def only_key(process: Process) -> str:
-    (key,) = await process.documents._client.keys("*")
+    (key,) = await process.redis.keys("*")
     return key if isinstance(key, str) else key.decode()
+
+
+async def test_reads_at_the_same_time_are_one_command(
+    here: Process, there: Process, unit_of_work: UnitOfWorkFactory
+) -> None:
+    videos = [make_video() for _ in range(20)]
+    await keep(unit_of_work, *videos)
+    before = await commands(here)
+
+    await asyncio.gather(*(here.documents.video(TENANT, video.id) for video in videos))
+    read = await asyncio.gather(*(there.documents.video(TENANT, video.id) for video in videos * 10))
+
+    assert [document.video_id for document in read if document is not None] == [video.id for video in videos * 10]
+    after = await commands(here)
+    assert there.count("redis_hit") == 200
+    assert after["cmdstat_mget"]["calls"] - before.get("cmdstat_mget", {"calls": 0})["calls"] == 2
+
+
+async def commands(process: Process) -> dict[str, dict[str, int]]:
+    """How often each command was sent to Redis."""
+    found: dict[str, dict[str, int]] = await process.redis.info("commandstats")
+    return found
 
 
 async def test_another_tenant_finds_nothing(here: Process, unit_of_work: UnitOfWorkFactory) -> None:
@@ -146,7 +173,7 @@ async def test_copies_do_not_live_long(here: Process, unit_of_work: UnitOfWorkFa
     await keep(unit_of_work, video)
     await here.documents.video(TENANT, video.id)
 
-    assert 0 < await here.documents._client.pttl(await only_key(here)) <= RECENT_S * 1000 / 2
+    assert 0 < await here.redis.pttl(await only_key(here)) <= RECENT_S * 1000 / 2
 
 
 async def test_redis_that_dies_and_comes_back_changes_no_answer(

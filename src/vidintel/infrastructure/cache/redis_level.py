@@ -1,43 +1,48 @@
 """The second level: documents in Redis, shared by all processes."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import lru_cache
 from hashlib import sha256
+from typing import NamedTuple, TypeAlias, TypeVar
 from uuid import UUID
 
-import structlog
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from vidintel.domain.analysis import JobId
 from vidintel.domain.identity import TenantId
 from vidintel.domain.video import VideoId
 from vidintel.infrastructure.cache.changes import RECENT_S, RecentWrites
+from vidintel.infrastructure.cache.redis_connection import RedisConnection
 from vidintel.infrastructure.cache.statistics import CountedCaches
+from vidintel.infrastructure.database.read_model.data_loader import DataLoader
 from vidintel.infrastructure.database.read_model.reports import Document, ReportDocuments
 from vidintel.infrastructure.database.tables import jobs, videos
+from vidintel.infrastructure.resilience.redis_availability import RedisAvailability
 
 _LIFE_S = RECENT_S / 3
-_PAUSE_S = 5.0
-_TIMEOUT_S = 0.5
+_RETRY_AFTER_S = 5.0
+_PARSED = 1024
 
-# A document holds whole rows: one of another version of the tables is none.
+# A document holds whole rows, so that processes with other columns must not find it.
 _SHAPE = sha256(" ".join(str(column) for table in (videos, jobs) for column in table.c).encode()).hexdigest()[:12]
 
-_log = structlog.get_logger(__name__)
+
+R = TypeVar("R", bound=UUID)
+_Key: TypeAlias = tuple[str, str, UUID]
+"""Kind, tenant and id of what was asked for."""
 
 
-def create_cache_client(url: str) -> Redis:
-    """A client that gives up at once: what it is asked for can be had elsewhere."""
-    return Redis.from_url(
-        url, retry=Retry(NoBackoff(), 0), socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S
-    )
+class _Write(NamedTuple):
+    key: _Key
+    document: Document
+    ends_at: float
 
 
 class RedisDocuments:
     """`ReportDocuments` of ``source``, kept in Redis for a few seconds.
+
+    Reads that come together share one MGET, and writes one pipeline.
 
     Nothing is ever deleted there, and nothing needs to be: a document says which transactions it has seen, and whoever
     finds it knows which ones it must have seen. So it does not matter who writes what there, when, or after what pause.
@@ -48,7 +53,7 @@ class RedisDocuments:
     def __init__(
         self,
         source: ReportDocuments,
-        client: Redis,
+        url: str,
         writes: RecentWrites,
         counted: CountedCaches,
         *,
@@ -56,62 +61,79 @@ class RedisDocuments:
         time_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
-        self._client = client
+        self._reading, self._saving = RedisConnection(url), RedisConnection(url)
         self._writes = writes
         self._counted = counted
         self._prefix = f"{namespace}:cache:{_SHAPE}"
-        self._time_s = time_s
-        self._away_until = -_PAUSE_S
+        self._redis = RedisAvailability("cache", retry_after_s=_RETRY_AFTER_S, time_s=time_s)
+        self._reads: DataLoader[_Key, Document] = DataLoader(self._read)
+        self._saves: DataLoader[_Write, None] = DataLoader(self._save)
 
     async def video(self, tenant_id: TenantId, video_id: VideoId) -> Document | None:
-        return await self._through("video", tenant_id, video_id, lambda: self._source.video(tenant_id, video_id))
+        return await self._through("video", tenant_id, video_id, self._source.video)
 
     async def job(self, tenant_id: TenantId, job_id: JobId) -> Document | None:
-        return await self._through("job", tenant_id, job_id, lambda: self._source.job(tenant_id, job_id))
+        return await self._through("job", tenant_id, job_id, self._source.job)
+
+    async def close(self) -> None:
+        await self._reading.close()
+        await self._saving.close()
+        await self._source.close()
 
     async def _through(
-        self, kind: str, tenant_id: TenantId, row_id: UUID, read: Callable[[], Awaitable[Document | None]]
+        self, kind: str, tenant_id: TenantId, row_id: R, load: Callable[[TenantId, R], Awaitable[Document | None]]
     ) -> Document | None:
-        if not self._writes.are_known() or self._time_s() < self._away_until:
+        if not self._writes.are_known() or not self._redis.is_available:
             self._counted.count(kind, "redis_bypass")
-            return await read()
-        key = f"{self._prefix}:{kind}:{tenant_id}:{row_id}"
-        found = await self._get(key)
-        if found is not None and self._writes.are_all_in(found.video_id, found.snapshot):
+            return await load(tenant_id, row_id)
+        key = (kind, tenant_id.value, row_id)
+        found = await self._reads.load(key)
+        if found is not None:
             self._counted.count(kind, "redis_hit")
             return found
         self._counted.count(kind, "redis_miss")
         ends_at = time.time() + _LIFE_S  # counted from before the reading, however long it or anything else then takes
-        document = await read()
+        document = await load(tenant_id, row_id)
         if document is not None:
-            await self._set(key, document, ends_at)
+            await self._saves.load(_Write(key, document, ends_at))
         return document
 
-    async def close(self) -> None:
-        await self._client.aclose()
-        await self._source.close()
-
-    async def _get(self, key: str) -> Document | None:
+    async def _read(self, keys: Sequence[_Key]) -> Mapping[_Key, Document]:
+        """The documents that are there and up to date."""
+        if not self._redis.is_available:  # it failed while these waited for their batch
+            return {}
         try:
-            kept = await self._client.get(key)
+            (kept,) = await self._reading.ask(["MGET", *map(self._name, keys)])
         except (RedisError, OSError) as error:
-            self._pause(error)
-            return None
-        if kept is None:
-            return None
-        video_id, snapshot, text = (kept.decode() if isinstance(kept, bytes) else kept).split("\n", 2)
-        return Document(text, snapshot, VideoId(UUID(video_id)))
+            self._redis.failed(error)
+            return {}
+        found: dict[_Key, Document] = {}
+        for key, value in zip(keys, kept, strict=True):
+            if value is not None:
+                document = _document(value)
+                if self._writes.are_all_in(document.video_id, document.snapshot):
+                    found[key] = document
+        return found
 
-    async def _set(self, key: str, document: Document, ends_at: float) -> None:
-        if self._time_s() < self._away_until:
-            return
+    async def _save(self, writes: Sequence[_Write]) -> Mapping[_Write, None]:
+        if self._redis.is_available:
+            try:
+                await self._saving.ask(*map(self._set, writes))
+            except (RedisError, OSError) as error:
+                self._redis.failed(error)
+        return {}
+
+    def _set(self, write: _Write) -> Sequence[str | int]:
+        document = write.document
         kept = f"{document.video_id}\n{document.snapshot}\n{document.text}"
-        try:
-            await self._client.set(key, kept, pxat=round(ends_at * 1000))
-        except (RedisError, OSError) as error:
-            self._pause(error)
+        return "SET", self._name(write.key), kept, "PXAT", round(write.ends_at * 1000)
 
-    def _pause(self, error: Exception) -> None:
-        if self._time_s() >= self._away_until:
-            _log.warning("cache.redis_away", error=repr(error))
-        self._away_until = self._time_s() + _PAUSE_S
+    def _name(self, key: _Key) -> str:
+        kind, tenant, row_id = key
+        return f"{self._prefix}:{kind}:{tenant}:{row_id}"
+
+
+@lru_cache(_PARSED)
+def _document(kept: bytes) -> Document:
+    video_id, snapshot, text = kept.decode().split("\n", 2)
+    return Document(text, snapshot, VideoId(UUID(video_id)))
