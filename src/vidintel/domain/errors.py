@@ -145,8 +145,8 @@ class UploadInUse(ConflictError):
 class PayloadTooLarge(DomainError):
     code = "payload_too_large"
 
-    def __init__(self, limit_bytes: int) -> None:
-        super().__init__(f"The file is larger than the limit of {limit_bytes} bytes.", limit_bytes=limit_bytes)
+    def __init__(self, limit_bytes: int, subject: str = "file") -> None:
+        super().__init__(f"The {subject} is larger than the limit of {limit_bytes} bytes.", limit_bytes=limit_bytes)
 
 
 class UnsupportedMedia(DomainError):

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-MiddlewareName = Literal["metrics", "request_id", "tracing", "access_log", "security_headers", "cors", "body_limit"]
+MiddlewareName = Literal["metrics", "request_id", "tracing", "access_log", "security_headers", "cors"]
 
 
 class _Group(BaseModel):

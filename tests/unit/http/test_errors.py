@@ -210,10 +210,13 @@ async def test_a_bad_request_gets_a_problem_that_names_what_is_wrong(
 @pytest.mark.parametrize(
     ("path", "methods"),
     [
-        ("/api/v1/videos", "GET, POST"),
-        (VIDEO, "DELETE, GET, PATCH"),
-        (f"{VIDEO}/jobs", "GET, POST"),
-        ("/health", "GET"),
+        ("/api/v1/videos", "GET, HEAD, POST"),
+        (VIDEO, "DELETE, GET, HEAD, PATCH"),
+        (f"{VIDEO}/jobs", "GET, HEAD, POST"),
+        (f"{JOB}/cancel", "POST"),
+        ("/health", "GET, HEAD"),
+        ("/openapi.json", "GET, HEAD"),
+        ("/docs/static/redoc.js", "GET, HEAD"),
     ],
 )
 async def test_a_wrong_method_is_told_the_right_ones(edge: Edge, path: str, methods: str) -> None:

@@ -28,9 +28,20 @@ ANSWERS: dict[str, tuple[str, Any]] = {
 
 
 @pytest.mark.parametrize(("path", "answer"), ANSWERS.values(), ids=ANSWERS.keys())
-@pytest.mark.parametrize("headers", [authorised(), {}, {"Authorization": "Bearer bad"}, {"Authorization": "Basic x"}])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        authorised(),
+        authorised() | {"Content-Length": "5"},
+        {},
+        {"Authorization": "Bearer bad"},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Basic x"},
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
 async def test_both_ways_give_the_same_answer_and_log_line(
-    edge: Edge, path: str, answer: Any, headers: dict[str, str]
+    edge: Edge, path: str, answer: Any, headers: dict[str, str], method: str
 ) -> None:
     use_case, by_route = ("get_video", VIDEO_BY_ROUTE) if path == VIDEO else ("get_job", JOB_BY_ROUTE)
     edge.answers[use_case] = answer
@@ -39,7 +50,7 @@ async def test_both_ways_give_the_same_answer_and_log_line(
     for address in (path, by_route):
         with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as lines:
             async with edge.client(headers=headers | SAME_ID) as client:
-                response = await client.get(address)
+                response = await client.request(method, address)
         for line in lines:
             line.pop("duration_ms", None)
         seen.append((response.status_code, response.content, sorted(response.headers.multi_items()), lines))

@@ -1,17 +1,14 @@
-"""The pipeline around every request: its id, its log line, headers, origins, limits."""
-
-from collections.abc import AsyncIterator
+"""The pipeline around every request: its id, its log line, headers, origins."""
 
 import pytest
 import structlog
 
 from tests.unit.http.edge import Edge, assert_problem, authorised
-from tests.unit.http.samples import NO_PROGRESS, VIDEO_ID, job
-from vidintel.application.ports import JobReport
+from tests.unit.http.samples import VIDEO_ID, job
 from vidintel.application.queries.detections import DetectionPage
 from vidintel.application.queries.readiness import ComponentHealth, Readiness
 from vidintel.domain.errors import VideoNotFound
-from vidintel.settings.model import HttpSettings, LimitSettings
+from vidintel.settings.model import HttpSettings
 
 VIDEO = f"/api/v1/videos/{VIDEO_ID}"
 ORIGIN = "https://app.example.com"
@@ -141,29 +138,6 @@ async def test_a_named_origin_may_ask_first(edge: Edge, method: str) -> None:
     assert refused.status_code == 400
 
 
-async def test_a_body_of_the_allowed_size_is_read(edge: Edge) -> None:
-    body = b'{"sample_fps": 2}'
-    edge.limits = LimitSettings(max_body_bytes=len(body))
-    edge.answers["request_analysis"] = JobReport(job(), NO_PROGRESS)
-
-    async with edge.client(headers=authorised() | {"Content-Type": "application/json"}) as client:
-        assert (await client.post(f"{VIDEO}/jobs", content=body)).status_code == 202
-        assert (await client.post(f"{VIDEO}/jobs", content=chunked(body))).status_code == 202
-
-
-@pytest.mark.parametrize("content_type", ["application/json", "multipart/form-data; boundary=b", "text/plain"])
-@pytest.mark.parametrize("announced", [True, False])
-async def test_a_larger_body_is_refused_announced_or_not(edge: Edge, content_type: str, announced: bool) -> None:
-    edge.limits = LimitSettings(max_body_bytes=100)
-    body = b'{"sample_fps": 2}' + b" " * 100
-
-    async with edge.client(headers=authorised() | {"Content-Type": content_type}) as client:
-        response = await client.post(f"{VIDEO}/jobs", content=body if announced else chunked(body))
-
-    assert_problem(response, 413, "payload_too_large")
-    assert edge.calls == []
-
-
 async def test_only_the_middleware_that_settings_name_is_there(edge: Edge) -> None:
     edge.http = HttpSettings(middleware=("access_log",))
 
@@ -203,8 +177,3 @@ async def test_readiness_names_each_component(edge: Edge, storage: ComponentHeal
 async def test_a_living_process_says_which_version_it_is(edge: Edge) -> None:
     async with edge.client(headers={}) as client:
         assert (await client.get("/health")).json() == {"status": "ok", "version": "1.2.3"}
-
-
-async def chunked(body: bytes) -> AsyncIterator[bytes]:
-    for start in range(0, len(body), 10):
-        yield body[start : start + 10]

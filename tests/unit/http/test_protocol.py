@@ -1,4 +1,4 @@
-"""What may come before a body, over a real socket."""
+"""What may come before a body, and after an answer, over a real socket."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,12 +6,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 import uvicorn
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from vidintel.presentation.http.protocol import MAX_HEAD_BYTES, BoundedHeadProtocol
+from vidintel.presentation.http.protocol import MAX_HEAD_BYTES, MAX_UNREAD_BYTES, BoundedHeadProtocol
 
 _GET = b"GET / HTTP/1.1\r\nHost: here\r\n"
-_MORE = b"a" * 1024
+_MORE = b"a" * 64 * 1024
+_PATIENCE_S = 10
 
 
 async def _app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -25,9 +26,15 @@ async def _app(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
+async def _refusing(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers and leaves the body unread."""
+    await send({"type": "http.response.start", "status": 413, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body"})
+
+
 @asynccontextmanager
-async def connected() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    config = uvicorn.Config(_app, http=BoundedHeadProtocol, lifespan="off", log_config=None, loop="asyncio")
+async def connected(app: ASGIApp = _app) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    config = uvicorn.Config(app, http=BoundedHeadProtocol, lifespan="off", log_config=None, loop="asyncio")
     config.load()
     state = uvicorn.server.ServerState()
     loop = asyncio.get_running_loop()
@@ -40,10 +47,18 @@ async def connected() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.Strea
             writer.close()
 
 
-async def _pour(writer: asyncio.StreamWriter, size: int) -> None:
-    for _ in range(size // len(_MORE)):
-        writer.write(_MORE)
-        await writer.drain()
+async def _is_open_after(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, size: int) -> bool:
+    """Whether the server has read ``size`` more bytes. It has not when it closed the connection before."""
+    try:
+        for _ in range(size // len(_MORE)):
+            writer.write(_MORE)
+            await writer.drain()
+        await asyncio.wait_for(reader.read(), _PATIENCE_S)
+    except ConnectionError:
+        return False
+    except TimeoutError:
+        return True
+    return False
 
 
 async def answered(sent: asyncio.StreamWriter, reader: asyncio.StreamReader, *pieces: bytes) -> bytes:
@@ -60,10 +75,9 @@ async def answered(sent: asyncio.StreamWriter, reader: asyncio.StreamReader, *pi
     ids=["request line", "header", "trailer"],
 )
 async def test_a_head_without_end_is_refused_before_it_fills_the_memory(begun: bytes) -> None:
-    async with connected() as (_, writer):
+    async with connected() as (reader, writer):
         writer.write(begun)
-        with pytest.raises(ConnectionError):
-            await _pour(writer, 64 * MAX_HEAD_BYTES)
+        assert not await _is_open_after(reader, writer, 64 * MAX_HEAD_BYTES)
 
 
 async def test_a_usual_head_is_read_and_a_body_is_not_counted() -> None:
@@ -82,3 +96,22 @@ async def test_many_requests_on_one_connection_do_not_add_up() -> None:
             head = await answered(writer, reader, _GET + b"X: " + b"a" * (MAX_HEAD_BYTES // 2) + b"\r\n", b"\r\n")
             assert head.startswith(b"HTTP/1.1 200")
             assert await reader.readexactly(1) == b"0"
+
+
+def _post(size: int) -> bytes:
+    return b"POST / HTTP/1.1\r\nHost: here\r\nContent-Length: %d\r\n\r\n" % size
+
+
+async def test_what_is_left_of_a_refused_body_is_discarded_and_the_connection_stays() -> None:
+    async with connected(_refusing) as (reader, writer):
+        for _ in range(3):
+            size = MAX_UNREAD_BYTES // 2
+            head = await answered(writer, reader, _post(size), *[_MORE] * (size // len(_MORE)))
+            assert head.startswith(b"HTTP/1.1 413")
+
+
+async def test_a_refused_body_without_end_is_not_read_for_ever() -> None:
+    async with connected(_refusing) as (reader, writer):
+        head = await answered(writer, reader, _post(2**60))
+        assert head.startswith(b"HTTP/1.1 413")
+        assert not await _is_open_after(reader, writer, 4 * MAX_UNREAD_BYTES)

@@ -14,7 +14,7 @@ from starlette.routing import Match
 from vidintel.domain.errors import DomainError
 from vidintel.presentation.http import docs_pages, openapi
 from vidintel.presentation.http.dependencies import HttpServices
-from vidintel.presentation.http.errors import domain_problem, framework_problem, schema_problem
+from vidintel.presentation.http.errors import framework_problem, problem, schema_problem
 from vidintel.presentation.http.hot_reads import HotReads
 from vidintel.presentation.http.middleware import pipeline
 from vidintel.presentation.http.routers import answers, content, health, jobs, me, metrics, models, pictures, videos
@@ -43,12 +43,13 @@ def create_app(services: HttpServices, lifespan: Lifespan | None = None) -> Fast
         summary="Upload a video; ask what was seen, and when.",
         description=openapi.DESCRIPTION,
         version=services.version,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
         middleware=[
-            *pipeline(services.http, services.limits, services.meter, services.tracing),
+            *pipeline(services.http, services.meter, services.tracing),
             Middleware(HotReads, services=services),
         ],
         generate_unique_id_function=lambda route: route.name,
@@ -64,26 +65,27 @@ def create_app(services: HttpServices, lifespan: Lifespan | None = None) -> Fast
     return app
 
 
-async def _answer_domain_error(request: Request, error: DomainError) -> Response:
-    return domain_problem(request, error)
+async def _answer_domain_error(_request: Request, error: DomainError) -> Response:
+    return problem(error)
 
 
-async def _answer_schema_error(request: Request, error: RequestValidationError) -> Response:
-    return schema_problem(request, error)
+async def _answer_schema_error(_request: Request, error: RequestValidationError) -> Response:
+    return schema_problem(error)
 
 
 async def _answer_framework_error(request: Request, error: HTTPException) -> Response:
     if error.status_code == 405:
-        # The framework names the methods of the first route that fits; an address has one route per method.
+        # The framework names the methods of the first route that matches the path only.
         error.headers = {"Allow": ", ".join(sorted(_methods_at(request)))}
-    return framework_problem(request, error)
+    return framework_problem(error)
 
 
 def _methods_at(request: Request) -> set[str]:
-    return {
+    methods = {
         method
         for router in _ROUTERS
         for route in router.routes
         if isinstance(route, APIRoute) and route.matches(request.scope)[0] is not Match.NONE
         for method in route.methods or ()
     }
+    return methods or {"GET", "HEAD"}  # no route matches: the path is that of a static file

@@ -1,15 +1,14 @@
 """What routes are given: the use cases, the caller, and ids that are known to be ids."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import Annotated, TypeAlias, TypeVar
 from uuid import UUID
 
 import structlog
-from fastapi import Depends, Path, Query, Request, Security, params
-from fastapi.dependencies.utils import get_flat_params
-from fastapi.routing import APIRoute
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import Depends, Path, Query, Request, Security
+from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
+from fastapi.security.base import SecurityBase
 
 from vidintel.application.jobs.requests import CancelJob, GetJob, ListJobs, RequestAnalysis, RetryJob
 from vidintel.application.pipeline.snapshots import OpenPicture
@@ -20,15 +19,13 @@ from vidintel.application.queries.models import ListModels
 from vidintel.application.queries.readiness import CheckReadiness
 from vidintel.application.queries.results import GetResults, GetTimeline
 from vidintel.application.queries.tracks import ListTracks
-from vidintel.application.result import Err, Ok, Result
 from vidintel.application.videos.content import OpenContent
 from vidintel.application.videos.library import DeleteVideo, GetVideo, ListVideos, UpdateVideo
 from vidintel.application.videos.registration import RegisterVideo
 from vidintel.domain.analysis import JobId
-from vidintel.domain.errors import AuthenticationError, JobNotFound, VideoNotFound
+from vidintel.domain.errors import JobNotFound, VideoNotFound
 from vidintel.domain.identity import Principal
 from vidintel.domain.video import VideoId
-from vidintel.presentation.http.errors import FieldError, RequestInvalid
 from vidintel.presentation.http.lifecycle import Lifecycle
 from vidintel.presentation.http.metering import RequestMeter
 from vidintel.settings.model import HttpSettings, LimitSettings, MetricsSettings
@@ -38,7 +35,6 @@ T = TypeVar("T")
 _SHOWN_ID_LENGTH = 64
 # Documented only: what is no id names no video of anybody's, and is answered like one that is not there.
 _UUID = Path(json_schema_extra={"format": "uuid"})
-_UNKNOWN_PARAMETER = "There is no such query parameter here; /docs lists those there are."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,65 +72,27 @@ class HttpServices:
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
 
 
-def value_of(result: Result[T]) -> T:
-    """The value of an ``Ok``; the error of an ``Err`` is raised, for the error table to answer."""
-    match result:
-        case Ok(value):
-            return value
-        case Err(error):
-            raise error
-
-
-async def _services(request: Request) -> HttpServices:
+def services_of(request: Request) -> HttpServices:
     services: HttpServices = request.app.state.services
     return services
 
 
-_bearer = HTTPBearer(
-    scheme_name="bearer",
-    auto_error=False,
-    bearerFormat="JWT",
-    description="A Clerk session token, or what `vidintel token` prints. Cookies are never looked at.",
-)
+async def _services(request: Request) -> HttpServices:
+    return services_of(request)
 
 
-async def _principal(
-    request: Request,
-    services: Annotated[HttpServices, Depends(_services)],
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
-) -> Principal:
-    if credentials is None:
-        raise AuthenticationError("Send a session token: `Authorization: Bearer <token>`.")
-    return authenticate(services, request.scope.setdefault("state", {}), credentials.credentials)
+class BearerToken(SecurityBase):
+    """Documents how callers authenticate, and gives a route the caller that its `Admission` has authenticated."""
 
-
-def authenticate(services: HttpServices, state: MutableMapping[str, Any], token: str) -> Principal:
-    """Whoever ``token`` stands for, noted in the request's ``state`` and in its log lines."""
-    principal = services.verifier.verify(token)
-    state["principal"] = principal
-    structlog.contextvars.bind_contextvars(tenant=str(principal.tenant_id), user=str(principal.user_id))
-    return principal
-
-
-async def _require_known_parameters(request: Request) -> None:
-    """A misspelt filter that is ignored, or the first of two, would give numbers of something else than was asked."""
-    given = [name for name, _ in request.query_params.multi_items()]
-    if not given:
-        return
-    known = _query_parameters(request.scope["route"])
-    errors = {
-        name: FieldError(name[:_SHOWN_ID_LENGTH], _UNKNOWN_PARAMETER if name not in known else "Give it once.")
-        for name in given
-        if name not in known or given.count(name) > 1
-    }
-    if errors:
-        raise RequestInvalid(list(errors.values()))
-
-
-def _query_parameters(route: APIRoute) -> frozenset[str]:
-    return frozenset(
-        each.alias for each in get_flat_params(route.dependant) if isinstance(each.field_info, params.Query)
+    scheme_name = "bearer"
+    model = HTTPBearerModel(
+        bearerFormat="JWT",
+        description="A Clerk session token, or a development token from `vidintel token`. Cookies are ignored.",
     )
+
+    async def __call__(self, request: Request) -> Principal:
+        caller: Principal = request.state.principal
+        return caller
 
 
 async def _video_id(video_id: Annotated[str, _UUID]) -> VideoId:
@@ -178,9 +136,8 @@ async def _page(cursor: Cursor = None, limit: Annotated[int, Query(ge=1, le=100)
 
 
 Services: TypeAlias = Annotated[HttpServices, Depends(_services)]
-Caller: TypeAlias = Annotated[Principal, Depends(_principal)]
+Caller: TypeAlias = Annotated[Principal, Security(BearerToken())]
 VideoIdPath: TypeAlias = Annotated[VideoId, Depends(_video_id)]
 JobIdPath: TypeAlias = Annotated[JobId, Depends(_job_id)]
 AnsweringJob: TypeAlias = Annotated[JobId | None, Depends(_answering_job_id)]
 PageOf: TypeAlias = Annotated[Page, Depends(_page)]
-guarded = [Depends(_principal), Depends(_require_known_parameters)]

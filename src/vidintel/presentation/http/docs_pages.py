@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-from fastapi import APIRouter
-from starlette.responses import HTMLResponse
+from fastapi import Request
+from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
+
+from vidintel.presentation.http.routing import Router
 
 STATIC_PATH = "/docs/static"
 _STATIC = Path(__file__).parent / "static"
@@ -31,7 +33,12 @@ _PAGE = """<!doctype html>
 </html>
 """
 
-router = APIRouter(include_in_schema=False)
+router = Router(is_public=True, include_in_schema=False)
+
+
+@router.get("/openapi.json")
+async def openapi_document(request: Request) -> JSONResponse:
+    return JSONResponse(request.app.openapi())
 
 
 @router.get("/docs")

@@ -6,10 +6,11 @@ from http import HTTPStatus
 from math import ceil
 from typing import Any
 
-from fastapi import Request
 from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from vidintel.domain.errors import (
     AuthenticationError,
@@ -112,37 +113,52 @@ def field_errors_of(error: DomainError) -> tuple[FieldError, ...]:
     return ()
 
 
-def domain_problem(request: Request, error: DomainError) -> Response:
-    headers: dict[str, str] = {}
-    if isinstance(error, AuthenticationError):
-        # RFC 6750, 3: who sent no credentials is told how to, who sent bad ones that they are bad.
-        invalid = ', error="invalid_token"' if "authorization" in request.headers else ""
-        headers["WWW-Authenticate"] = f'Bearer realm="vidintel"{invalid}'
+class Problem(Response):
+    """A problem document. The correlation id, which belongs to the request, is filled in when it is sent."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        errors: Sequence[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status_code=status)
+        self._code, self._detail, self._errors, self._fixed_headers = code, detail, errors, dict(headers or {})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(self._fixed_headers)
+        if self.status_code == HTTPStatus.UNAUTHORIZED:
+            # RFC 6750, 3: only a request that carried credentials is told that they are invalid.
+            invalid = ', error="invalid_token"' if "authorization" in Headers(scope=scope) else ""
+            headers["WWW-Authenticate"] = f'Bearer realm="vidintel"{invalid}'
+        body = problem_body(self.status_code, self._code, self._detail, correlation_id(scope), self._errors)
+        response = JSONResponse(body, status_code=self.status_code, headers=headers, media_type=PROBLEM_MEDIA_TYPE)
+        await response(scope, receive, send)
+
+
+def problem(error: DomainError) -> Problem:
+    headers = {}
     if isinstance(error, RateLimited | ServiceUnavailable):
         headers["Retry-After"] = str(max(1, ceil(error.retry_after_s)))
-    return _problem(request, status_of(error), error.code, error.detail, field_errors_of(error), headers)
+    return Problem(status_of(error), error.code, error.detail, errors=field_errors_of(error), headers=headers)
 
 
-def schema_problem(request: Request, error: RequestValidationError) -> Response:
-    """A request that does not fit its schema: the fields and what was expected of them."""
-    return domain_problem(request, RequestInvalid([_field_error(item) for item in error.errors()]))
+def schema_problem(error: RequestValidationError) -> Problem:
+    """A request that does not match its schema: which fields, and what was expected of them."""
+    return problem(RequestInvalid([_field_error(item) for item in error.errors()]))
 
 
-def framework_problem(request: Request, error: HTTPException) -> Response:
+def framework_problem(error: HTTPException) -> Problem:
     code, detail = _FRAMEWORK_CODES.get(error.status_code, ("request_refused", "The request was refused."))
-    return _problem(request, error.status_code, code, detail, (), dict(error.headers or {}))
+    return Problem(error.status_code, code, detail, headers=error.headers)
 
 
-def internal_problem(request: Request) -> Response:
-    """The unexpected: its story is in the log, under the same correlation id."""
-    return _problem(
-        request,
-        HTTPStatus.INTERNAL_SERVER_ERROR,
-        INTERNAL_CODE,
-        INTERNAL_DETAIL,
-        (),
-        {},
-    )
+def internal_problem() -> Problem:
+    """An unexpected error. The log has its details under the same correlation id."""
+    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, INTERNAL_CODE, INTERNAL_DETAIL)
 
 
 def field_errors(errors: Sequence[Mapping[str, Any]], prefix: str = "") -> list[FieldError]:
@@ -158,15 +174,3 @@ def _field_error(error: Mapping[str, Any]) -> FieldError:
     # A position within broken JSON is not a field's name.
     names = [str(part) for part in path if error["type"] != "json_invalid"]
     return FieldError(".".join(names) or str(where), error["msg"])
-
-
-def _problem(
-    request: Request,
-    status: int,
-    code: str,
-    detail: str,
-    errors: Sequence[FieldError],
-    headers: Mapping[str, str],
-) -> Response:
-    body = problem_body(status, code, detail, correlation_id(request.scope), errors)
-    return JSONResponse(body, status_code=status, headers=dict(headers), media_type=PROBLEM_MEDIA_TYPE)

@@ -5,25 +5,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
-from fastapi import HTTPException
-from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vidintel.application.ports import Live, Tracing
+from vidintel.application.ports import Tracing
 from vidintel.domain.identity import Principal
 from vidintel.presentation.http.correlation import HEADER, correlation_id
 from vidintel.presentation.http.errors import internal_problem
 from vidintel.presentation.http.metering import CLIENT_GONE, Metrics, RequestMeter, Traces
-from vidintel.settings.model import HttpSettings, LimitSettings, MiddlewareName
+from vidintel.settings.model import HttpSettings, MiddlewareName
 
 log = structlog.get_logger(__name__)
 
-_BODILESS = frozenset({"GET", "HEAD"})
-_BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
-UPLOAD_PATH = "/api/v1/videos"
 _HEALTH = "/health"
 
 # As they are sent: looking headers up by name would cost more than sending them.
@@ -38,10 +32,8 @@ _PRIVATE_HEADERS = [*_HEADERS, (b"cache-control", b"no-store")]
 _HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
 
-def pipeline(
-    http: HttpSettings, limits: Live[LimitSettings], meter: RequestMeter, tracing: Tracing
-) -> list[Middleware]:
-    """The middleware that ``http.middleware`` names, outermost first; the error boundary is always the innermost."""
+def pipeline(http: HttpSettings, meter: RequestMeter, tracing: Tracing) -> list[Middleware]:
+    """The middleware that ``http.middleware`` names, outermost first, around the two that are always there."""
     known: Mapping[MiddlewareName, Middleware] = {
         "metrics": Middleware(Metrics, meter=meter),
         "request_id": Middleware(RequestId),
@@ -56,9 +48,8 @@ def pipeline(
             expose_headers=["X-Request-ID", "Location", "Accept-Ranges", "Content-Range", "ETag", "Retry-After"],
             max_age=600,
         ),
-        "body_limit": Middleware(BodyLimit, limits=limits),
     }
-    return [*(known[name] for name in http.middleware), Middleware(ErrorBoundary)]
+    return [*(known[name] for name in http.middleware), Middleware(HeadWithoutBody), Middleware(ErrorBoundary)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,38 +166,20 @@ class CrossOrigin(CORSMiddleware):
 
 
 @dataclass(frozen=True, slots=True)
-class BodyLimit:
-    """Refuses bodies above ``max_body_bytes``, whether their length is announced or not.
-
-    Uploads are not its business: their route streams them, and the storage counts the bytes of the file.
-    """
+class HeadWithoutBody:
+    """Sends the headers of an answer to HEAD and leaves out its body (RFC 9110, 9.3.2)."""
 
     app: ASGIApp
-    limits: Live[LimitSettings]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or (scope["method"] == "POST" and scope["path"] == UPLOAD_PATH):
+        if scope["type"] != "http" or scope["method"] != "HEAD":
             await self.app(scope, receive, send)
             return
-        if scope["method"] in _BODILESS and not any(name in _BODY_HEADERS for name, _ in scope["headers"]):
-            await self.app(scope, receive, send)
-            return
-        max_bytes = self.limits().max_body_bytes
-        announced = Headers(scope=scope).get("content-length", "")
-        received = int(announced) if announced.isdecimal() else 0
 
-        async def limited_receive() -> Message:
-            nonlocal received
-            if received > max_bytes:
-                raise HTTPException(413)
-            message = await receive()
-            if message["type"] == "http.request" and not announced.isdecimal():
-                received += len(message.get("body", b""))
-                if received > max_bytes:
-                    raise HTTPException(413)
-            return message
+        async def send_without_body(message: Message) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
 
-        await self.app(scope, limited_receive, send)
+        await self.app(scope, receive, send_without_body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,4 +206,4 @@ class ErrorBoundary:
             # An answer that has begun cannot be taken back: breaking it off is the only way to say so.
             if started:
                 raise
-            await internal_problem(Request(scope))(scope, receive, send)
+            await internal_problem()(scope, receive, send)

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, TypeAlias
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 from starlette.responses import Response
 
 from vidintel.application.ports import DetectionFilter, Page, TrackFilter
@@ -15,18 +15,11 @@ from vidintel.domain.errors import (
     ValidationError,
     VideoNotFound,
 )
-from vidintel.presentation.http.dependencies import (
-    AnsweringJob,
-    Caller,
-    Cursor,
-    Services,
-    VideoIdPath,
-    guarded,
-    value_of,
-)
+from vidintel.presentation.http.dependencies import AnsweringJob, Caller, Cursor, Services, VideoIdPath
 from vidintel.presentation.http.errors import FieldError, RequestInvalid
 from vidintel.presentation.http.openapi import problems
-from vidintel.presentation.http.responses import json_response
+from vidintel.presentation.http.responses import answer
+from vidintel.presentation.http.routing import Router
 from vidintel.presentation.http.schemas.answers import DetectionList
 from vidintel.presentation.http.schemas.common import JOB_ID, VIDEO_ID
 from vidintel.presentation.http.schemas.results import ResultsBody
@@ -43,7 +36,7 @@ Seconds: TypeAlias = Annotated[float | None, Query(ge=0, allow_inf_nan=False, de
 Label: TypeAlias = Annotated[str | None, Query(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
 Limit: TypeAlias = Annotated[int, Query(ge=1, le=1000)]
 
-router = APIRouter(prefix="/api/v1/videos", tags=["answers"], dependencies=guarded)
+router = Router("/api/v1/videos", tags=["answers"])
 
 
 @router.get(
@@ -65,8 +58,8 @@ async def list_detections(
 ) -> Response:
     """What was seen, frame by frame, with `from_s <= time < to_s`. While a job runs: what its done segments saw."""
     wanted = DetectionFilter(label, min_confidence, from_s, to_s)
-    page = value_of(await services.list_detections(caller, video_id, job_id, wanted, Page(limit, cursor)))
-    return json_response(DetectionList.of(page))
+    page = Page(limit, cursor)
+    return answer(await services.list_detections(caller, video_id, job_id, wanted, page), DetectionList.of)
 
 
 @router.get(
@@ -91,21 +84,20 @@ async def list_tracks(
     """The objects that were followed, in order of first appearance; those of which some time between first and last
     sight lies within `from_s <= time < to_s`. There are none before the job has succeeded."""
     wanted = TrackFilter(label, from_s, to_s, min_duration_s)
-    page = value_of(await services.list_tracks(caller, video_id, job_id, wanted, Page(limit, cursor)))
-    return json_response(TrackList.of(page))
+    return answer(await services.list_tracks(caller, video_id, job_id, wanted, Page(limit, cursor)), TrackList.of)
 
 
 @router.get("/{video_id}/timeline", response_model=TimelineBody, responses=problems(_NO_VIDEO, _NO_JOB, _NO_RESULT))
 async def get_timeline(caller: Caller, services: Services, video_id: VideoIdPath, job_id: AnsweringJob) -> Response:
     """When each label was in sight, and where one shot changes to another."""
-    return json_response(TimelineBody.of(value_of(await services.get_timeline(caller, video_id, job_id))))
+    return answer(await services.get_timeline(caller, video_id, job_id), TimelineBody.of)
 
 
 @router.get("/{video_id}/results", response_model=ResultsBody, responses=problems(_NO_VIDEO, _NO_JOB, _NO_RESULT))
 async def get_results(caller: Caller, services: Services, video_id: VideoIdPath, job_id: AnsweringJob) -> Response:
     """The results of a job by kind; `summary` has, per label, how many objects there were, when, and how many at once;
     and how often the lines of the spec were crossed, and its zones used."""
-    return json_response(ResultsBody.of(value_of(await services.get_results(caller, video_id, job_id))))
+    return answer(await services.get_results(caller, video_id, job_id), ResultsBody.of)
 
 
 @router.get(
@@ -140,5 +132,5 @@ async def get_frame(
     """The picture that a player shows at that moment, upright; with `boxes=true`, with what was seen in it."""
     if not _SECONDS.fullmatch(seconds):
         raise RequestInvalid([FieldError("seconds", "A moment is a decimal number of seconds, 0 or more.")])
-    jpeg = value_of(await services.render_frame(caller, video_id, float(seconds), boxes, job_id))
-    return Response(jpeg, media_type="image/jpeg")
+    jpeg = await services.render_frame(caller, video_id, float(seconds), boxes, job_id)
+    return answer(jpeg, lambda content: Response(content, media_type="image/jpeg"))

@@ -2,16 +2,16 @@
 
 from http import HTTPStatus
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from vidintel.presentation.http.dependencies import Services
 from vidintel.presentation.http.responses import json_response
+from vidintel.presentation.http.routing import Router
 from vidintel.presentation.http.schemas.answers import Health, Readiness
 
 _RETRY_AFTER_S = 5
 
-router = APIRouter(prefix="/health", tags=["health"])
+router = Router("/health", is_public=True, tags=["health"])
 
 
 @router.get("", response_model=Health)

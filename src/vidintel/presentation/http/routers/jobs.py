@@ -1,13 +1,15 @@
 """``/api/v1/jobs`` and ``/api/v1/videos/{id}/jobs``: watch, cancel, retry, ask for another analysis."""
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Body
+from fastapi import Body
 from starlette.responses import Response
 
 from vidintel.application.jobs.specs import SpecRequest
+from vidintel.application.ports import JobReport
 from vidintel.domain.errors import (
     InvalidTransition,
     JobAlreadyActive,
@@ -17,17 +19,10 @@ from vidintel.domain.errors import (
     ValidationError,
     VideoNotFound,
 )
-from vidintel.presentation.http.dependencies import (
-    Caller,
-    JobIdPath,
-    PageOf,
-    Services,
-    VideoIdPath,
-    guarded,
-    value_of,
-)
+from vidintel.presentation.http.dependencies import Caller, HttpServices, JobIdPath, PageOf, Services, VideoIdPath
 from vidintel.presentation.http.openapi import problems
-from vidintel.presentation.http.responses import json_response
+from vidintel.presentation.http.responses import answer, json_response
+from vidintel.presentation.http.routing import Router
 from vidintel.presentation.http.schemas.common import JOB_ID, VIDEO_ID
 from vidintel.presentation.http.schemas.jobs import JobBody, JobList, SpecBody
 
@@ -35,15 +30,14 @@ _JOBS = "/api/v1/jobs"
 _NO_JOB = JobNotFound(JOB_ID)
 _NO_VIDEO = VideoNotFound(VIDEO_ID)
 
-router = APIRouter(prefix=_JOBS, tags=["jobs"], dependencies=guarded)
-of_video = APIRouter(prefix="/api/v1/videos", tags=["jobs"], dependencies=guarded)
+router = Router(_JOBS, tags=["jobs"])
+of_video = Router("/api/v1/videos", tags=["jobs"])
 
 
 @router.get("/{job_id}", response_model=JobBody, responses=problems(_NO_JOB))
 async def get_job(caller: Caller, services: Services, job_id: JobIdPath) -> Response:
     """One job: what it runs, how far it is, how it ended."""
-    report = value_of(await services.get_job(caller, job_id))
-    return json_response(JobBody.of_report(report, services.clock.now()))
+    return answer(await services.get_job(caller, job_id), _shown_by(services))
 
 
 @router.post(
@@ -53,8 +47,7 @@ async def get_job(caller: Caller, services: Services, job_id: JobIdPath) -> Resp
 )
 async def cancel_job(caller: Caller, services: Services, job_id: JobIdPath) -> Response:
     """End a job that is queued or running; nothing more is written for it from now on."""
-    report = value_of(await services.cancel_job(caller, job_id))
-    return json_response(JobBody.of_report(report, services.clock.now()))
+    return answer(await services.cancel_job(caller, job_id), _shown_by(services))
 
 
 @router.post(
@@ -65,8 +58,7 @@ async def cancel_job(caller: Caller, services: Services, job_id: JobIdPath) -> R
 )
 async def retry_job(caller: Caller, services: Services, job_id: JobIdPath) -> Response:
     """Try a failed job again; the segments it has finished stay finished."""
-    report = value_of(await services.retry_job(caller, job_id))
-    return json_response(JobBody.of_report(report, services.clock.now()), HTTPStatus.ACCEPTED)
+    return answer(await services.retry_job(caller, job_id), _shown_by(services), HTTPStatus.ACCEPTED)
 
 
 @of_video.get(
@@ -76,8 +68,7 @@ async def retry_job(caller: Caller, services: Services, job_id: JobIdPath) -> Re
 )
 async def list_jobs(caller: Caller, services: Services, video_id: VideoIdPath, page: PageOf) -> Response:
     """The jobs of a video, newest first."""
-    found = value_of(await services.list_jobs(caller, video_id, page))
-    return json_response(JobList(items=[JobBody.of(job) for job in found.items], next_cursor=found.next_cursor))
+    return answer(await services.list_jobs(caller, video_id, page), JobList.of)
 
 
 @of_video.post(
@@ -96,11 +87,15 @@ async def request_analysis(
     caller: Caller, services: Services, video_id: VideoIdPath, spec: Annotated[SpecBody | None, Body()] = None
 ) -> Response:
     """Analyse the video once more, perhaps with another model or sample rate. Without a body: with the defaults."""
+
+    def accepted(report: JobReport) -> Response:
+        structlog.contextvars.bind_contextvars(job=str(report.job.id))
+        body = JobBody.of_report(report, services.clock.now())
+        return json_response(body, HTTPStatus.ACCEPTED, {"Location": f"{_JOBS}/{report.job.id}"})
+
     wanted = SpecRequest() if spec is None else spec.request()
-    report = value_of(await services.request_analysis(caller, video_id, wanted))
-    structlog.contextvars.bind_contextvars(job=str(report.job.id))
-    return json_response(
-        JobBody.of_report(report, services.clock.now()),
-        HTTPStatus.ACCEPTED,
-        {"Location": f"{_JOBS}/{report.job.id}"},
-    )
+    return answer(await services.request_analysis(caller, video_id, wanted), accepted)
+
+
+def _shown_by(services: HttpServices) -> Callable[[JobReport], JobBody]:
+    return lambda report: JobBody.of_report(report, services.clock.now())

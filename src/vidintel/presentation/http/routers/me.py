@@ -1,14 +1,14 @@
 """``/api/v1/me``: who the token stands for."""
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
-from vidintel.presentation.http.dependencies import Caller, guarded
+from vidintel.presentation.http.dependencies import Caller
 from vidintel.presentation.http.openapi import problems
 from vidintel.presentation.http.responses import json_response
+from vidintel.presentation.http.routing import Router
 from vidintel.presentation.http.schemas.answers import Me
 
-router = APIRouter(prefix="/api/v1/me", tags=["identity"], dependencies=guarded)
+router = Router("/api/v1/me", tags=["identity"])
 
 
 @router.get("", response_model=Me, responses=problems())

@@ -3,16 +3,17 @@
 import hmac
 from ipaddress import ip_address
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from vidintel.domain.errors import AuthenticationError
 from vidintel.presentation.http.dependencies import Services
+from vidintel.presentation.http.routing import Router
 
 CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
-router = APIRouter(include_in_schema=False)
+router = Router(is_public=True, include_in_schema=False)
 
 
 @router.get("/metrics")

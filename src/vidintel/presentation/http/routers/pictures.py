@@ -1,25 +1,20 @@
 """``/api/v1/videos/{id}/poster.jpg``, ``/preview.jpg`` and ``/tracks/{track_id}/shot.jpg``: stored pictures."""
 
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, TypeAlias
 
-from fastapi import APIRouter, Path
-from starlette.responses import Response, StreamingResponse
+from fastapi import Path
+from starlette.responses import Response
 
 from vidintel.application.pipeline.snapshots import POSTER, PREVIEW, StoredPicture, shot_of
 from vidintel.domain.analysis import JobId
 from vidintel.domain.errors import JobNotFound, ResultNotFound, StorageError, StorageUnavailable, VideoNotFound
-from vidintel.presentation.http.dependencies import (
-    AnsweringJob,
-    Caller,
-    Services,
-    VideoIdPath,
-    guarded,
-    value_of,
-)
+from vidintel.presentation.http.dependencies import AnsweringJob, Caller, Services, VideoIdPath
 from vidintel.presentation.http.etags import IfNoneMatch, has_it
 from vidintel.presentation.http.openapi import problems
-from vidintel.presentation.http.responses import resumed
+from vidintel.presentation.http.responses import StoredBytes, answer
+from vidintel.presentation.http.routing import Router
 from vidintel.presentation.http.schemas.common import JOB_ID, VIDEO_ID
 
 TrackId: TypeAlias = Annotated[int, Path(ge=1, lt=2**31)]
@@ -36,7 +31,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     ),
 }
 
-router = APIRouter(prefix="/api/v1/videos", tags=["answers"], dependencies=guarded)
+router = Router("/api/v1/videos", tags=["answers"])
 
 
 @router.get("/{video_id}/poster.jpg", response_class=Response, responses=_RESPONSES)
@@ -44,8 +39,8 @@ async def get_poster(
     caller: Caller, services: Services, video_id: VideoIdPath, job_id: AnsweringJob, if_none_match: IfNoneMatch = None
 ) -> Response:
     """The busiest moment of the video, at most 1280 pixels wide or high."""
-    picture = value_of(await services.open_picture(caller, video_id, job_id, POSTER))
-    return await _answer(picture, job_id, if_none_match)
+    picture = await services.open_picture(caller, video_id, job_id, POSTER)
+    return answer(picture, partial(_sent, job_id=job_id, if_none_match=if_none_match))
 
 
 @router.get("/{video_id}/preview.jpg", response_class=Response, responses=_RESPONSES)
@@ -53,8 +48,8 @@ async def get_preview(
     caller: Caller, services: Services, video_id: VideoIdPath, job_id: AnsweringJob, if_none_match: IfNoneMatch = None
 ) -> Response:
     """Ten moments, evenly spread over the video, side by side; `results.evidence.preview_s` tells which."""
-    picture = value_of(await services.open_picture(caller, video_id, job_id, PREVIEW))
-    return await _answer(picture, job_id, if_none_match)
+    picture = await services.open_picture(caller, video_id, job_id, PREVIEW)
+    return answer(picture, partial(_sent, job_id=job_id, if_none_match=if_none_match))
 
 
 @router.get("/{video_id}/tracks/{track_id}/shot.jpg", response_class=Response, responses=_RESPONSES)
@@ -67,11 +62,11 @@ async def get_shot(
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """The object where it shows best. Kept for the longest tracks of a video; `results.evidence.shots` tells which."""
-    picture = value_of(await services.open_picture(caller, video_id, job_id, shot_of(track_id)))
-    return await _answer(picture, job_id, if_none_match)
+    picture = await services.open_picture(caller, video_id, job_id, shot_of(track_id))
+    return answer(picture, partial(_sent, job_id=job_id, if_none_match=if_none_match))
 
 
-async def _answer(picture: StoredPicture, job_id: JobId | None, if_none_match: str | None) -> Response:
+def _sent(picture: StoredPicture, job_id: JobId | None, if_none_match: str | None) -> Response:
     etag = f'"{picture.sha256}"'
     # The pictures of a job never change; those of the newest do when there is a newer one.
     caching = "private, no-cache" if job_id is None else "private, max-age=31536000, immutable"
@@ -79,7 +74,4 @@ async def _answer(picture: StoredPicture, job_id: JobId | None, if_none_match: s
     if has_it(if_none_match, etag):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     headers["Content-Length"] = str(picture.size_bytes)
-    chunks = picture.read()
-    # Whether the storage has the bytes shows with the first of them: until then, the answer can still be an error.
-    first = await anext(chunks, b"")
-    return StreamingResponse(resumed(first, chunks), headers=headers, media_type="image/jpeg")
+    return StoredBytes(picture.read(), headers=headers, media_type="image/jpeg")

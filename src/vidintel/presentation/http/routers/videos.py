@@ -5,11 +5,12 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 import structlog
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from vidintel.application.ports import VideoFilter
+from vidintel.application.videos.registration import RegisteredVideo
 from vidintel.domain.errors import (
     EmptyFile,
     NotAVideo,
@@ -23,12 +24,14 @@ from vidintel.domain.errors import (
     VideoNotFound,
 )
 from vidintel.domain.video import CAMERA_ID_MAX, CameraId, VideoStatus
-from vidintel.presentation.http.dependencies import Caller, PageOf, Services, VideoIdPath, guarded, value_of
+from vidintel.presentation.http.bodies import FORM_WITH_VIDEO, body_limit
+from vidintel.presentation.http.dependencies import Caller, PageOf, Services, VideoIdPath
 from vidintel.presentation.http.errors import MalformedForm
-from vidintel.presentation.http.middleware import UPLOAD_PATH
+from vidintel.presentation.http.metering import CLIENT_GONE
 from vidintel.presentation.http.multipart_upload import MultipartVideo
 from vidintel.presentation.http.openapi import problems
-from vidintel.presentation.http.responses import json_response
+from vidintel.presentation.http.responses import answer, json_response
+from vidintel.presentation.http.routing import Router
 from vidintel.presentation.http.schemas.common import VIDEO_ID
 from vidintel.presentation.http.schemas.jobs import JobBody
 from vidintel.presentation.http.schemas.videos import (
@@ -42,9 +45,7 @@ from vidintel.presentation.http.schemas.videos import (
 
 log = structlog.get_logger(__name__)
 
-# A form is larger than its file: room for its fields and boundaries.
-_FORM_SLACK_BYTES = 1024**2
-_CLIENT_GONE = 499
+_VIDEOS = "/api/v1/videos"
 
 _NO_VIDEO = VideoNotFound(VIDEO_ID)
 _BAD_CURSOR = ValidationError("This cursor was not made here.", field="cursor")
@@ -61,7 +62,7 @@ _FORM: dict[str, Any] = {
     }
 }
 
-router = APIRouter(prefix=UPLOAD_PATH, tags=["videos"], dependencies=guarded)
+router = Router(_VIDEOS, tags=["videos"])
 
 
 @router.post(
@@ -82,28 +83,27 @@ router = APIRouter(prefix=UPLOAD_PATH, tags=["videos"], dependencies=guarded)
         StorageUnavailable(),
     ),
 )
+@body_limit(FORM_WITH_VIDEO)
 async def register_video(request: Request, caller: Caller, services: Services) -> Response:
     """Send a video and have it analysed.
 
     The file is written to the storage while it arrives; text fields may come before or after it. When the answer is
     202, video and job are stored for good; when it is anything else, nothing is.
     """
-    limit = services.limits().max_upload_bytes
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > limit + _FORM_SLACK_BYTES:
-        raise PayloadTooLarge(limit)
+
+    def accepted(registered: RegisteredVideo) -> Response:
+        video, job = registered.video, registered.job
+        structlog.contextvars.bind_contextvars(video=str(video.id), job=str(job.job.id))
+        body = Registered(video=VideoBody.of(video), job=JobBody.of_report(job, services.clock.now()))
+        return json_response(body, HTTPStatus.ACCEPTED, {"Location": f"{_VIDEOS}/{video.id}"})
+
     try:
         async with aclosing(request.stream()) as body:
             form = await MultipartVideo.open(request.headers.get("content-type"), body)
-            registered = value_of(await services.register_video(caller, form))
+            return answer(await services.register_video(caller, form), accepted)
     except ClientDisconnect:
         log.info("upload.aborted")
-        return Response(status_code=_CLIENT_GONE)
-    structlog.contextvars.bind_contextvars(video=str(registered.video.id), job=str(registered.job.job.id))
-    answer = Registered(
-        video=VideoBody.of(registered.video), job=JobBody.of_report(registered.job, services.clock.now())
-    )
-    return json_response(answer, HTTPStatus.ACCEPTED, {"Location": f"{UPLOAD_PATH}/{registered.video.id}"})
+        return Response(status_code=CLIENT_GONE)
 
 
 @router.get("", response_model=VideoList, responses=problems(_BAD_CURSOR))
@@ -119,25 +119,24 @@ async def list_videos(
 ) -> Response:
     """The videos of your organisation, newest first."""
     filter_ = VideoFilter(status=status, camera_id=None if camera_id is None else CameraId(camera_id))
-    found = value_of(await services.list_videos(caller, filter_, page))
-    return json_response(VideoList(items=[VideoBody.of(video) for video in found.items], next_cursor=found.next_cursor))
+    return answer(await services.list_videos(caller, filter_, page), VideoList.of)
 
 
 @router.get("/{video_id}", response_model=VideoWithJob, responses=problems(_NO_VIDEO))
 async def get_video(caller: Caller, services: Services, video_id: VideoIdPath) -> Response:
     """One video, with its newest job."""
-    report = value_of(await services.get_video(caller, video_id))
-    return json_response(VideoWithJob.of_report(report.video, report.job, services.clock.now()))
+    video = await services.get_video(caller, video_id)
+    return answer(video, lambda report: VideoWithJob.of_report(report, services.clock.now()))
 
 
 @router.patch("/{video_id}", response_model=VideoBody, responses=problems(_NO_VIDEO, _BAD_TIME))
 async def update_video(caller: Caller, services: Services, video_id: VideoIdPath, patch: VideoPatch) -> Response:
     """Change title, description or capture time; what is left out stays."""
-    return json_response(VideoBody.of(value_of(await services.update_video(caller, video_id, patch.changes()))))
+    return answer(await services.update_video(caller, video_id, patch.changes()), VideoBody.of)
 
 
 @router.delete("/{video_id}", status_code=HTTPStatus.NO_CONTENT, responses=problems(_NO_VIDEO))
 async def delete_video(caller: Caller, services: Services, video_id: VideoIdPath) -> Response:
     """Remove a video with its jobs and everything that was seen in it."""
-    value_of(await services.delete_video(caller, video_id))
-    return Response(status_code=HTTPStatus.NO_CONTENT)
+    deleted = await services.delete_video(caller, video_id)
+    return answer(deleted, lambda _: Response(status_code=HTTPStatus.NO_CONTENT))

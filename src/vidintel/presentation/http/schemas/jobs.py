@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field, StrictBool
 
+from vidintel.application.jobs.requests import JobPage
 from vidintel.application.jobs.specs import SpecRequest
 from vidintel.application.ports import JobProgress, JobReport
 from vidintel.domain.analysis import MAX_SAMPLE_FPS, AnalysisJob, AnalysisSpec, JobStage, JobStatus
@@ -220,6 +221,10 @@ class JobBody(Body):
 class JobList(Body):
     items: list[JobBody]
     next_cursor: str | None
+
+    @classmethod
+    def of(cls, page: JobPage) -> "JobList":
+        return cls(items=[JobBody.of(job) for job in page.items], next_cursor=page.next_cursor)
 
 
 def _ratio(job: AnalysisJob, progress: JobProgress) -> float:

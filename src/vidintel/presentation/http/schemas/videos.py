@@ -7,8 +7,8 @@ from uuid import UUID
 
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from vidintel.application.ports import JobReport
-from vidintel.application.videos.library import VideoChanges
+from vidintel.application.ports import VideoReport
+from vidintel.application.videos.library import VideoChanges, VideoPage
 from vidintel.domain.video import (
     CAMERA_ID_MAX,
     DESCRIPTION_MAX,
@@ -195,8 +195,9 @@ class VideoWithJob(VideoBody):
     job: JobBody | None
 
     @classmethod
-    def of_report(cls, video: Video, job: JobReport | None, now: datetime) -> "VideoWithJob":
-        return cls(**_video_fields(video), job=None if job is None else JobBody.of_report(job, now))
+    def of_report(cls, report: VideoReport, now: datetime) -> "VideoWithJob":
+        job = None if report.job is None else JobBody.of_report(report.job, now)
+        return cls(**_video_fields(report.video), job=job)
 
 
 class Registered(Body):
@@ -209,6 +210,10 @@ class Registered(Body):
 class VideoList(Body):
     items: list[VideoBody]
     next_cursor: str | None
+
+    @classmethod
+    def of(cls, page: VideoPage) -> "VideoList":
+        return cls(items=[VideoBody.of(video) for video in page.items], next_cursor=page.next_cursor)
 
 
 def _video_fields(video: Video) -> dict[str, Any]:
