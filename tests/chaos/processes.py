@@ -15,12 +15,17 @@ from uuid import UUID
 
 from dependency_injector import providers
 
-from tests.support.fake_inference import FakeDetectors, FakeModelRegistry
+from tests.support.fake_inference import FAKE_MODEL, FakeDetector, FakeDetectors, FakeModelRegistry, objects_at
+from vidintel.application.ports import Frame
 from vidintel.container import Container
+from vidintel.domain.detection import Detection
 from vidintel.entrypoints.api import run_api
 from vidintel.entrypoints.worker import run_worker
 from vidintel.infrastructure.tasks.solo_process import ChildProcess
 from vidintel.settings.sources import load
+
+POISON_HEIGHT = 96
+"""A frame of this height ends whichever process looks for objects in it."""
 
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload([__name__])
@@ -70,8 +75,14 @@ def _run(name: str, environment: Mapping[str, str], log: Path) -> None:
 
 def _script_the_model() -> None:
     Container.registry.override(providers.Singleton(FakeModelRegistry))
-    Container.detectors.override(providers.Singleton(FakeDetectors))
+    Container.detectors.override(providers.Object(FakeDetectors({FAKE_MODEL.name: FakeDetector(scene=_scene)})))
     Container.solo_process.override(providers.Object(ChildProcess([sys.executable, "-m", "tests.chaos.processes"])))
+
+
+def _scene(frame: Frame) -> Sequence[Detection]:
+    if frame.image.shape[0] == POISON_HEIGHT:
+        os.abort()
+    return objects_at(frame.index)
 
 
 def _run_alone(arguments: Sequence[str]) -> None:

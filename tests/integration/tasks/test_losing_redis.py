@@ -7,7 +7,8 @@ from dependency_injector import providers
 from pydantic import SecretStr
 
 from tests.crashing.invariants import answers, violations
-from tests.crashing.system import ALICE, Incoming, Place
+from tests.crashing.points import CrashPoints
+from tests.crashing.system import ALICE, Incoming, Place, Told
 from tests.support.fake_inference import FakeDetectors, FakeModelRegistry
 from tests.support.media_files import PLAIN, even_times, video
 from tests.support.postgres import administer
@@ -21,6 +22,7 @@ from vidintel.settings.model import AnalysisSettings, RedisSettings, Settings, W
 VIDEOS = 6
 _DONE = "SELECT count(*) AS n FROM segments WHERE status = 'done'"
 _ENDED = "SELECT count(*) AS n FROM jobs WHERE status = 'succeeded'"
+_NONE_WAITS = "SELECT (NOT EXISTS (SELECT FROM event_deliveries))::int AS n"
 PATIENCE_S = 120.0
 
 
@@ -35,6 +37,8 @@ def worker_of(place: Place, redis_url: str, name: str) -> Container:
     container.owner.override(providers.Object(name))
     container.registry.override(providers.Singleton(FakeModelRegistry))
     container.detectors.override(providers.Singleton(FakeDetectors))
+    told = Told(place, CrashPoints(None, lambda: None))
+    container.event_subscribers.override(providers.List(providers.Object(told)))
     return container
 
 
@@ -51,6 +55,8 @@ async def test_redis_may_lose_everything_while_workers_are_at_work(
     clip = video(even_times(50), PLAIN.with_keyframes(25))
     workers = [worker_of(place, redis_server.url, f"worker-{number}") for number in range(2)]
     assert all(isinstance(worker.task_engine(), RedisTaskEngine) for worker in workers)
+    for deliver in workers[0].deliver_events():  # subscribes to all that happens from now on
+        await deliver()
     for _ in range(VIDEOS):
         assert isinstance(await workers[0].register_video()(ALICE, Incoming(clip)), Ok)
 
@@ -62,6 +68,7 @@ async def test_redis_may_lose_everything_while_workers_are_at_work(
         await reached(place, _DONE, done)
         redis_server.start()
     await reached(place, _ENDED, VIDEOS)
+    await reached(place, _NONE_WAITS, 1)
     stop.set()
     await asyncio.gather(*running)
     for worker in workers:

@@ -222,21 +222,6 @@ async def test_a_worker_that_comes_back_frees_what_it_and_its_children_held_at_o
     assert not world.work_of(world.item(SEGMENT, first.id)).is_held
 
 
-@pytest.mark.parametrize("kills", [1, 3, 10, 50])
-async def test_however_often_its_workers_are_killed_from_outside_a_job_succeeds(kills: int) -> None:
-    world = World()
-    job = await world.planned()
-    segment = (await world.segments())[0]
-    for _ in range(kills):
-        await world.die_with(world.item(SEGMENT, segment.id))
-        world.clock.advance(LEASE_S)
-        assert await world.reclaim() == 1
-
-    await world.work_off()
-
-    assert (await states(world, job))[:2] == (VideoStatus.COMPLETED, JobStatus.SUCCEEDED)
-
-
 async def test_interruptions_have_an_end_too_and_do_not_blame_the_file() -> None:
     world = World()
     job = await world.planned()

@@ -237,6 +237,9 @@ class World:
         """The item of the kind about the subject, whether or not it is there."""
         return WorkItemId(uuid5(subject_id, kind))
 
+    def items_of(self, kind: str) -> list[WorkItemId]:
+        return sorted(item.id for item in self.database.work_items.values() if item.kind == kind)
+
     async def video(self, job: AnalysisJob) -> Video:
         async with self.database.unit_of_work() as uow:
             found = await uow.videos.get(job.tenant_id, job.video_id)
@@ -257,10 +260,10 @@ class World:
         async with self.database.unit_of_work() as uow:
             return await frames_of(uow, job)
 
-    async def work_off(self, rounds: int = 20) -> None:
-        """Dispatch and do what is due until nothing is left to do."""
+    async def work_off(self, rounds: int = 20, *, until: str | None = None) -> None:
+        """Dispatch and do what is due until nothing is left to do, or until there is work of the kind ``until``."""
         for _ in range(rounds):
-            if not await self.dispatch():
+            if (until is not None and self.items_of(until)) or not await self.dispatch():
                 return
             while self.task_queue.enqueued:
                 await self.do(self.task_queue.enqueued.pop(0).id)
