@@ -189,6 +189,12 @@ class WorkItem:
         self._work = self._work.claimed(owner, now, lease)
         return self._work.token
 
+    def reserve(self, until: datetime) -> None:
+        """Nobody else is handed it before ``until``. Raises `LeaseLost` while it is held."""
+        if self._work.is_held:
+            raise LeaseLost
+        self._work = self._work.freed(until)
+
     def release(self, token: int, due_at: datetime) -> None:
         """Free it without counting anything: the worker is leaving, or something that the work needs is down."""
         self._work.require(token)

@@ -1,6 +1,7 @@
 """`vidintel worker`: one worker process."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from vidintel.infrastructure.observability.logging import configure_logging
 from vidintel.presentation.worker import RunMessage, WorkerProcess
 from vidintel.settings.errors import CannotRun
 from vidintel.settings.model import Settings
-from vidintel.settings.sources import Configuration
+from vidintel.settings.sources import FILE_VARIABLE, Configuration
 
 
 def run_worker(configuration: Configuration, *, name: str | None, with_parent: bool, alone: UUID | None = None) -> None:
@@ -27,7 +28,10 @@ def run_worker(configuration: Configuration, *, name: str | None, with_parent: b
     """
     settings = configuration.settings
     configure_logging(settings.log)
-    bound_memory(settings.work.memory_bytes * (settings.work.concurrency + 1))
+    concurrency = settings.work.concurrency if alone is None else 1
+    bound_memory(settings.work.memory_bytes * (concurrency + 1))
+    if configuration.file is not None:  # processes that this one starts for suspects read the same file
+        os.environ[FILE_VARIABLE] = str(configuration.file)
     container = create_container(settings, configured_url(settings))
     if name is not None:
         container.owner.override(providers.Object(name))

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, BinaryIO
 
 import pytest
@@ -250,6 +251,19 @@ async def test_what_a_dead_worker_ran_is_a_suspect_that_no_shared_process_runs()
 
     assert isinstance(suspect, WorkItem)
     assert not world.work_of(item_id).is_held
+
+
+async def test_a_suspect_is_not_handed_out_again_while_the_process_that_runs_it_alone_starts() -> None:
+    world = World()
+    await world.planned()
+    item_id = world.item(SEGMENT, (await world.segments())[0].id)
+    await world.die_with(item_id)
+    await world.reclaim(gone="dead")
+    value_of(await world.runner.claim(item_id))
+
+    assert world.work_of(item_id).due_at == world.clock.now() + timedelta(seconds=LEASE_S)
+    await world.die_with(item_id, "worker-1/alone")
+    assert isinstance(error_of(await world.runner.claim(item_id)), LeaseLost)
 
 
 @pytest.mark.parametrize("stage", ["plan", "analyse"])

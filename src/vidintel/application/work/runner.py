@@ -69,12 +69,19 @@ class LeaseRunner:
     @as_result
     @retried
     async def claim(self, work_id: WorkItemId, *, alone: bool = False) -> Claimed | WorkItem:
-        """Hold the item. A suspect is returned as it is, not held, unless this process runs it ``alone``."""
+        """Hold the item. A suspect is not held unless this process runs it ``alone``.
+
+        It is returned, reserved for as long as a lease lasts: for the process that runs it alone, and has to start.
+        """
         async with self._uow() as uow:
             item = await uow.work_items.get(work_id)
             if item is None:
                 raise LeaseLost("The work is done, or was cancelled.")
             if item.work.is_suspect and not alone:
+                token = item.work.token
+                item.reserve(self._clock.now() + self._rules.lease)
+                await uow.work_items.save(item, token)
+                await uow.commit()
                 return item
             handler = self._handlers.get(item.kind)
             if handler is None:
