@@ -15,7 +15,7 @@ from tests.e2e.serving import ServedSystem, all_detections, upload, wait_for_job
 from tests.support.postgres import administer
 from vidintel.application.jobs.work import SEGMENT
 
-KILLS, KILLS_ON_ONE_VIDEO = 20, 8
+KILLS, KILLS_ON_ONE_VIDEO = 20, 6
 SETTINGS = {"VIDINTEL_WORK__REDISPATCH_S": "1", "VIDINTEL_ANALYSIS__SEGMENT_S": "2"}
 SPEC = json.dumps({"sample_fps": "native"})
 

@@ -29,7 +29,7 @@ _ENDS = """
     FROM jobs LEFT JOIN detections ON detections.job_id = jobs.id GROUP BY jobs.id"""
 
 
-async def register(database_url: str, data_dir: Path, contents: Sequence[bytes]) -> list[UUID]:
+async def register(database_url: str, data_dir: Path, contents: Sequence[bytes]) -> Sequence[UUID]:
     """Returns the id of each video's job."""
     container = create_container(Settings(data_dir=data_dir), database_url)
     container.registry.override(providers.Singleton(FakeModelRegistry))
