@@ -62,6 +62,10 @@ bench-quick: $(VENV)/.installed-dev ## the same with shorter videos and fewer ro
 config: $(VENV)/.installed ## publish the settings: config/vidintel.schema.json, config/vidintel.example.yaml
 	$(BIN)/vidintel config publish
 
+.PHONY: openapi
+openapi: $(VENV)/.installed ## write the OpenAPI document of this version, for a release: docs/openapi/
+	@$(BIN)/python -m scripts.openapi
+
 .PHONY: chaos
 chaos: $(VENV)/.installed-dev ## kill every part at random under load, and count what is lost (SECONDS_OF_CHAOS=180)
 	@exec $(BIN)/python -m scripts.chaos --seconds "$(or $(SECONDS_OF_CHAOS),180)"
