@@ -31,7 +31,7 @@ Result: TypeAlias = Ok[T] | Err
 
 
 def as_result(use_case: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, Result[T]]]:
-    """Turn a coroutine that raises `DomainError`s into one that returns a `Result`; anything unexpected propagates."""
+    """Turn a coroutine that raises `DomainError`s into one that returns a `Result`. Other exceptions propagate."""
 
     @wraps(use_case)
     async def wrapper(*args: P.args, **kwargs: P.kwargs) -> Result[T]:

@@ -1,4 +1,4 @@
-"""Doing a unit of work again after a transient failure."""
+"""Retrying a unit of work after a transient failure."""
 
 import asyncio
 import random
@@ -12,14 +12,15 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 _PAUSES_S = (0.05, 0.25, 1.0)
-"""Before each further attempt, on average. A database that is restarted is back within about a second."""
+"""The mean delay before each further attempt. A restarted database is back within about a second."""
 
 
 def retried(unit: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """For a coroutine that is one unit of work from its first to its last line, and reads all that it decides upon.
+    """Decorate a coroutine that is a single unit of work, and that reads within it everything that it depends on.
 
-    It is done again when it left nothing for sure: a deadlock, or a connection that broke before the commit. When the
-    commit itself got no answer it may have happened, and the `ServiceUnavailable` goes to the caller.
+    The coroutine is retried after failures that certainly committed nothing: a deadlock, or a connection that broke
+    before the commit. When the connection breaks during the commit, the commit may have succeeded, so the
+    `ServiceUnavailable` goes to the caller.
     """
 
     @wraps(unit)
@@ -30,7 +31,7 @@ def retried(unit: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[
             except ServiceUnavailable as error:
                 if not error.retryable:
                     raise
-            await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311 - two that collided must not again
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, to avoid a second collision
         return await unit(*args, **kwargs)
 
     return wrapper

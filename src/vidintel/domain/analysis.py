@@ -22,9 +22,9 @@ class AnalysisSpec:
 
     ``sample_fps`` is frames analysed per second of video, ``None`` meaning every frame (``native`` on the wire).
     ``labels`` limits what is reported; ``None`` means all that the model knows. ``min_confidence`` and
-    ``iou_threshold`` (of the non-maximum suppression) lie in 0..1, as does ``track_confidence``: a track must hold a
-    detection that sure. Objects are counted at ``lines`` and in ``zones``.
-    With ``reuse_similar`` a frame that looks like the last analysed one gets its detections.
+    ``iou_threshold`` (of the non-maximum suppression) lie in 0..1, as does ``track_confidence``: a track must hold at
+    least one detection of that confidence. Objects are counted at ``lines`` and in ``zones``. With ``reuse_similar``,
+    a frame that is similar to the last analysed frame takes over the detections of that frame.
     """
 
     model: str
@@ -56,12 +56,12 @@ class AnalysisSpec:
         validate_zones(self.zones)
 
     def frame_interval_s(self, frame_rate: float) -> float:
-        """How far analysed frames usually lie apart, seconds, in a video of ``frame_rate`` (0 when unknown)."""
+        """The usual time between analysed frames, in seconds, for a video of ``frame_rate`` (0 when unknown)."""
         rates = [rate for rate in (self.sample_fps, frame_rate) if rate]
         return 1.0 / min(rates) if rates else 1.0
 
     def sample_at(self, time_s: float, frame_rate: float) -> int:
-        """Which of the moments that are analysed, counted from 0, is nearest to ``time_s``."""
+        """The number, counted from 0, of the analysed moment that is nearest to ``time_s``."""
         return math.floor(time_s / self.frame_interval_s(frame_rate) + 0.5)
 
 
@@ -89,7 +89,7 @@ JOB_TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = {
 
 
 class JobStage(StrEnum):
-    """Which part of the job is to be done next."""
+    """The part of the job that is done next."""
 
     PLAN = "plan"
     ANALYSE = "analyse"
@@ -98,7 +98,7 @@ class JobStage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ModelRef:
-    """Exactly which model produced a result. ``sha256`` is that of its weights."""
+    """The exact model that produced a result. ``sha256`` is the checksum of its weights."""
 
     name: str
     version: str
@@ -167,7 +167,7 @@ class AnalysisJob:
 
     @property
     def run_number(self) -> int:
-        """How many times it was queued: a person's retry begins another run_number, and each ends once."""
+        """How many times the job was queued. A retry by a client starts the next run; each run ends exactly once."""
         return self._run_number
 
     def begin(self, stage: JobStage, now: datetime) -> None:
@@ -179,11 +179,11 @@ class AnalysisJob:
             self._started_at = self._started_at or now
 
     def planned(self) -> None:
-        """The segments exist: they are to be analysed next."""
+        """The segments exist: analysing them is the next stage."""
         self._advance(JobStage.PLAN, JobStage.ANALYSE)
 
     def all_segments_done(self) -> None:
-        """The last segment is done: the job is to be finished next."""
+        """The last segment is done: finishing the job is the next stage."""
         self._advance(JobStage.ANALYSE, JobStage.FINISH)
 
     def succeed(self, now: datetime) -> None:
@@ -199,7 +199,7 @@ class AnalysisJob:
         self._end(JobStatus.CANCELLED, now)
 
     def retry(self) -> None:
-        """A person asks again: ``failed`` → ``queued``. Segments that are done stay done."""
+        """A client retries the job: ``failed`` → ``queued``. Segments that are done stay done."""
         self._move_to(JobStatus.QUEUED)
         self._run_number += 1
         self._failure = None

@@ -1,4 +1,4 @@
-"""What a video's detections amount to: counts with named semantics, as pure functions.
+"""Counts over the detections and tracks of a video, as pure functions. Each count has exactly one meaning:
 
 ``detections``       how many boxes were reported
 ``frames``           in how many analysed frames the label was seen at least once
@@ -8,7 +8,8 @@
 ``line_crossings``   how often counted tracks crossed a line, by direction
 ``zones``            how many counted tracks were in a zone at once, and for how long each
 
-A track stands for one object and counts under the label it was given by vote. Its place is the centre of its box.
+A track stands for one object and counts under the label that its detections voted for. The position of a track is the
+centre of its box.
 """
 
 from collections import Counter, defaultdict
@@ -28,7 +29,7 @@ _BISECTIONS = 20
 
 @dataclass(frozen=True, slots=True)
 class Peak:
-    """The most objects at once, and the first moment (seconds, frame index) at which there were so many."""
+    """The largest number of objects in one frame, and the first moment (seconds, frame index) with that number."""
 
     count: int
     time_s: float
@@ -158,11 +159,13 @@ class LineCount:
 class CrossingsFold:
     """``line_crossings``: per line and label, how often tracks crossed it, by direction.
 
-    A track crosses a line when it is certainly on one side (``margin``), later certainly on the other, and its way
-    between passes between the line's ends (net, if more than once). Its way is straight from each point to the next,
-    however far apart they are. Trembling on the line counts nothing; going there and back counts once each way;
-    going around an end counts nothing. Give the points of each track in order of time (`add`), and the track when it
-    is finished (`finish`): its crossings count when it does. Memory grows with the live tracks.
+    A track crosses a line when it is clearly on one side (at least ``margin`` away), is clearly on the other side
+    later, and its path in between passes between the ends of the line (net, if it does so more than once). The path is
+    straight between consecutive points, however far apart they are. Jitter on the line counts nothing. Going there and
+    back counts once in each direction. Going around an end of the line counts nothing.
+
+    Give the points of each track in order of time (`add`), and the track when it is finished (`finish`). The crossings
+    of a track count if the track counts. Memory grows with the number of live tracks.
     """
 
     def __init__(self, lines: Sequence[Line], minimum: MinimumTrack, margin: float = LINE_MARGIN) -> None:
@@ -187,7 +190,7 @@ class CrossingsFold:
                     self._counts[watch.line.name, track.label, direction] += count
 
     def discard(self, track_id: int) -> None:
-        """The track is not to be shown, so it crossed nothing."""
+        """The track is not reported, so its crossings do not count."""
         self._live.pop(track_id, None)
 
     def result(self) -> tuple[LineCount, ...]:
@@ -231,9 +234,10 @@ class _LineWatch:
 class ZoneUse:
     """What happened in a zone, for one label.
 
-    ``peak`` is the most tracks inside at once and ``peak_at_s`` when that was first so; ``occupied`` is when at least
-    one was inside. Dwell is the time that a track spent inside, all its visits together: ``tracks`` of them were
-    inside at all, for ``dwell_total_s``, ``dwell_mean_s`` and ``dwell_max_s`` seconds.
+    ``peak`` is the largest number of tracks inside at the same time, and ``peak_at_s`` the first moment with that
+    number. ``occupied`` are the intervals with at least one track inside. ``tracks`` is the number of tracks that were
+    inside at any time. The dwell of a track is the time it spent inside, summed over its visits; ``dwell_total_s``,
+    ``dwell_mean_s`` and ``dwell_max_s`` are over these tracks, in seconds.
     """
 
     zone: str
@@ -250,10 +254,11 @@ class ZoneUse:
 class ZonesFold:
     """``zones``: per zone and label, occupancy over time and dwell of the tracks that count.
 
-    A track is in a zone while its centre is. Between two points it moves straight and evenly, so a visit begins and
-    ends where that way meets the zone's edge; a zone passed through between two points goes unseen. Visits less than
-    ``join_gap_s`` apart are one, so that trembling at an edge makes no second visit, and the time between counts.
-    Fed as `CrossingsFold` is; memory grows with the live tracks and the visits.
+    A track is in a zone while its centre is. Between two points a track is taken to move in a straight line at constant
+    speed, so a visit begins and ends where that line meets the edge of the zone. A zone that a track passes through
+    between two points is not noticed. Visits less than ``join_gap_s`` apart are joined, and the time between them
+    counts, so that jitter at an edge does not start a second visit. Give it points and tracks as to `CrossingsFold`.
+    Memory grows with the number of live tracks and of visits.
     """
 
     def __init__(self, zones: Sequence[Zone], minimum: MinimumTrack, *, join_gap_s: float = 0.5) -> None:
@@ -277,7 +282,7 @@ class ZonesFold:
                 self._visits[watch.zone.name, track.label].append(tuple(watch.visits))
 
     def discard(self, track_id: int) -> None:
-        """The track is not to be shown, so it was nowhere."""
+        """The track is not reported, so its visits do not count."""
         self._live.pop(track_id, None)
 
     def result(self) -> tuple[ZoneUse, ...]:
@@ -321,7 +326,7 @@ class _ZoneWatch:
             self.visits.append(Span(start_s, end_s))
 
     def _edge(self, before: Point, after: Point) -> float:
-        """The share of the way at which it changes between inside and outside."""
+        """The shares (0..1) of the straight path at which it passes between inside and outside."""
         was_inside = self.zone.contains(before)
         low, high = 0.0, 1.0
         for _ in range(_BISECTIONS):
@@ -336,7 +341,7 @@ class _ZoneWatch:
 def _zone_use(zone: str, label: str, visits: Sequence[Sequence[Span]]) -> ZoneUse:
     dwells = [sum(visit.length_s for visit in of_track) for of_track in visits]
     spans = sorted(chain.from_iterable(visits), key=lambda span: (span.start_s, span.end_s))
-    # who arrives at the moment another leaves was there with it
+    # a track that enters at the moment another one leaves counts as inside together with it
     changes = sorted(chain.from_iterable(((span.start_s, 0), (span.end_s, 1)) for span in spans))
     inside, peak, peak_at_s = 0, 0, 0.0
     for time_s, is_leaving in changes:

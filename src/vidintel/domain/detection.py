@@ -1,4 +1,4 @@
-"""What a model saw in one frame."""
+"""The detections of a model in one frame."""
 
 import math
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ class FrameDetections:
     """All detections in one analysed frame.
 
     ``frame`` counts the video's frames in presentation order from 0; ``time_s`` is seconds on the player's timeline.
-    ``reused`` when they were detected in an earlier, similar frame.
+    ``reused`` says that they were detected in an earlier, similar frame.
     """
 
     frame: int

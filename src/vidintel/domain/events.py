@@ -1,4 +1,4 @@
-"""What subscribers are told. A new kind of event is a member of `EventType` and a factory of `Event`, both here."""
+"""The events that subscribers receive. To add one, add a member to `EventType` and a factory to `Event`."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,8 +39,8 @@ class Event:
     """Something that happened to a video or a job of a tenant.
 
     ``id`` is derived from the subject and from what happened to it, so a repeated delivery has the same id. ``type`` is
-    an `EventType`, or one that a newer release has written. ``payload`` consists of JSON values; ``version`` counts its
-    incompatible changes, from 1. Added fields are no incompatible change.
+    an `EventType`, or a type that only a newer release knows. ``payload`` consists of JSON values; ``version`` counts
+    its incompatible changes, from 1. An added field is a compatible change.
     """
 
     id: UUID
@@ -63,12 +63,12 @@ class Event:
 
     @classmethod
     def job_started(cls, job: AnalysisJob, now: datetime) -> "Event":
-        """A worker took up ``job``, for the first time in this run of it."""
+        """A worker started ``job`` for the first time in this run of it."""
         return cls._of_job(EventType.JOB_STARTED, job, f"started/{job.run_number}", now)
 
     @classmethod
     def job_ended(cls, job: AnalysisJob, now: datetime) -> "Event":
-        """This run of ``job``, which is in a final state, ended. Each run has one such event, whatever its type."""
+        """This run of ``job`` ended; the job is in a final state. Each run has exactly one such event, of one type."""
         return cls._of_job(_END_OF_JOB[job.status], job, f"ended/{job.run_number}", now)
 
     @classmethod

@@ -1,7 +1,7 @@
-"""Lines and zones that a client draws into the picture, and the exact questions asked of them.
+"""Lines and zones that a client draws into the picture, and exact geometric predicates on them.
 
-Coordinates are 0..1 of the displayed (rotated) picture, x to the right and y down. Everything here keeps its meaning
-under any stretching of the picture, so the picture's proportions are never needed.
+Coordinates are 0..1 of the displayed (rotated) picture, x to the right and y down. No result here changes when the
+picture is stretched, so the aspect ratio of the picture is not needed.
 """
 
 import math
@@ -27,7 +27,7 @@ _GridEdge = tuple[_GridPoint, _GridPoint]
 
 
 class Direction(StrEnum):
-    """Which way a line was crossed, looking from its start to its end."""
+    """The direction in which a line was crossed, looking from its start to its end."""
 
     FORWARD = "forward"
     """From the left of the line to its right."""
@@ -53,13 +53,13 @@ class Point:
 
     def towards(self, other: "Point", share: float) -> "Point":
         """The point at ``share`` (0..1) of the way to ``other``."""
-        # this form never leaves the picture by rounding
+        # this form of the interpolation never rounds to a value outside the picture
         return Point(self.x * (1 - share) + other.x * share, self.y * (1 - share) + other.y * share)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A named, directed stretch from ``start`` to ``end``. Raises `ValidationError` when it has no length."""
+    """A named, directed line segment from ``start`` to ``end``. Raises `ValidationError` when it has no length."""
 
     name: str
     start: Point
@@ -71,13 +71,13 @@ class Line:
             raise ValidationError(f"Line '{self.name}' has no length: its start and end are the same point.")
 
     def side(self, point: Point) -> float:
-        """Above 0 on the right of the (endlessly prolonged) line, below 0 on its left, 0 on it."""
+        """Above 0 on the right of the infinite line through both ends, below 0 on its left, 0 on it."""
         return _turn(self.start, self.end, point)
 
     def depth(self, point: Point, box: BoundingBox) -> float:
-        """How far ``point``, the centre of ``box``, is beside the line, in half box extents across the line.
+        """The distance of ``point``, the centre of ``box``, from the line, in half box extents across the line.
 
-        Positive on the right. At 1 and more (-1 and less) the box has the line wholly beside it.
+        Positive on the right, negative on the left. At 1 and more (-1 and less) the whole box is on that side.
         """
         dx, dy = self.end.x - self.start.x, self.end.y - self.start.y
         extent = (abs(dx) * (box.y2 - box.y1) + abs(dy) * (box.x2 - box.x1)) / 2
@@ -87,10 +87,10 @@ class Line:
         return side / extent
 
     def crossed(self, before: Point, after: Point) -> Direction | None:
-        """The direction in which the straight way ``before`` → ``after`` passes between the line's two ends.
+        """The direction in which the straight path ``before`` → ``after`` passes between the line's two ends.
 
-        A point on the line counts as being on its right, so that a way which halts on the line crosses it once in all;
-        likewise a way through the common end of two joined lines crosses exactly one of them.
+        A point on the line counts as being on its right. So a path that stops on the line crosses it once in total,
+        and a path through the common end of two joined lines crosses exactly one of them.
         """
         was_right, is_right = self.side(before) >= 0.0, self.side(after) >= 0.0
         if was_right == is_right:
@@ -100,17 +100,17 @@ class Line:
         return Direction.FORWARD if is_right else Direction.BACKWARD
 
     def share_before(self, before: Point, after: Point) -> float:
-        """The share (0..1) of the way ``before`` → ``after`` that lies before the prolonged line."""
+        """The share (0..1) of the path ``before`` → ``after`` that lies before the infinite line."""
         near, far = abs(self.side(before)), abs(self.side(after))
         return near / (near + far) if near + far else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """A named polygon, its corners in order either way round, the last joined to the first.
+    """A named polygon. Its corners are in clockwise or anticlockwise order; the last is joined to the first.
 
-    Raises `ValidationError` for fewer than 3 or more than `MAX_ZONE_POINTS` corners, repeated corners, no area, and
-    for edges that cross or touch one another.
+    Raises `ValidationError` for fewer than 3 or more than `MAX_ZONE_POINTS` corners, for repeated corners, for a
+    polygon without area, and for edges that cross or touch each other.
     """
 
     name: str
@@ -155,7 +155,7 @@ def validate_lines(lines: Sequence[Line]) -> None:
 
 
 def validate_zones(zones: Sequence[Zone]) -> None:
-    """Raises `ValidationError` for too many zones, names used twice, and zones that overlap; touching is allowed."""
+    """Raises `ValidationError` for too many zones, names used twice, and zones that overlap. Zones may touch."""
     _require_distinct("zones", [zone.name for zone in zones], MAX_ZONES)
     for one, other in combinations(zones, 2):
         if one.overlaps(other):
@@ -213,7 +213,7 @@ def _crosses_itself(edges: Sequence[_GridEdge]) -> bool:
     for (place, one), (at, other) in combinations(enumerate(edges), 2):
         if _cross_properly(one, other):
             return True
-        # Neighbours share one corner; anything beyond that is a touch.
+        # Neighbouring edges share one corner. Any other common point means that the edges touch.
         shared = {one[1]} if at == place + 1 else {one[0]} if (place, at) == (0, len(edges) - 1) else set()
         touches = {end for end in other if _is_on(one, end)} | {end for end in one if _is_on(other, end)}
         if touches - shared:

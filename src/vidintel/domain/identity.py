@@ -1,4 +1,4 @@
-"""Who acts, for which tenant, and what a role may do."""
+"""The caller of a request: user, tenant, role, and the permissions of each role."""
 
 import re
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class UserId(_Identifier):
 
 
 class TenantId(_Identifier):
-    """The organisation a token is for, else the user: the owner of every row."""
+    """The owner of every row: the organisation that a token is issued for, or else the user."""
 
     __slots__ = ()
 
@@ -48,7 +48,7 @@ class Permission(StrEnum):
 
 
 class Role(StrEnum):
-    """What a member of a tenant is; each role may do all that the one before it may."""
+    """The role of a member of a tenant. Each role has all permissions of the role before it."""
 
     VIEWER = "viewer"
     EDITOR = "editor"

@@ -1,7 +1,7 @@
-"""What a job found, one part for each kind of result. Counts mean what `vidintel.domain.analytics` says.
+"""The results of a job, by kind. `vidintel.domain.analytics` defines what each count means.
 
-Times are seconds on the timeline that a player shows. A new kind is a new field of `JobResults` with its own type; it
-needs no change of the database. A field added to a kind that is stored already needs a default.
+Times are seconds on the player's timeline. To add a kind of result, add a field to `JobResults` with its own type; the
+database needs no change. A field that is added to an existing kind needs a default.
 """
 
 from collections.abc import Mapping
@@ -30,8 +30,8 @@ class LabelResult:
 class JobSummary:
     """Counts over the whole video.
 
-    ``frames_reused`` of the ``frames_analysed`` got the detections of the frame before. ``busiest`` is over all labels
-    together, and ``None`` when nothing was seen.
+    ``frames_reused`` of the ``frames_analysed`` took over the detections of an earlier, similar frame. ``busiest`` is
+    over all labels together, and ``None`` when nothing was seen.
     """
 
     frames_analysed: int
@@ -49,7 +49,7 @@ class JobSummary:
 
 @dataclass(frozen=True, slots=True)
 class JobTimeline:
-    """Per label, when it was in sight, gaps up to ``join_gap_s`` joined; and the moments at which shots begin."""
+    """The intervals in which each label was in sight, gaps up to ``join_gap_s`` joined, and the starts of shots."""
 
     join_gap_s: float
     labels: Mapping[str, tuple[Span, ...]]
@@ -59,7 +59,7 @@ class JobTimeline:
 
 @dataclass(frozen=True, slots=True)
 class JobSnapshots:
-    """Which pictures were kept: the moments of the poster and the preview, and the tracks that have a best shot."""
+    """The stored snapshots: the moments of the poster and the preview, and the tracks that have a best shot."""
 
     poster_s: float | None
     preview_s: tuple[float, ...]
@@ -68,7 +68,7 @@ class JobSnapshots:
 
 @dataclass(frozen=True, slots=True)
 class JobResults:
-    """The results of one job. A kind that the job has not stored, or not yet, is ``None``."""
+    """The results of one job. A kind that the job has not stored (yet) is ``None``."""
 
     summary: JobSummary | None = None
     timeline: JobTimeline | None = None

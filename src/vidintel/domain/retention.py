@@ -9,12 +9,12 @@ from vidintel.domain.identity import TenantId
 
 @dataclass(frozen=True, slots=True)
 class RetentionRules:
-    """``default`` is for tenants that ``tenants`` does not name; ``None`` keeps their videos for ever."""
+    """``default`` applies to tenants that ``tenants`` does not name; ``None`` keeps their videos without a limit."""
 
     default: timedelta | None = None
     tenants: Mapping[TenantId, timedelta | None] = field(default_factory=dict)
 
     def expires_at(self, tenant_id: TenantId, created_at: datetime) -> datetime | None:
-        """When a video of the tenant is to be deleted."""
+        """When a video of the tenant expires."""
         kept = self.tenants.get(tenant_id, self.default)
         return None if kept is None else created_at + kept

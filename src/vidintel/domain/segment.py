@@ -1,4 +1,4 @@
-"""The cuts of a video, which are the unit of work and of retry."""
+"""Segments: the parts of a video that are analysed, and retried, one by one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from vidintel.domain.video import Failure, MediaWarning
 SegmentId = NewType("SegmentId", UUID)
 
 WARNINGS_MAX = 20
-"""How many warnings a segment keeps, so that a file broken all over stays small."""
+"""How many warnings a segment keeps. The limit bounds the size of the row for a badly damaged file."""
 
 
 class SegmentStatus(StrEnum):
@@ -33,11 +33,11 @@ SEGMENT_TRANSITIONS: Mapping[SegmentStatus, frozenset[SegmentStatus]] = {
 
 @dataclass(frozen=True, slots=True)
 class SegmentSpan:
-    """A cut of the video: the frames with ``start_s <= time < end_s`` (seconds; ``end_s`` ``None`` for the last one).
+    """A part of the video: the frames with ``start_s <= time < end_s`` (seconds; ``end_s`` ``None`` for the last one).
 
-    ``first_frame`` is the index, in the whole video, of the first frame in it. ``frame_count`` says how many frames
-    it holds, ``sample_count`` how many of them are to be analysed. It is not ``seekable`` when the video's timestamps
-    do not lead to it: such a cut has to be read from the video's beginning.
+    ``first_frame`` is the index, in the whole video, of its first frame. ``frame_count`` is the number of its frames,
+    ``sample_count`` the number of those to analyse. It is not ``seekable`` when seeking by timestamp does not reach
+    it: a decoder then has to read the video from its beginning.
     """
 
     index: int
@@ -51,7 +51,7 @@ class SegmentSpan:
 
 @dataclass(eq=False, kw_only=True, slots=True)
 class Segment:
-    """The unit of work and of retry: one cut of the video of one job. Its work item says who works on it."""
+    """One part of the video of one job: the unit of work and of retry. Its work item holds the lease."""
 
     id: SegmentId
     job_id: JobId
@@ -73,7 +73,7 @@ class Segment:
         span: SegmentSpan,
         warnings: Sequence[MediaWarning] = (),
     ) -> "Segment":
-        """``warnings`` are those about the video as a whole; the first segment keeps them."""
+        """``warnings`` are about the video as a whole; the first segment keeps them."""
         return cls(
             id=segment_id,
             job_id=job.id,
@@ -88,17 +88,17 @@ class Segment:
 
     @property
     def frames_done(self) -> int:
-        """How many frames of it have been analysed so far; what counts is only known once it is done."""
+        """How many of its frames have been analysed so far. The exact number is known once the segment is done."""
         return self._frames_done
 
     @property
     def frames_reused(self) -> int:
-        """How many of the frames done got the detections of one that looks alike; known once it is done."""
+        """How many analysed frames took over the detections of a similar frame. Known once the segment is done."""
         return self._frames_reused
 
     @property
     def failure(self) -> Failure | None:
-        """Why the last attempt ended badly."""
+        """Why the last attempt failed."""
         return self._failure
 
     @property
@@ -108,7 +108,7 @@ class Segment:
 
     @property
     def shots(self) -> ShotChanges | None:
-        """Where shots begin in it; ``None`` until it is done, and when none of its frames was analysed."""
+        """Where shots begin in the segment; ``None`` until it is done, and when none of its frames was analysed."""
         return self._shots
 
     def complete(
@@ -127,12 +127,12 @@ class Segment:
         self._failure = None
 
     def dead_letter(self, failure: Failure) -> None:
-        """``pending`` → ``dead``: trying again cannot help, or was tried often enough."""
+        """``pending`` → ``dead``: a retry cannot help, or the retries are used up."""
         self._move_to(SegmentStatus.DEAD)
         self._failure = failure
 
     def requeue(self) -> None:
-        """A person asked to retry the job: ``dead`` → ``pending``."""
+        """A client retries the job: ``dead`` → ``pending``."""
         self._move_to(SegmentStatus.PENDING)
         self._failure = None
         self._frames_done = 0

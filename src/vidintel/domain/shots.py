@@ -1,9 +1,9 @@
 """Shot changes, found by comparing the colour histograms of analysed frames, each with the one before.
 
 The method (``hsv_histogram``): a frame begins a shot when its colour histogram differs from that of the frame before
-by `CUT_DISTANCE` or more. Each decision needs two frames only, so it does not depend on how the video was cut into
-segments. The method needs a few frames a second or more: frames far apart differ without a cut. It misses cross-fades,
-and cuts between scenes of the same colours.
+by `CUT_DISTANCE` or more. Each decision needs two frames only, so it does not depend on how the video is split into
+segments. The method needs at least a few frames per second, because frames far apart differ without a cut. It misses
+cross-fades, and cuts between scenes of the same colours.
 """
 
 from collections.abc import Iterable
@@ -60,7 +60,7 @@ class ShotChangesFold:
 
 
 def shot_changes(parts: Iterable[ShotChanges]) -> tuple[float, ...]:
-    """All moments at which a shot begins, of a video whose ``parts`` come in order; its beginning is none."""
+    """All moments at which a shot begins in a video, given its ``parts`` in order. The video's start is left out."""
     times_s: list[float] = []
     before: FrameColours | None = None
     for part in parts:

@@ -1,6 +1,6 @@
-"""Tracks: what a track is, and how its points become one.
+"""Tracks, and how the detections of one track id become a `Track` with label, time span, path and best shot.
 
-A tracker assigns detections to track ids; here they become `Track`s, with label, span, path and best shot.
+A tracker, which is an adapter, assigns the detections to track ids.
 """
 
 from collections import defaultdict
@@ -14,16 +14,16 @@ PATH_TOLERANCE = 0.005
 """How far a simplified path strays from the true one, as a share of the picture."""
 MAX_PATH_POINTS = 512
 LOW_THRESHOLD = 0.1
-"""The tracker gets detections from this confidence on, whatever is reported: they bridge gaps (ByteTrack)."""
+"""The tracker gets detections of at least this confidence, also unreported ones: they bridge gaps (ByteTrack)."""
 ROUNDING_S = 1e-6
-"""Frame times are rounded: a difference within this of a limit counts as having reached it."""
+"""Frame times are rounded, so comparisons with a limit allow for this difference, in seconds."""
 _WINDOW = 64
 _EDGE = 0.005
 
 
 @dataclass(frozen=True, slots=True)
 class TrackedFrame:
-    """The detections of one frame and, in the same order, the track of each; ``None`` where it belongs to none."""
+    """The detections of one frame and, in the same order, their track ids; ``None`` for a detection without a track."""
 
     frame: FrameDetections
     track_ids: tuple[int | None, ...]
@@ -66,7 +66,7 @@ class PathPoint:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One object from when it was first seen until it was seen last.
+    """One object, from its first to its last detection.
 
     ``track_id`` counts a video's tracks from 1 in order of first appearance. ``label`` is the one with the highest sum
     of confidences; ``confidence`` (0..1) is the mean confidence of the detections with that label. ``points`` counts
@@ -89,7 +89,7 @@ class Track:
 
 
 class TrackBuilder:
-    """Builds a track from its points, given in order of time, in memory that does not grow with their number."""
+    """Builds a track from its points, given in order of time. Its memory does not grow with their number."""
 
     def __init__(self, track_id: int, first: TrackPoint) -> None:
         self._id = track_id
@@ -130,9 +130,10 @@ class TrackBuilder:
 
 
 class LiveTracks:
-    """Turns tracked frames, given in presentation order, into tracks; memory grows with the live tracks only.
+    """Turns tracked frames, given in presentation order, into tracks. Memory grows with the live tracks only.
 
-    A track that was not seen for longer than ``forget_after_s`` seconds is finished; a tracker must not bring it back.
+    A track without detections for longer than ``forget_after_s`` seconds is finished. A tracker must not use its id
+    again.
     """
 
     def __init__(self, forget_after_s: float) -> None:
@@ -140,7 +141,7 @@ class LiveTracks:
         self._live: dict[int, TrackBuilder] = {}
 
     def add(self, tracked: TrackedFrame) -> list[Track]:
-        """Take in one frame; returns the tracks that are finished by now, by id."""
+        """Add one frame; returns the tracks that are finished by now, by id."""
         for track_id, point in points_of(tracked):
             if builder := self._live.get(track_id):
                 builder.add(point)
@@ -170,10 +171,10 @@ def _shot_quality(point: TrackPoint) -> tuple[bool, float]:
 
 
 class _Path:
-    """Simplifies a path point by point: keeps one when the points since the last kept one leave the straight line.
+    """Simplifies a path point by point: keeps a point when those since the last kept one leave the straight line.
 
-    An opening window with the synchronised distance of Meratnia and de By (2004), which respects time, so that a stop
-    stays visible.
+    This is the opening-window algorithm with the synchronised distance of Meratnia and de By (2004). That distance
+    takes time into account, so a stop stays visible in the path.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""A video that was accepted, and the states it goes through."""
+"""A registered video, and the states it goes through."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from vidintel.domain.identity import TenantId, UserId
 
 VideoId = NewType("VideoId", UUID)
 JobId = NewType("JobId", UUID)
-"""Of a job of `vidintel.domain.analysis`. It is defined here because a video names its current job."""
+"""The id of a job (`vidintel.domain.analysis`). It is defined here because a video names its current job."""
 
 TITLE_MAX = 200
 DESCRIPTION_MAX = 5_000
@@ -45,7 +45,7 @@ class SourceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class VideoSource:
-    """Where the bytes come from. ``name`` is what the client called it: shown, never used as a path."""
+    """Where the bytes come from. ``name`` is the client's name for it: it is displayed, never used as a path."""
 
     kind: SourceKind
     name: str
@@ -76,7 +76,7 @@ class CameraId:
 
 @dataclass(frozen=True, slots=True)
 class StoredContent:
-    """The bytes as they lie in the object storage. ``sha256`` is 64 lower-case hex digits."""
+    """The bytes in the object storage. ``sha256`` is 64 lower-case hex digits."""
 
     key: str
     size_bytes: int
@@ -102,7 +102,7 @@ class MediaInfo:
 
 @dataclass(frozen=True, slots=True)
 class MediaWarning:
-    """What is wrong with a video that can be read nevertheless: a stable code, a sentence, and where (seconds)."""
+    """A fault of a video that can still be read: a stable code, a sentence for the client, and where (seconds)."""
 
     code: str
     detail: str
@@ -111,7 +111,7 @@ class MediaWarning:
 
 @dataclass(frozen=True, slots=True)
 class WarningSummary:
-    """All warnings of one code: how many there were, the detail of the first and the earliest place (seconds)."""
+    """All warnings of one code: their number, the detail of the first one, and the earliest place (seconds)."""
 
     code: str
     detail: str
@@ -137,7 +137,7 @@ class WarningSummary:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why something ended badly: the stable code of the error, and a sentence for the client."""
+    """Why something failed: the stable code of the error, and a sentence for the client."""
 
     code: str
     detail: str
@@ -164,7 +164,7 @@ def validate_description(description: str | None) -> str | None:
 
 
 def _is_text(value: str) -> bool:
-    """Whether every database can keep it: no NUL, and no half of a surrogate pair, which JSON's escapes can write."""
+    """Whether a database can store the text: without NUL and lone surrogates, both of which JSON can escape."""
     return not any(character == "\x00" or "\ud800" <= character <= "\udfff" for character in value)
 
 
@@ -254,13 +254,14 @@ class Video:
     def current_job_id(self) -> JobId | None:
         """The job whose results were published last; ``None`` before the first one.
 
-        It answers for the video when a client names no job, whatever later jobs do until one of them is published.
+        When a client names no job, the video's answers come from this one. A later job replaces it once its results
+        are published.
         """
         return self._current_job_id
 
     @property
     def expires_at(self) -> datetime | None:
-        """When it is deleted; ``None`` for never. It follows the operator's rules, see `RetentionRules`."""
+        """When the video is deleted; ``None`` for never. The operator's `RetentionRules` set it."""
         return self._expires_at
 
     @property
@@ -268,17 +269,17 @@ class Video:
         return self._updated_at
 
     def attach_content(self, content: StoredContent, now: datetime) -> None:
-        """The bytes are here: ``pending`` → ``uploaded``."""
+        """The content is stored: ``pending`` → ``uploaded``."""
         self._move_to(VideoStatus.UPLOADED, now)
         self._content = content
 
     def require_content(self) -> None:
-        """Raise `ConflictError` when the content is not here and will not arrive any more."""
+        """Raise `ConflictError` when the content is missing and will not arrive any more."""
         if self._content is None and self._status is VideoStatus.FAILED:
             raise ConflictError("The content of this video never arrived. Upload it again.")
 
     def begin_processing(self, now: datetime) -> None:
-        """A job started: → ``processing``; a former failure is forgotten."""
+        """A job started: → ``processing``; an earlier failure is cleared."""
         self._move_to(VideoStatus.PROCESSING, now)
         self._failure = None
 
@@ -298,7 +299,7 @@ class Video:
         self._current_job_id = job_id
 
     def fail(self, failure: Failure, now: datetime) -> None:
-        """The analysis failed, or, of a ``pending`` video, its content will not arrive."""
+        """The analysis failed, or the content of a ``pending`` video will not arrive."""
         self._move_to(VideoStatus.FAILED, now)
         self._failure = failure
 

@@ -1,12 +1,12 @@
 """Background work: items, leases, attempts and back-off.
 
-An item is *due* at ``due_at``. Dispatching it moves ``due_at`` a little ahead, a claim moves it to the end of the
-lease, a heartbeat extends that, a retry sets it to the end of the back-off. So one rule finds everything that needs
-attention: whatever is due, be it a message that was lost, a lease that ran out or a retry whose time came.
+An item is *due* at ``due_at``. Dispatching an item moves ``due_at`` a little ahead. A claim sets it to the end of the
+lease, and each heartbeat extends the lease. A retry sets it to the end of the back-off. So one query finds all items
+that need attention: those whose message was lost, whose lease expired, or whose retry is due.
 
-Three budgets are kept apart. *Attempts* count errors of the work itself. *Deaths* count how often a process died that
-ran nothing but this item. *Interruptions* count every other end of a process that held it: a neighbour's crash, a
-SIGKILL, a machine that went away. An item that was interrupted is a suspect, and runs alone from then on.
+An item has three separate budgets. *Attempts* count errors of the work itself. *Deaths* count how often a process died
+that ran only this item. *Interruptions* count every other end of a process that held the item: a crash caused by other
+work in the process, a SIGKILL, a lost machine. An interrupted item is a suspect, and runs alone from then on.
 """
 
 from collections.abc import Mapping
@@ -22,11 +22,11 @@ from vidintel.domain.identity import TenantId
 WorkItemId = NewType("WorkItemId", UUID)
 
 SYSTEM_TENANT = TenantId("vidintel:system")
-"""Owns the work that belongs to no client. No identity provider issues such an id."""
+"""The tenant of work that belongs to no client. No identity provider issues such an id."""
 
 
 class Priority(IntEnum):
-    """Classes of work of one tenant: a lower one is handed out first."""
+    """Priorities of one tenant's work: the lower value is dispatched first."""
 
     INTERACTIVE = 0
     NORMAL = 1
@@ -34,7 +34,7 @@ class Priority(IntEnum):
 
 
 class Setback(StrEnum):
-    """Why work that was under way has to be done again."""
+    """Why running work has to be done again."""
 
     ERROR = "error"
     DIED_ALONE = "died_alone"
@@ -50,10 +50,10 @@ _COUNTERS: Mapping[Setback, str] = {
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often work may go wrong before it is given up. Setback n waits ``base_s * 2**(n-1)``, ``cap_s`` at most.
+    """How often work may fail before it is given up. After setback n it waits ``base_s * 2**(n-1)``, at most ``cap_s``.
 
-    ``max_attempts`` bounds errors, ``max_deaths`` deaths of a process that ran nothing else, and ``max_interruptions``
-    all other deaths.
+    ``max_attempts`` bounds errors, ``max_deaths`` deaths of a process that ran only this item, and
+    ``max_interruptions`` all other deaths.
     """
 
     max_attempts: int = 3
@@ -79,9 +79,9 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The lease on an item: its holder (``owner``), its fencing ``token``, when it is due, what went wrong so far.
+    """The lease on an item: its holder (``owner``), its fencing ``token``, when it is due, and its setbacks so far.
 
-    The token grows with every claim and every revocation; a write that carries an old one is refused with `LeaseLost`.
+    The token grows with every claim and every revocation. A write with an older token fails with `LeaseLost`.
     """
 
     due_at: datetime
@@ -97,35 +97,35 @@ class Work:
 
     @property
     def is_suspect(self) -> bool:
-        """A process died while it ran this: it may be the reason, and runs alone until it is done."""
+        """A process died while it ran this item. The item may be the cause, so it runs alone until it is done."""
         return self.deaths + self.interruptions > 0
 
     def has_expired(self, now: datetime) -> bool:
-        """Held under a lease that ran out."""
+        """Whether the item is held under an expired lease."""
         return self.is_held and self.due_at <= now
 
     def claimed(self, owner: str, now: datetime, lease: timedelta) -> "Work":
-        """Held by ``owner`` until ``now + lease``. Raises `LeaseLost` while another lease is good."""
+        """Claimed by ``owner`` until ``now + lease``. Raises `LeaseLost` while another lease is valid."""
         if self.is_held and not self.has_expired(now):
             raise LeaseLost
         return replace(self, due_at=now + lease, token=self.token + 1, owner=owner)
 
     def freed(self, due_at: datetime) -> "Work":
-        """Held by nobody; the last holder can write no more."""
+        """Without a holder; the last holder can no longer write."""
         return replace(self, due_at=due_at, token=self.token + 1, owner=None)
 
     def require(self, token: int) -> None:
-        """Raise `LeaseLost` unless ``token`` is the present holder's."""
+        """Raise `LeaseLost` unless ``token`` is the current holder's."""
         if not self.is_held or self.token != token:
             raise LeaseLost
 
     def set_back(self, setback: Setback, now: datetime, policy: RetryPolicy) -> "Work | None":
-        """Freed until the back-off is over; ``None`` when the budget of this kind of setback is used up."""
+        """Released until the end of the back-off; ``None`` when the budget of this kind of setback is used up."""
         counter = _COUNTERS[setback]
         count: int = getattr(self, counter) + 1
         if count >= policy.budget(setback):
             return None
-        # An interruption says nothing against the item: it need not wait.
+        # An interruption is no evidence against the item, so it is retried without a wait.
         delay = timedelta(0) if setback is Setback.INTERRUPTED else policy.delay(count)
         counted: dict[str, Any] = {counter: count}
         return replace(self.freed(now + delay), **counted)
@@ -134,7 +134,7 @@ class Work:
 EXHAUSTED: Mapping[Setback, tuple[str, str]] = {
     Setback.ERROR: (
         AttemptsExhausted.code,
-        "The work failed for an unexpected reason each time it was tried. The operator's log tells more.",
+        "The work failed for an unexpected reason at every attempt. The operator finds the details in the log.",
     ),
     Setback.DIED_ALONE: (
         AttemptsExhausted.code,
@@ -145,12 +145,12 @@ EXHAUSTED: Mapping[Setback, tuple[str, str]] = {
         "Worker processes were stopped too often while they worked on this. The file is not at fault; retry the job.",
     ),
 }
-"""The code and the explanation of a failure, by the budget that was used up."""
+"""The code and the message of a failure, by the budget that was used up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """What caused a piece of work: the id of the request, and its place in a trace (W3C's ``traceparent``)."""
+    """The cause of a piece of work: the id of the request, and its trace context (W3C ``traceparent``)."""
 
     request_id: str | None = None
     traceparent: str | None = None
@@ -160,9 +160,9 @@ class Cause:
 class WorkItem:
     """One piece of background work that is not done yet.
 
-    ``kind`` names its handler; the part before the dot is the family within which a tenant's items are ordered.
-    ``subject_id`` is what the work is about, and ``group_id`` what it is part of: cancelling a group removes its items.
-    Within a tenant and family items are ordered by priority, then ``created_at``, ``group_id`` and ``ordinal``.
+    ``kind`` names its handler; the part before the dot is its family. ``subject_id`` is the id of what the work is
+    about. ``group_id`` is the id of what the work is part of: cancelling a group removes its items. Within a tenant and
+    family, items are ordered by priority, then ``created_at``, ``group_id`` and ``ordinal``.
     """
 
     id: WorkItemId
@@ -185,7 +185,7 @@ class WorkItem:
         return self._work
 
     def claim(self, owner: str, now: datetime, lease: timedelta) -> int:
-        """Returns the fencing token. Raises `LeaseLost` while another worker's lease is good."""
+        """Claim the item; returns the fencing token. Raises `LeaseLost` while another worker's lease is valid."""
         self._work = self._work.claimed(owner, now, lease)
         return self._work.token
 
@@ -196,17 +196,17 @@ class WorkItem:
         self._work = self._work.freed(until)
 
     def release(self, token: int, due_at: datetime) -> None:
-        """Free it without counting anything: the worker is leaving, or something that the work needs is down."""
+        """Release it without counting a setback: the worker shuts down, or a service that the work needs is down."""
         self._work.require(token)
         self._work = self._work.freed(due_at)
 
     def succeed(self, token: int, due_at: datetime) -> None:
-        """Work that recurs was done, and is due again at ``due_at``; earlier setbacks are forgotten."""
+        """Recurring work was done and is due again at ``due_at``. Its setbacks are reset."""
         self._work.require(token)
         self._work = Work(due_at=due_at, token=self._work.token + 1)
 
     def set_back(self, token: int, setback: Setback, now: datetime, policy: RetryPolicy) -> bool:
-        """Free it to be tried again; ``False``, without a change, when it has to be given up."""
+        """Release it for a retry; ``False``, without a change, when its budget is used up."""
         self._work.require(token)
         after = self._work.set_back(setback, now, policy)
         if after is not None:

@@ -131,7 +131,7 @@ class WorkerWiring(SharedWiring):
         return TakeSnapshots(
             uow=self.uow,
             storage=self.storage(),
-            camera=PyAvSnapshotExtractor(PyAvVideoDecoder()),
+            extractor=PyAvSnapshotExtractor(PyAvVideoDecoder()),
             clock=self.clock(),
             stall_s=self.settings().work.stall_s,
         )

@@ -14,7 +14,7 @@ from vidintel.domain.errors import FrameNotFound
 from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
 from vidintel.infrastructure.media.snapshots import PyAvSnapshotExtractor
 
-CAMERA = PyAvSnapshotExtractor(PyAvVideoDecoder())
+EXTRACTOR = PyAvSnapshotExtractor(PyAvVideoDecoder())
 RECIPES = [
     Recipe(),
     Recipe(b_frames=2, open_gop=True),
@@ -23,9 +23,9 @@ RECIPES = [
 ]
 
 
-def taken(clip: bytes, orders: Sequence[SnapshotRequest]) -> dict[str, Image]:
+def taken(clip: bytes, requests: Sequence[SnapshotRequest]) -> dict[str, Image]:
     made = {}
-    for name, jpeg in CAMERA.take(io.BytesIO(clip), orders):
+    for name, jpeg in EXTRACTOR.take(io.BytesIO(clip), requests):
         assert name not in made
         decoded = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
         assert decoded is not None
@@ -40,8 +40,8 @@ def test_each_picture_is_the_one_shown_at_its_moment(recipe: Recipe) -> None:
     times = [PyAvVideoDecoder().picture_at(io.BytesIO(clip), number / 25) for number in numbers]
     expected = [number_in(image) for image in times]
 
-    orders = [SnapshotRequest(str(number), (number / 25,)) for number in reversed(numbers)]
-    made = taken(clip, orders)
+    requests = [SnapshotRequest(str(number), (number / 25,)) for number in reversed(numbers)]
+    made = taken(clip, requests)
 
     assert [number_in(made[str(number)]) for number in numbers] == expected == numbers
 
@@ -103,13 +103,13 @@ def test_boxes_at_the_rim_and_without_area_give_a_picture() -> None:
 
 def test_what_a_broken_file_no_longer_has_is_left_out() -> None:
     clip = cut_off(video(even_times(100), Recipe(index_first=True)), 0.5)
-    orders = [
+    requests = [
         SnapshotRequest("poster", (0.4,)),
         SnapshotRequest("late", (60.0,)),
         SnapshotRequest("preview", (0.0, 60.0)),
     ]
 
-    made = taken(clip, orders)
+    made = taken(clip, requests)
 
     assert set(made) == {"poster", "preview"}
     assert made["preview"].shape == (64, 320, 3)

@@ -9,7 +9,7 @@ import pytest
 from tests.support.fake_inference import fake_clip
 from tests.support.fakes import FakeObjectStorage
 from tests.support.scripted_media import ScriptedMedia
-from tests.unit.application.camera import FakeCamera
+from tests.unit.application.snapshot_extractor import FakeSnapshotExtractor
 from tests.unit.application.world import Incoming, World, error_of, principal, value_of
 from vidintel.application.jobs.specs import SpecRequest
 from vidintel.application.jobs.work import FINISH
@@ -236,7 +236,7 @@ async def test_no_transaction_is_open_while_objects_are_followed_and_pictures_ta
             open_at.append(("following", world.database.open))
             return super().update(frame)
 
-    world.camera.on_picture = lambda _: open_at.append(("picture", world.database.open))
+    world.snapshot_extractor.on_picture = lambda _: open_at.append(("picture", world.database.open))
     value_of(await world.finish(job, WatchedTracker))
 
     assert set(open_at) == {("following", 0), ("picture", 0)}
@@ -289,7 +289,7 @@ async def test_pictures_are_kept_of_the_video_and_of_its_tracks() -> None:
 
 
 async def test_pictures_that_cannot_be_had_are_left_out() -> None:
-    world = World(media=scripted(), camera=FakeCamera(broken=frozenset({"poster", "shot-2"})))
+    world = World(media=scripted(), snapshot_extractor=FakeSnapshotExtractor(broken=frozenset({"poster", "shot-2"})))
     job = await registered(world)
     await world.work_off(rounds=50)
 
@@ -357,12 +357,12 @@ async def test_the_pictures_of_an_attempt_that_fails_are_removed_and_made_again(
         if name == "shot-2":
             raise StorageError("The disk does not answer.")
 
-    world.camera.on_picture = fail
+    world.snapshot_extractor.on_picture = fail
     error_of(await world.finish(job))
     assert pictures_of(world) == {"poster", "preview", "shot-1"}
     assert (await world.collect_garbage(), pictures_of(world)) == (4, set())
 
-    world.camera.on_picture = lambda _: None
+    world.snapshot_extractor.on_picture = lambda _: None
     world.clock.advance(60)
     value_of(await world.finish(job))
 
@@ -382,7 +382,7 @@ async def test_who_loses_the_stage_while_taking_pictures_leaves_none_and_spoils_
             stored = world.database.work_items[world.item(FINISH, job.id)]
             stored.release(stored.work.token, world.clock.now())
 
-    world.camera.on_picture = take_over
+    world.snapshot_extractor.on_picture = take_over
     assert isinstance(error_of(await world.finish(job)), LeaseLost)
     other = World(world.database, world.storage, world.clock, media=world.media, segment_s=3.0)
     value_of(await other.finish(job))
@@ -411,7 +411,7 @@ async def test_a_camera_that_hangs_is_given_up_and_the_attempt_counted() -> None
     def hang(_: str) -> None:
         assert opened.wait(10)
 
-    world.camera.on_picture = hang
+    world.snapshot_extractor.on_picture = hang
     world.rules = replace(world.rules, stall_s=0.05)
 
     with pytest.raises(Stalled):

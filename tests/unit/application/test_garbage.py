@@ -115,9 +115,9 @@ async def test_pictures_that_were_swept_before_they_were_stored_leave_nothing_be
         if len(taken) == 2:
             asyncio.run_coroutine_threadsafe(others(), loop).result()
 
-    world.camera.on_picture = sleep_at_the_second
+    world.snapshot_extractor.on_picture = sleep_at_the_second
     assert isinstance(error_of(await world.finish(job)), DomainError)
-    world.camera.on_picture = lambda _: None
+    world.snapshot_extractor.on_picture = lambda _: None
     world.clock.advance(60)
     await world.work_off()
     world.clock.advance(50 * 3600)

@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 from tests.contracts.stored import frames_of
 from tests.support.fakes import FakeClock, FakeObjectStorage, InMemoryDatabase
 from tests.support.scripted_media import MODEL, ScriptedMedia
-from tests.unit.application.camera import FakeCamera
+from tests.unit.application.snapshot_extractor import FakeSnapshotExtractor
 from vidintel.application.jobs.requests import CancelJob, RequestAnalysis, RetryJob
 from vidintel.application.jobs.specs import SpecResolver
 from vidintel.application.jobs.work import FINISH, PLAN, SEGMENT
@@ -155,7 +155,7 @@ class World:
     segment_s: float = 2.0
     registry: Registry = field(default_factory=Registry)
     telemetry: Telemetry = SILENT
-    camera: FakeCamera = field(default_factory=FakeCamera)
+    snapshot_extractor: FakeSnapshotExtractor = field(default_factory=FakeSnapshotExtractor)
     retention: RetentionRules = field(default_factory=RetentionRules)
 
     def __post_init__(self) -> None:
@@ -209,7 +209,7 @@ class World:
 
     def finishing_with(self, new_tracker: Any) -> FinishJob:
         uow = self.database.unit_of_work
-        pictures = TakeSnapshots(uow, self.storage, self.camera, self.clock, stall_s=self.rules.stall_s)
+        pictures = TakeSnapshots(uow, self.storage, self.snapshot_extractor, self.clock, stall_s=self.rules.stall_s)
         return FinishJob(uow, new_tracker, pictures, self.clock, self.telemetry)
 
     async def registered(self) -> RegisteredVideo:

@@ -1,4 +1,4 @@
-"""Delivering events to subscribers, and removing them afterwards."""
+"""Delivering events to subscribers, and removing events that are delivered."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ _MOST_REMOVALS = 50
 _REMOVE_EVERY = timedelta(minutes=10)
 _RENEW_EVERY = timedelta(hours=1)
 _REASON_MAX = 500
-# Added to the time that a subscriber has, so that its lease outlives it.
+# Added to the time that a subscriber may take for a batch, so that the lease is longer than that time.
 _MARGIN = timedelta(seconds=5)
 
 _log = logging.getLogger(__name__)
@@ -34,22 +34,22 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRules:
-    """How long a subscriber may take for a batch (seconds), and how a delivery that fails is repeated."""
+    """How long a subscriber may take for a batch (seconds), and how failed deliveries are retried."""
 
     handle_s: float
     retry: RetryPolicy
 
 
 class DeliverEvents:
-    """Tell one subscriber of the events that it has subscribed to. Called again and again in every worker process.
+    """Deliver to one subscriber the events that it has subscribed to. Every worker process calls this periodically.
 
-    Every event whose transaction committed after the subscription is delivered at least once, the events of one subject
-    in their order. The processes take turns: a lease keeps two of them from serving the subscriber at once.
+    Every event whose transaction committed after the subscription is delivered at least once, and the events of one
+    subject are delivered in order. A lease lets only one process at a time serve the subscriber.
 
-    When a batch fails, its events are delivered one by one. An event that fails alone is repeated with a growing delay,
-    and the later events of its subject wait for it; all others go on. After `RetryPolicy.max_attempts` it becomes a
-    dead letter with a reason, and its subject goes on. `ServiceUnavailable` is nobody's fault: it uses no attempt, and
-    the subscriber is served again at the next call.
+    When a batch fails, its events are delivered one by one. An event that fails alone is retried with a growing delay.
+    The later events of its subject wait for it; other subjects go on. After `RetryPolicy.max_attempts` the event
+    becomes a dead letter with a reason, and its subject goes on. `ServiceUnavailable` does not count as an attempt:
+    the next call serves the subscriber again.
     """
 
     def __init__(self, uow: UnitOfWorkFactory, subscriber: EventSubscriber, clock: Clock, rules: DeliveryRules) -> None:
@@ -60,7 +60,7 @@ class DeliverEvents:
         self._renew_at: datetime | None = None
 
     async def __call__(self) -> int:
-        """Deliver until nothing is due any more; returns how many events were delivered."""
+        """Deliver until no event is due; returns how many events were delivered."""
         delivered = 0
         try:
             await self._renew_subscription()
@@ -113,7 +113,7 @@ class DeliverEvents:
         except LeaseLost:
             raise
         except BaseException:
-            # Also when this process ends: another one can go on at once, rather than when the lease runs out.
+            # Also on shutdown, so that another process can continue before the lease expires.
             with suppress(DomainError):
                 await asyncio.shield(self._settle(batch))
             raise
@@ -138,14 +138,14 @@ class DeliverEvents:
         return delivered
 
     async def _attempt(self, deliveries: Sequence[Delivery]) -> str | None:
-        """Returns why it failed, if it did."""
+        """Returns the reason when the delivery failed, else ``None``."""
         try:
             async with asyncio.timeout(self._rules.handle_s):
                 await self._subscriber.handle([delivery.event for delivery in deliveries])
         except ServiceUnavailable:
             raise
         except TimeoutError:
-            return f"The subscriber took longer than {self._rules.handle_s:g} s, or ran into a time-out of its own."
+            return f"The subscriber took longer than {self._rules.handle_s:g} s, or ran into its own time-out."
         except Exception as error:  # noqa: BLE001 - whatever it is, the other events are delivered
             said = f"{type(error).__name__}: {error}".replace("\x00", "")[:_REASON_MAX]
             return said.encode(errors="replace").decode()
@@ -177,7 +177,7 @@ class DeliverEvents:
         failed: Sequence[FailedDelivery] = (),
         leased_until: datetime | None = None,
     ) -> None:
-        """Without ``leased_until`` the lease ends."""
+        """Without ``leased_until``, the lease ends now."""
         now = self._clock.now()
         async with self._uow() as uow:
             await uow.event_deliveries.settle(
@@ -190,9 +190,9 @@ class DeliverEvents:
 
 
 class RemoveEvents:
-    """Remove events once they are older than ``keep`` and nobody is still to be told of them. Called again and again.
+    """Remove events that are older than ``keep`` and have no delivery left. Worker processes call this periodically.
 
-    Dead letters, and the subscriptions that no process has renewed, are removed after ``keep`` as well.
+    Dead letters, and subscriptions that no process has renewed, are removed after ``keep`` as well.
     """
 
     def __init__(self, uow: UnitOfWorkFactory, clock: Clock, *, keep: timedelta) -> None:

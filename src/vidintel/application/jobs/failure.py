@@ -18,7 +18,7 @@ async def fail_job(
     *,
     reported_by: WorkItem | None = None,
 ) -> None:
-    """End job and video as failed (both rows locked) and cancel all work on them, but for the item that reports it."""
+    """End job and video as failed (both rows locked), and cancel all work on them except the item that failed."""
     job.fail(failure, now)
     video.fail(failure, now)
     await uow.work_items.cancel_group(job.id, spare=None if reported_by is None else reported_by.id)

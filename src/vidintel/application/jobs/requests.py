@@ -1,4 +1,4 @@
-"""Use cases on jobs: ask for an analysis, look at it, cancel it, try it again."""
+"""Use cases on jobs: request an analysis, read it, cancel it, retry it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -64,7 +64,7 @@ class ListJobs:
 
 
 class GetJob:
-    """One job and how far it is. For viewers. Fails with `JobNotFound`."""
+    """One job and its progress. For viewers. Fails with `JobNotFound`."""
 
     def __init__(self, reads: VideoReads) -> None:
         self._reads = reads
@@ -81,7 +81,7 @@ class GetJob:
 class CancelJob:
     """End a job that is queued or running. For editors.
 
-    From now on nothing that a worker does for it is written; the workers stop at their next heartbeat.
+    Workers that run it can no longer write anything, and stop at their next heartbeat.
     Fails with `JobNotFound`, `InvalidTransition`.
     """
 
@@ -110,7 +110,7 @@ class CancelJob:
 
 
 class RetryJob:
-    """Try a failed job again; what it has finished stays. For editors.
+    """Retry a failed job. Its finished segments are kept. For editors.
 
     Fails with `JobNotFound`, `InvalidTransition`, `JobAlreadyActive`, `ConflictError`.
     """

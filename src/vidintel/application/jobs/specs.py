@@ -1,4 +1,4 @@
-"""From what a client asked for to a complete `AnalysisSpec` and the model that will run it."""
+"""Turns a client's request into a complete `AnalysisSpec` and the model that runs it."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,7 +11,7 @@ from vidintel.domain.geometry import Line, Zone
 
 @dataclass(frozen=True, slots=True)
 class SpecRequest:
-    """What a client asked for; ``None`` leaves the choice to us. ``native`` analyses every frame."""
+    """What a client asked for. ``None`` means the default; ``native`` analyses every frame."""
 
     model: str | None = None
     sample_fps: float | Literal["native"] | None = None
@@ -25,7 +25,7 @@ class SpecRequest:
 
 
 class SpecResolver:
-    """Fills in defaults and checks model and labels against the registry."""
+    """Fills in the defaults, and checks model and labels against the registry."""
 
     def __init__(self, registry: ModelRegistry, *, sample_fps: Live[float]) -> None:
         self._registry = registry

@@ -16,7 +16,7 @@ _KINDS = {JobStage.PLAN: PLAN, JobStage.FINISH: FINISH}
 
 
 async def add_stage(uow: UnitOfWork, job: AnalysisJob, now: datetime) -> None:
-    """Have the job's present stage, which is planning or finishing, done."""
+    """Add the work item for the job's current stage, which is planning or finishing."""
     kind = _KINDS[job.stage]
     item = WorkItem(
         id=WorkItemId(uuid5(job.id, kind)),
@@ -33,7 +33,7 @@ async def add_stage(uow: UnitOfWork, job: AnalysisJob, now: datetime) -> None:
 
 
 async def add_segments(uow: UnitOfWork, job: AnalysisJob, segments: Sequence[Segment], now: datetime) -> None:
-    """Have ``segments`` of the job analysed."""
+    """Add a work item for each of ``segments``."""
     items = [
         WorkItem(
             id=WorkItemId(uuid5(segment.id, SEGMENT)),
@@ -52,7 +52,7 @@ async def add_segments(uow: UnitOfWork, job: AnalysisJob, segments: Sequence[Seg
 
 
 async def lock_video_and_job(uow: UnitOfWork, item: WorkItem) -> tuple[Video, AnalysisJob]:
-    """Lock the rows of the job that ``item`` is part of, the video's first. Raises `LeaseLost` when they are gone."""
+    """Lock the video and the job of ``item``, in that order. Raises `LeaseLost` when they are deleted."""
     job_id = JobId(item.group_id)
     video = await uow.videos.of_job_for_update(item.tenant_id, job_id)
     job = await uow.jobs.get_for_update(item.tenant_id, job_id)

@@ -1,4 +1,4 @@
-"""The last stage of a job: objects followed over the whole video, and everything that is counted from them."""
+"""The last stage of a job: aggregates tracks over the whole video, and counts and publishes the results."""
 
 import asyncio
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from datetime import datetime
 
 from vidintel.application.jobs.work import FINISH, lock_video_and_job
 from vidintel.application.pipeline.plan import JobInWork, begin_stage, fail_job_of
-from vidintel.application.pipeline.snapshots import SnapshotSet, TakeSnapshots, orders_for, snapshots_result
+from vidintel.application.pipeline.snapshots import SnapshotSet, TakeSnapshots, snapshot_requests, snapshots_result
 from vidintel.application.pipeline.spooling import FindingsSpool
 from vidintel.application.pipeline.track_aggregation import TrackAggregation
 from vidintel.application.ports import SILENT, Clock, Telemetry, TrackerFactory, UnitOfWork, UnitOfWorkFactory
@@ -25,10 +25,10 @@ _BATCH_DETECTIONS = 2_000
 
 
 class FinishJob(WorkHandler[JobInWork]):
-    """When the last segment is done: follow the objects, sum up, take pictures, store the results, end the job.
+    """After the last segment: aggregate tracks, count, make snapshots, store the results, and end the job.
 
-    What is found is gathered in a file aside, without a transaction; it is published in the same transaction that ends
-    the job: so a crash leaves nothing, and a worker whose lease was lost writes nothing.
+    The findings are collected in a temporary file, outside any transaction. The transaction that ends the job also
+    publishes them, so a crash leaves no partial results, and a worker that lost its lease writes none.
     """
 
     kind = FINISH
@@ -53,23 +53,23 @@ class FinishJob(WorkHandler[JobInWork]):
     async def run(self, subject: JobInWork, lease: Lease) -> None:
         video, claimed = subject.video, subject.job
         interval_s = claimed.spec.frame_interval_s(video.media.frame_rate if video.media is not None else 0.0)
-        following = TrackAggregation(
+        aggregation = TrackAggregation(
             claimed.spec, self._new_tracker(interval_s, claimed.spec.track_confidence), interval_s
         )
         with FindingsSpool() as spool:
-            await self._follow(claimed, following, spool, lease)
+            await self._aggregate(claimed, aggregation, spool, lease)
             async with self._uow() as uow:
                 progress = await uow.jobs.progress(claimed.tenant_id, claimed.id)
                 warnings = WarningSummary.of(await uow.segments.warnings(claimed.id))
                 shots = shot_changes(await uow.segments.shots(claimed.id))
                 frames_reused = await uow.segments.frames_reused(claimed.id)
-            orders = orders_for(video, following)
+            requests = snapshot_requests(video, aggregation)
             attempt = f"{claimed.run_number}-{lease.token}"
-            snapshots = await self._take_snapshots(video, claimed, attempt, orders, lease.check)
+            snapshots = await self._take_snapshots(video, claimed, attempt, requests, lease.check)
             results = JobResults(
-                summary=following.summary(progress.frames_done, frames_reused, warnings),
-                timeline=following.timeline(shots),
-                snapshots=snapshots_result(orders, snapshots.made, following),
+                summary=aggregation.summary(progress.frames_done, frames_reused, warnings),
+                timeline=aggregation.timeline(shots),
+                snapshots=snapshots_result(requests, snapshots.made, aggregation),
             )
             try:
                 await self._end(subject, lease, spool, results, snapshots)
@@ -84,22 +84,24 @@ class FinishJob(WorkHandler[JobInWork]):
     def log_context(self, subject: JobInWork) -> dict[str, str]:
         return subject.log_context()
 
-    async def _follow(self, job: AnalysisJob, following: TrackAggregation, spool: FindingsSpool, lease: Lease) -> None:
-        """Feed the job's detections through ``following`` in a thread, some at a time, each read on its own.
+    async def _aggregate(
+        self, job: AnalysisJob, aggregation: TrackAggregation, spool: FindingsSpool, lease: Lease
+    ) -> None:
+        """Feed the job's detections to ``aggregation`` in a thread, in batches, each read in its own transaction.
 
-        They do not change any more: all segments are done, and only the deletion of the job takes them away.
+        The detections do not change meanwhile: all segments are done, and only deleting the job removes them.
         """
 
-        def follow(frames: Sequence[FrameDetections]) -> None:
-            spool.add(following.add(frames))
+        def aggregate(frames: Sequence[FrameDetections]) -> None:
+            spool.add(aggregation.add(frames))
 
         after = -1
         while frames := await self._read(job, after):
             lease.check()
-            await asyncio.to_thread(follow, frames)
+            await asyncio.to_thread(aggregate, frames)
             after = frames[-1].frame
         lease.check()
-        await asyncio.to_thread(lambda: spool.add(following.close()))
+        await asyncio.to_thread(lambda: spool.add(aggregation.close()))
 
     @retried
     async def _read(self, job: AnalysisJob, after: int) -> Sequence[FrameDetections]:
@@ -116,7 +118,7 @@ class FinishJob(WorkHandler[JobInWork]):
         snapshots: SnapshotSet,
     ) -> None:
         async with self._uow() as uow:
-            # Before anything is locked: heartbeats go on meanwhile.
+            # Before any row is locked, so that heartbeats continue meanwhile.
             for found in spool.parts():
                 await uow.tracks.stage(found.frames, found.tracks)
             now = self._clock.now()

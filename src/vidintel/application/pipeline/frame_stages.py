@@ -20,7 +20,7 @@ class FrameStages:
         self._encoder = encoder
 
     def __call__(self, spec: AnalysisSpec) -> Sequence[FrameStage]:
-        """The order matters: shot changes need all frames, and appearances only those that the detector gets."""
+        """The order matters: shot changes need all frames, and appearances only the frames that the detector gets."""
         stages: list[FrameStage] = [ShotChangeStage(self._colours)]
         if spec.reuse_similar:
             stages.append(SimilarFrameStage(self._differencer))

@@ -1,6 +1,6 @@
 """The frame pipeline: decodes one segment and runs its frames through frame stages and the detector.
 
-It knows no stage in particular; `vidintel.application.pipeline.frame_stages` holds those of an analysis.
+It does not depend on any particular stage; `vidintel.application.pipeline.frame_stages` holds those of an analysis.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +20,7 @@ from vidintel.domain.video import MediaWarning, Video
 
 @dataclass(frozen=True, slots=True)
 class SegmentFindings:
-    """What one segment held.
+    """The findings of one segment.
 
     ``frames`` are the frames with detections, in presentation order. ``shots`` is ``None`` when no frame was analysed.
     ``frames_reused`` counts the frames that got the detections of a similar one.
@@ -99,9 +99,9 @@ class FramePipeline:
     ) -> SegmentFindings:
         """Decode ``segment`` and detect in it as ``job`` specifies.
 
-        ``heartbeat`` is called often, also while no frame gets done; what it raises ends the work. ``frame_done`` is
-        called for each frame. Raises `BusinessRuleViolation` when the model is not the one of the job any more, and
-        what the decoder, the storage and the detector raise.
+        ``heartbeat`` is called often, also while no frame is finished; an exception from it ends the work.
+        ``frame_done`` is called for each frame. Raises `BusinessRuleViolation` when the model was replaced since the
+        job was queued, and whatever the decoder, the storage and the detector raise.
         """
         detector = self._detectors.get(job.model.name)
         if detector.info.ref != job.model:

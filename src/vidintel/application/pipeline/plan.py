@@ -43,7 +43,7 @@ class JobInWork:
 
 
 async def begin_stage(uow: UnitOfWork, item: WorkItem, stage: JobStage, now: datetime) -> JobInWork:
-    """Have the job work on ``stage``. Raises `LeaseLost` when it has ended, or is at another stage."""
+    """Begin ``stage`` of the job. Raises `LeaseLost` when the job has ended or is at another stage."""
     video, job = await lock_video_and_job(uow, item)
     starts = job.status is JobStatus.QUEUED
     job.begin(stage, now)
@@ -59,7 +59,7 @@ async def begin_stage(uow: UnitOfWork, item: WorkItem, stage: JobStage, now: dat
 async def fail_job_of(
     uow: UnitOfWork, item: WorkItem, failure: Failure, now: datetime, telemetry: Telemetry
 ) -> AnalysisJob:
-    """Fail the job that ``item`` is part of, unless it has ended already."""
+    """Fail the job of ``item``, unless it has ended already."""
     video, job = await lock_video_and_job(uow, item)
     if not job.status.is_final:
         await fail_job(uow, video, job, failure, now, reported_by=item)
@@ -68,9 +68,9 @@ async def fail_job_of(
 
 
 class PlanJob(WorkHandler[JobInWork]):
-    """Probe the video and cut it into segments; the job runs from now on.
+    """Probe the video and split it into segments; the job runs from now on.
 
-    A job that was planned before (it is being retried) keeps its segments.
+    A retried job that was planned before keeps its segments.
     """
 
     kind = PLAN
@@ -155,5 +155,5 @@ class PlanJob(WorkHandler[JobInWork]):
 
 def content_of(video: Video) -> StoredContent:
     if video.content is None:
-        raise UnreadableVideo("The content of this video is not here.")
+        raise UnreadableVideo("The content of this video is missing. Upload it again.")
     return video.content

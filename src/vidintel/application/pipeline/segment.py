@@ -28,7 +28,7 @@ class SegmentInWork:
 
 
 class RunSegment(WorkHandler[SegmentInWork]):
-    """Decode one segment, detect in it, and store what was seen together with the fact that it is done."""
+    """Decode one segment, detect objects in it, store the detections, and mark it done in the same transaction."""
 
     kind = SEGMENT
     reports_progress = True
@@ -48,7 +48,7 @@ class RunSegment(WorkHandler[SegmentInWork]):
     async def begin(self, uow: UnitOfWork, item: WorkItem) -> SegmentInWork:
         segment = await uow.segments.peek(SegmentId(item.subject_id))
         if segment is None or segment.status is not SegmentStatus.PENDING:
-            raise LeaseLost("The segment does not wait to be analysed.")
+            raise LeaseLost("The segment is not pending: it is done or dead.")
         job = await uow.jobs.get(item.tenant_id, segment.job_id)
         video = None if job is None else await uow.videos.get(item.tenant_id, job.video_id)
         if job is None or video is None or job.status is not JobStatus.RUNNING or job.stage is not JobStage.ANALYSE:

@@ -1,8 +1,8 @@
-"""Pictures that show what a job found: a poster, a preview strip, and the best shot of each of its longest tracks.
+"""Snapshots of a job's results: a poster, a preview strip, and the best shot of each of its longest tracks.
 
-They are made by a worker, after the last segment, and stored beside the video. The keys are those of one attempt at
-finishing the job, and scheduled for deletion before the first byte is written: only the transaction that ends the job
-takes them off that list. So nothing stays behind, however an attempt ends, and none touches another's pictures.
+A worker makes them after the last segment and stores them beside the video. Each attempt at finishing the job has keys
+of its own, so attempts cannot overwrite each other's snapshots. The keys are scheduled for deletion before the first
+byte is written. Only the transaction that ends the job cancels the deletion, so a failed attempt leaves nothing behind.
 """
 
 import asyncio
@@ -43,69 +43,80 @@ _log = logging.getLogger(__name__)
 
 
 def shot_of(track_id: int) -> str:
-    """The name of a track's best shot."""
+    """The name of the snapshot that shows a track's best shot."""
     return f"shot-{track_id}"
 
 
-def orders_for(video: Video, following: TrackAggregation) -> list[SnapshotRequest]:
-    """What is to be photographed: the poster shows the busiest moment, or else an early one."""
+def snapshot_requests(video: Video, aggregation: TrackAggregation) -> list[SnapshotRequest]:
+    """The snapshots to make. The poster shows the busiest moment or, without detections, an early one."""
     duration_s = video.media.duration_s if video.media is not None else 0.0
-    poster_s = following.busiest.time_s if following.busiest is not None else duration_s / 10
+    poster_s = aggregation.busiest.time_s if aggregation.busiest is not None else duration_s / 10
     preview_s = tuple(duration_s * (number + 0.5) / PREVIEW_FRAMES for number in range(PREVIEW_FRAMES))
     shots = [
         SnapshotRequest(shot_of(track.track_id), (track.best_shot.time_s,), track.best_shot.box)
-        for track in following.longest
+        for track in aggregation.longest
     ]
     return [SnapshotRequest(POSTER, (poster_s,)), SnapshotRequest(PREVIEW, preview_s), *shots]
 
 
 def snapshots_result(
-    orders: Sequence[SnapshotRequest], made: Sequence[Snapshot], following: TrackAggregation
+    requests: Sequence[SnapshotRequest], made: Sequence[Snapshot], aggregation: TrackAggregation
 ) -> JobSnapshots:
-    """What was ``made`` of what was ordered."""
+    """The part of the job's results that lists the snapshots that were ``made``."""
     names = {each.name for each in made}
-    times_s = {order.name: order.times_s for order in orders if order.name in names}
+    times_s = {request.name: request.times_s for request in requests if request.name in names}
     return JobSnapshots(
         poster_s=times_s[POSTER][0] if POSTER in times_s else None,
         preview_s=times_s.get(PREVIEW, ()),
-        shots=tuple(sorted(track.track_id for track in following.longest if shot_of(track.track_id) in names)),
+        shots=tuple(sorted(track.track_id for track in aggregation.longest if shot_of(track.track_id) in names)),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotSet:
-    """The pictures of one attempt; ``keys`` are all that may have been written."""
+    """The snapshots of one attempt; ``keys`` are all keys that may have been written."""
 
     keys: Sequence[str]
     made: Sequence[Snapshot]
 
 
 class TakeSnapshots:
-    """Has the worker make and store pictures.
+    """Makes and stores the snapshots of a job.
 
-    They adorn an answer and must not cost it: those of which the video is broken are left out, and no more are made
-    when the storage takes none, or after `_ENOUGH_AFTER_S` seconds.
+    Snapshots are optional, so a failure to make one does not fail the job. Those whose frames are damaged are left out.
+    No more are made after the storage has refused one, or after `_ENOUGH_AFTER_S` seconds.
     """
 
     def __init__(
-        self, uow: UnitOfWorkFactory, storage: ObjectStorage, camera: SnapshotExtractor, clock: Clock, *, stall_s: float
+        self,
+        uow: UnitOfWorkFactory,
+        storage: ObjectStorage,
+        extractor: SnapshotExtractor,
+        clock: Clock,
+        *,
+        stall_s: float,
     ) -> None:
         self._uow = uow
         self._storage = storage
-        self._snapshot_extractor = camera
+        self._extractor = extractor
         self._clock = clock
         self._stall_s = stall_s
 
     async def __call__(
-        self, video: Video, job: AnalysisJob, attempt: str, orders: Sequence[SnapshotRequest], check: Callable[[], None]
+        self,
+        video: Video,
+        job: AnalysisJob,
+        attempt: str,
+        requests: Sequence[SnapshotRequest],
+        check: Callable[[], None],
     ) -> SnapshotSet:
-        """``attempt`` is in the keys; ``check`` is called before each picture, and raises when the work is to stop.
+        """``attempt`` becomes part of the keys. ``check`` is called before each snapshot; it raises to stop the work.
 
-        Raises `Stalled` when a picture takes longer than ``stall_s`` seconds: the file makes the decoder hang.
+        Raises `Stalled` when one snapshot takes longer than ``stall_s`` seconds, because the decoder hangs on the file.
         """
         if video.content is None:
             return SnapshotSet((), ())
-        keys = {order.name: f"videos/{video.id}/jobs/{job.id}/{attempt}/{order.name}" for order in orders}
+        keys = {request.name: f"videos/{video.id}/jobs/{job.id}/{attempt}/{request.name}" for request in requests}
         snapshots = SnapshotSet(tuple(keys.values()), ())
         async with self._uow() as uow:
             for key in snapshots.keys:
@@ -116,7 +127,7 @@ class TakeSnapshots:
         enough_at = clock.time() + _ENOUGH_AFTER_S
         try:
             with await asyncio.to_thread(self._storage.open, video.content.key) as stream:
-                async with aclosing(self._taken(stream, orders, check)) as pictures:
+                async with aclosing(self._taken(stream, requests, check)) as pictures:
                     async for name, jpeg in pictures:
                         try:
                             content = await self._storage.put(keys[name], _chunks(jpeg), max_bytes=_MAX_BYTES)
@@ -130,37 +141,37 @@ class TakeSnapshots:
                         if clock.time() > enough_at:
                             _log.warning(
                                 "snapshots.cut_short",
-                                extra={"job": str(job.id), "stored": len(made), "wanted": len(orders)},
+                                extra={"job": str(job.id), "stored": len(made), "wanted": len(requests)},
                             )
                             break
         except BaseException:
-            with suppress(DomainError):  # what went wrong first is the news; the sweep finds the pictures tomorrow
+            with suppress(DomainError):  # the first error is raised; otherwise the sweep deletes them later
                 await asyncio.shield(self.discard(job, snapshots))
             raise
         return SnapshotSet(snapshots.keys, made)
 
     async def keep(self, uow: UnitOfWork, job: AnalysisJob, snapshots: SnapshotSet) -> None:
-        """Within the transaction that ends the job. Raises `ServiceUnavailable` when the pictures are gone already."""
+        """Call it in the transaction that ends the job. Raises `ServiceUnavailable` when the snapshots have expired."""
         for key in snapshots.keys:
             if not await uow.object_deletions.forget(key):
-                raise ServiceUnavailable("The pictures of this job have expired. They are made again.")
+                raise ServiceUnavailable("The snapshots expired before the job ended. The worker makes them again.")
         await uow.snapshots.put_all(job, snapshots.made)
 
     async def discard(self, job: AnalysisJob, snapshots: SnapshotSet) -> None:
-        """The job was not ended after all: the sweep may remove the pictures now."""
+        """Schedule the snapshots for deletion now, because ending the job failed."""
         async with self._uow() as uow:
-            # Those that are kept: the job was ended, though the answer of its commit got lost.
+            # These must be kept: the commit that ended the job succeeded, although its response was lost.
             kept = set(await uow.snapshots.keys_of_video(job.tenant_id, job.video_id))
             for key in snapshots.keys:
-                # Not on the list any more: the sweep was here while the picture was not, and would never come back.
+                # A key that is not scheduled any more was swept before its snapshot was written: schedule it again.
                 if await uow.object_deletions.forget(key) or key not in kept:
                     await uow.object_deletions.schedule(key, self._clock.now())
             await uow.commit()
 
     async def _taken(
-        self, stream: BinaryIO, orders: Sequence[SnapshotRequest], check: Callable[[], None]
+        self, stream: BinaryIO, requests: Sequence[SnapshotRequest], check: Callable[[], None]
     ) -> AsyncGenerator[tuple[str, bytes], None]:
-        pictures = self._snapshot_extractor.take(stream, orders)
+        pictures = self._extractor.take(stream, requests)
         is_idle = True
         try:
             while True:
@@ -171,19 +182,19 @@ class TakeSnapshots:
                         picture = await asyncio.to_thread(next, pictures, None)
                 except TimeoutError:
                     if limit.expired():
-                        raise Stalled(f"A picture was not ready after {self._stall_s:g} s.") from None
+                        raise Stalled(f"The decoder did not deliver a snapshot within {self._stall_s:g} s.") from None
                     raise
                 is_idle = True
                 if picture is None:
                     return
                 yield picture
         finally:
-            if is_idle:  # else a thread is still at it, or it has ended with an error
+            if is_idle:  # otherwise a thread still runs it, or it has ended with an error
                 pictures.close()
 
 
 class StoredPicture:
-    """A JPEG, to be streamed."""
+    """A JPEG that can be streamed."""
 
     def __init__(self, storage: ObjectStorage, snapshot: Snapshot) -> None:
         self._storage = storage
@@ -202,7 +213,7 @@ class StoredPicture:
 
 
 class OpenPicture:
-    """One of the pictures that a job left. For viewers. Fails with `VideoNotFound`, `JobNotFound`, `ResultNotFound`."""
+    """One snapshot of a job. For viewers. Fails with `VideoNotFound`, `JobNotFound`, `ResultNotFound`."""
 
     def __init__(self, uow: UnitOfWorkFactory, storage: ObjectStorage) -> None:
         self._uow = uow
@@ -216,7 +227,7 @@ class OpenPicture:
             job = await answering_job(uow, video, job_id)
             snapshot = await uow.snapshots.get(principal.tenant_id, job.id, name)
         if snapshot is None:
-            raise ResultNotFound("There is no such picture: the job has not succeeded, or kept none of it.")
+            raise ResultNotFound("There is no such picture: the job has not succeeded, or could not make it.")
         return StoredPicture(self._storage, snapshot)
 
 

@@ -1,4 +1,4 @@
-"""What following a video finds, kept on disk until the transaction that ends the job writes it down."""
+"""The findings of track aggregation, kept on disk until the transaction that ends the job stores them."""
 
 import pickle
 import tempfile
@@ -11,9 +11,10 @@ from vidintel.application.pipeline.track_aggregation import AggregatedTracks
 
 
 class FindingsSpool:
-    """A file without a name, gone with the block or with the process: a long video's findings do not fit in memory.
+    """Keeps findings in an unnamed temporary file, because those of a long video do not fit in memory.
 
-    Blocking. Of the frames it keeps what `TrackRepository.stage` reads: their numbers and the tracks, no detections.
+    The file is deleted when the block or the process ends. Blocking. Of each frame it keeps what
+    `TrackRepository.stage` reads: the frame number and the tracks, but no detections.
     """
 
     def __init__(self) -> None:
@@ -37,10 +38,10 @@ class FindingsSpool:
             pickle.dump(AggregatedTracks(frames, followed.tracks), self._file, pickle.HIGHEST_PROTOCOL)
 
     def parts(self) -> Iterator[AggregatedTracks]:
-        """All that was added, in that order; begins anew with each call."""
+        """All findings in the order in which they were added. Each call starts from the beginning."""
         self._file.seek(0)
         while True:
             try:
-                yield pickle.load(self._file)  # noqa: S301 - nobody else can name the file, let alone write to it
+                yield pickle.load(self._file)  # noqa: S301 - the file has no name, so no other process can write to it
             except EOFError:
                 return

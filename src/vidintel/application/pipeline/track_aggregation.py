@@ -35,11 +35,12 @@ class AggregatedTracks:
 
 
 class TrackAggregation:
-    """Tracks and counts the objects of one video. CPU work only, in memory that does not grow with the video's length.
+    """Tracks and counts the objects of one video. CPU work only; memory does not grow with the length of the video.
 
-    Give it all frames in presentation order, then `close` it. They include detections below ``spec.min_confidence``,
-    which help the tracker: ``detections``, ``frames``, ``peak_concurrent`` and the intervals leave them out, and tracks
-    that never reached it are dropped. ``frame_interval_s`` is the usual time between frames.
+    Give it all frames in presentation order, then `close` it. The frames include detections below
+    ``spec.min_confidence``, which help the tracker. ``detections``, ``frames``, ``peak_concurrent`` and the intervals
+    leave these out, and tracks that never reached that confidence are dropped. ``frame_interval_s`` is the usual time
+    between frames.
     """
 
     def __init__(self, spec: AnalysisSpec, tracker: Tracker, frame_interval_s: float) -> None:
@@ -81,7 +82,7 @@ class TrackAggregation:
         return self._longest
 
     def summary(self, frames_analysed: int, frames_reused: int, warnings: Sequence[WarningSummary]) -> JobSummary:
-        """What was counted, once it is closed; with what the segments say of their frames."""
+        """The counts. Call it after `close`; the arguments come from the segments."""
         seen = self._summary.result(frames_analysed)
         return JobSummary(
             frames_analysed=seen.frames_analysed,
@@ -107,7 +108,7 @@ class TrackAggregation:
         )
 
     def timeline(self, shot_changes: Sequence[float]) -> JobTimeline:
-        """When each label was in sight, once it is closed; and where shots begin."""
+        """When each label was in sight, and where shots begin. Call it after `close`."""
         return JobTimeline(
             join_gap_s=self._join_gap_s,
             labels=self._intervals.result(),

@@ -1,4 +1,4 @@
-"""Events on their way from the transaction that makes them true to their subscribers."""
+"""Ports that carry events from the transaction that causes them to their subscribers."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from vidintel.domain.events import Event
 
 
 class EventSubscriber(Protocol):
-    """Something that is told of events. `DeliverEvents` calls it; the container registers it."""
+    """Receives events. `DeliverEvents` calls it; the container registers it."""
 
     @property
     def name(self) -> str:
@@ -18,35 +18,37 @@ class EventSubscriber(Protocol):
 
     @property
     def wants(self) -> Collection[str]:
-        """The types of the events that it is told of: members of `EventType`."""
+        """The types of the events that it receives: members of `EventType`."""
         ...
 
     async def handle(self, batch: Sequence[Event]) -> None:
-        """Deal with ``batch``. The events of one subject come in the order in which they happened.
+        """Handle ``batch``. The events of one subject come in the order in which they happened.
 
-        Returning means that all of them are dealt with. An event may come again, with the same ``id``: after a crash,
-        and after an error in its batch. Raise `ServiceUnavailable` when nothing can be dealt with at present; any other
-        exception counts against the events, see `DeliverEvents`.
+        Returning means that all of them are handled. An event may come again, with the same ``id``, after a crash or
+        after an error in its batch. Raise `ServiceUnavailable` when no event can be handled at present. Any other
+        exception counts as a failed attempt, see `DeliverEvents`.
         """
         ...
 
 
 class Outbox(Protocol):
-    """Where a transaction puts the events that it makes true."""
+    """Stores the events of a transaction within that transaction."""
 
     async def add(self, event: Event) -> None:
-        """Write ``event``, a delivery for each subscriber of its type, and a notification of these.
+        """Write ``event`` and a delivery for each subscriber of its type, and notify the workers at commit.
 
-        Lock the row of the event's subject before: this is what orders the events of one subject. A second event with
-        the same id is a programming error, and breaks the transaction.
+        Lock the row of the event's subject first: this lock orders the events of one subject. A second event with the
+        same id is a programming error, and makes the transaction fail.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """An event that one subscriber has not dealt with. ``attempts`` have failed; ``position`` is its place in the order
-    of all events."""
+    """An event that one subscriber has not handled yet.
+
+    ``attempts`` counts the failed ones; ``position`` is the event's place in the order of all events.
+    """
 
     position: int
     event: Event
@@ -55,7 +57,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryBatch:
-    """Deliveries that were taken under a lease of their subscriber. ``token`` is the lease's fencing token."""
+    """Deliveries that were claimed under a lease on their subscriber. ``token`` is the lease's fencing token."""
 
     subscriber: str
     token: int
@@ -64,7 +66,7 @@ class DeliveryBatch:
 
 @dataclass(frozen=True, slots=True)
 class FailedDelivery:
-    """An attempt that failed, and why. It is due again at ``retry_at``; ``None`` makes it a dead letter."""
+    """A failed attempt and its reason. The delivery is retried at ``retry_at``; ``None`` makes it a dead letter."""
 
     position: int
     reason: str
@@ -72,12 +74,12 @@ class FailedDelivery:
 
 
 class EventDeliveries(Protocol):
-    """What each subscriber has still to be told. One process at a time serves a subscriber, under a lease."""
+    """The pending deliveries of each subscriber. One process at a time serves a subscriber, under a lease."""
 
     async def subscribe(self, subscriber: str, types: Collection[str], now: datetime) -> None:
         """From the commit of this transaction on, events of ``types`` are kept for ``subscriber``.
 
-        Repeat it well within the retention time of `remove_old`, as long as the types are wanted.
+        Renew the subscription well within the retention time of `remove_old`.
         """
         ...
 
@@ -100,16 +102,16 @@ class EventDeliveries(Protocol):
         delivered: Sequence[int] = (),
         failed: Sequence[FailedDelivery] = (),
     ) -> None:
-        """Remove what was ``delivered`` (positions), note what ``failed``, and set the end of the lease.
+        """Remove the ``delivered`` positions, store the ``failed`` attempts, and set the end of the lease.
 
-        ``leased_until=now`` ends the lease. Raises `LeaseLost` when another process has taken the lease meanwhile.
+        ``leased_until=now`` ends the lease. Raises `LeaseLost` when another process has the lease now.
         """
         ...
 
     async def remove_old(self, before: datetime, limit: int) -> int:
-        """Remove what nobody needs any more and return how many rows that were; call again after ``limit``.
+        """Remove obsolete rows, and return how many. When that is ``limit``, there may be more: call it again.
 
-        That is: subscriptions that were last repeated ``before`` with their deliveries, dead letters that died
-        ``before``, and events that were created ``before`` and that no delivery refers to.
+        Obsolete are subscriptions last renewed before ``before``, with their deliveries; deliveries that became dead
+        letters before ``before``; and events created before ``before`` to which no delivery refers.
         """
         ...

@@ -1,6 +1,6 @@
-"""What is told about the things we depend on."""
+"""The state of the services that this process depends on."""
 
 from typing import Literal, TypeAlias
 
 CircuitState: TypeAlias = Literal["closed", "half-open", "open"]
-"""Of a circuit breaker: calls go through, one call may try whether they do again, or all are refused."""
+"""The state of a circuit breaker: all calls pass, one trial call passes, or all calls are refused."""

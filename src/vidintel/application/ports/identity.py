@@ -7,5 +7,5 @@ from vidintel.domain.identity import Principal
 
 class TokenVerifier(Protocol):
     def verify(self, token: str) -> Principal:
-        """The caller a bearer token stands for. Raises `AuthenticationError` for anything but a good token."""
+        """The caller that a bearer token identifies. Raises `AuthenticationError` unless the token is valid."""
         ...

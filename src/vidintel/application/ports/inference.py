@@ -14,8 +14,8 @@ from vidintel.domain.tracking import TrackedFrame
 class ModelInfo:
     """A model that can be run. ``input_size`` is (height, width) in pixels.
 
-    ``iou_threshold`` (of the non-maximum suppression) and ``track_confidence`` (which one detection of each track must
-    reach), 0..1, are the model's defaults for clients that name none.
+    ``iou_threshold`` (of the non-maximum suppression) and ``track_confidence`` (which at least one detection of each
+    track must reach) are the model's defaults, 0..1, for clients that name none.
     """
 
     name: str
@@ -48,8 +48,11 @@ class Detector(Protocol):
         iou_threshold: float,
         labels: tuple[str, ...] | None = None,
     ) -> Iterator[FrameDetections]:
-        """One `FrameDetections` per frame, in order. Reads ahead a bounded number of frames, so that decoding and
-        inference overlap. Confidences and suppression as Ultralytics defines them for YOLOv8."""
+        """One `FrameDetections` per frame, in order.
+
+        Reads ahead a bounded number of frames, so that decoding and inference overlap. Confidences and non-maximum
+        suppression are as Ultralytics defines them for YOLOv8.
+        """
         ...
 
 
@@ -70,7 +73,7 @@ class ModelRegistry(Protocol):
 
 class Detectors(Protocol):
     def get(self, name: str) -> Detector:
-        """The detector of a model of the registry, loaded once per process. Blocking. Raises as the registry does."""
+        """The detector of a registered model, loaded once per process. Blocking. Raises what the registry raises."""
         ...
 
 
@@ -79,7 +82,7 @@ class Tracker(Protocol):
 
     @property
     def memory_s(self) -> float:
-        """A track without detections for longer than this many seconds gets no more of them."""
+        """A track without detections for longer than this many seconds has ended."""
         ...
 
     def update(self, frame: FrameDetections) -> Sequence[TrackedFrame]:

@@ -1,4 +1,4 @@
-"""Values that may change while we run."""
+"""Settings that may change while the process runs."""
 
 from collections.abc import Callable
 from typing import TypeAlias, TypeVar
@@ -6,4 +6,4 @@ from typing import TypeAlias, TypeVar
 T = TypeVar("T")
 
 Live: TypeAlias = Callable[[], T]
-"""What the operator may change while we run: ask for it each time it is needed, do not keep the answer."""
+"""A setting that the operator may change at run time. Read it each time it is needed, and do not keep the value."""

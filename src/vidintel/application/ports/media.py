@@ -61,7 +61,7 @@ class VideoDecoder(Protocol):
     ) -> MediaPlan:
         """Probe the video and cut it at keyframes into segments of about ``segment_s`` seconds.
 
-        ``heartbeat`` is called now and then; what it raises ends the work.
+        ``heartbeat`` is called regularly; an exception from it ends the work.
 
         Raises `NotAVideo`, `NoVideoStream`, `NoFrames`, `UnreadableVideo`, `ResolutionUnsupported`,
         `DurationExceeded`.
@@ -77,11 +77,11 @@ class VideoDecoder(Protocol):
         warn: Callable[[MediaWarning], None] | None = None,
         heartbeat: Callable[[], None] | None = None,
     ) -> Iterator[Frame]:
-        """The frames of ``span`` to be analysed, in presentation order; those that are broken are left out.
+        """The frames of ``span`` to analyse, in presentation order. Damaged frames are left out.
 
-        ``warn`` is called for what is wrong, while the frames are read; ``heartbeat`` again and again, also on the way
-        to a frame that lies far from where reading can begin, and what it raises ends the work. Raises
-        `UnreadableVideo`.
+        ``warn`` is called for each fault, while the frames are read. ``heartbeat`` is called regularly, also while the
+        decoder reads towards a frame far from the nearest keyframe; an exception from it ends the work.
+        Raises `UnreadableVideo`.
         """
         ...
 
@@ -96,11 +96,11 @@ class FrameDifferencer(Protocol):
     """Tells whether two frames differ by more than noise. Blocking, about a millisecond."""
 
     def thumbnail(self, image: Image) -> Image:
-        """A small copy of a picture to compare others with, a few ten kilobytes."""
+        """A small copy of a picture for comparisons, a few tens of kilobytes."""
         ...
 
     def is_similar(self, before: Image, after: Image) -> bool:
-        """Whether two thumbnails show the same but for noise."""
+        """Whether two thumbnails differ by no more than noise."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""What is kept in the database: repositories, and the unit of work that makes one transaction of them."""
+"""Repositories, and the unit of work that groups their calls into one transaction."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class DetectionFilter:
 
 @dataclass(frozen=True, slots=True)
 class DetectionRow:
-    """One detection as it is read back."""
+    """One detection as stored."""
 
     frame: int
     time_s: float
@@ -60,7 +60,7 @@ class DetectionRow:
 
 @dataclass(frozen=True, slots=True)
 class TrackFilter:
-    """Tracks seen before ``to_s`` and not gone before ``from_s``, at least ``min_duration_s`` long; all in seconds."""
+    """Tracks that start before ``to_s``, end at ``from_s`` or later, and last at least ``min_duration_s`` (seconds)."""
 
     label: str | None = None
     from_s: float | None = None
@@ -70,7 +70,7 @@ class TrackFilter:
 
 @dataclass(frozen=True, slots=True)
 class JobProgress:
-    """How far a job is. Frames are analysed frames; the totals are 0 until it is planned."""
+    """The progress of a job. Frames are analysed frames; the totals are 0 until the job is planned."""
 
     segments_total: int
     segments_done: int
@@ -80,7 +80,7 @@ class JobProgress:
 
 # Locks are taken in one order everywhere: video, then job, then segment, then work item. A lock taken for an update
 # must not block foreign-key checks (``FOR NO KEY UPDATE``). ``detections`` carry no foreign keys: checking one per row
-# would halve the speed of COPY, so whoever deletes a job locks its row first and deletes its detections explicitly.
+# would halve the speed of COPY. Code that deletes a job therefore locks its row first and deletes its detections too.
 
 
 class VideoRepository(Protocol):
@@ -105,11 +105,11 @@ class VideoRepository(Protocol):
         ...
 
     async def align_expiry(self, rules: RetentionRules, limit: int) -> int:
-        """Set ``expires_at`` of up to ``limit`` videos, of any tenant, of which ``rules`` say otherwise; how many."""
+        """Apply ``rules`` to ``expires_at`` of up to ``limit`` videos of any tenant; returns how many changed."""
         ...
 
     async def expired(self, now: datetime, limit: int) -> Sequence[tuple[TenantId, VideoId]]:
-        """Videos of any tenant whose time is over, the longest first; rows NOT locked."""
+        """Expired videos of any tenant, by time of expiry, the earliest first; rows NOT locked."""
         ...
 
     async def list(self, tenant_id: TenantId, filter_: VideoFilter, page: Page) -> tuple[Sequence[Video], str | None]:
@@ -171,7 +171,7 @@ class SegmentRepository(Protocol):
     async def count(self, job_id: JobId) -> int: ...
 
     async def frames_reused(self, job_id: JobId) -> int:
-        """How many frames of the job got the detections of one that looks alike."""
+        """How many frames of the job took over the detections of a similar frame."""
         ...
 
     async def warnings(self, job_id: JobId) -> Sequence[MediaWarning]:
@@ -183,7 +183,7 @@ class SegmentRepository(Protocol):
         ...
 
     async def save_progress(self, segment_id: SegmentId, frames_done: int) -> None:
-        """How many frames of a segment that is not done are analysed so far."""
+        """Store how many frames of an unfinished segment are analysed so far."""
         ...
 
 
@@ -201,8 +201,8 @@ class DetectionRepository(Protocol):
     async def frames(self, job_id: JobId, *, after: int, limit: int) -> Sequence[FrameDetections]:
         """The job's frames with detections after frame number ``after``, in presentation order.
 
-        Whole frames, with ``limit`` detections or a few more; nothing when there are no more. For all of them begin
-        with -1 and go on after the last one's number, in another transaction if you like.
+        Returns whole frames with ``limit`` detections or a few more, and nothing after the last frame. To read all
+        frames, begin with -1 and continue after the last returned number; each call may use another transaction.
         """
         ...
 
@@ -215,11 +215,11 @@ class DetectionRepository(Protocol):
 
 class TrackRepository(Protocol):
     async def stage(self, frames: Iterable[TrackedFrame], tracks: Iterable[Track]) -> None:
-        """Set aside, within this transaction, what `publish` is to write. Nothing is locked or changed yet."""
+        """Stage, within this transaction, what `publish` will write. Nothing is locked or changed yet."""
         ...
 
     async def publish(self, job: AnalysisJob) -> None:
-        """Replace the job's tracks by those staged, and tell its detections which they belong to.
+        """Replace the job's tracks by the staged ones, and set the track id of each of its detections.
 
         The job's row must be locked. Positions in a staged frame are those of `DetectionRepository.frames`.
         """
@@ -265,35 +265,35 @@ class ResultRepository(Protocol):
 
 
 class ObjectDeletions(Protocol):
-    """Objects that must be removed from the storage once ``due_at`` has passed, unless they are kept before."""
+    """Objects that are scheduled for deletion from the storage at ``due_at``, unless `forget` is called before."""
 
     async def schedule(self, key: str, due_at: datetime) -> None: ...
 
     async def forget(self, key: str) -> bool:
-        """The object is wanted. ``False`` when it is not scheduled (any more), or was taken to be removed."""
+        """Cancel the deletion. ``False`` when the object is not scheduled (any more), or its deletion has begun."""
         ...
 
     async def take_due(self, now: datetime, limit: int) -> Sequence[str]:
-        """Keys to remove now, those locked by others skipped. Once this is committed nobody can `forget` them.
+        """Keys to remove now; skips rows locked by other transactions. After the commit, `forget` refuses these keys.
 
-        Each is due again later, and later each time, in case that its removal fails or whoever took it dies.
+        Each key becomes due again after a growing delay, in case its removal fails or this process dies.
         """
         ...
 
     async def removed(self, keys: Sequence[str]) -> None:
-        """These objects are gone."""
+        """The objects are removed from the storage."""
         ...
 
 
 class WorkItemRepository(Protocol):
-    """Work that is not done yet, of any tenant. Whoever locks videos, jobs or segments does so before items."""
+    """Unfinished work of any tenant. A transaction locks videos, jobs and segments before items."""
 
     async def add_all(self, items: Sequence[WorkItem]) -> None:
-        """Store new items with what causes them."""
+        """Store new items with their cause."""
         ...
 
     async def ensure(self, item: WorkItem) -> None:
-        """Store the item unless one with its id is there."""
+        """Store the item unless one with its id exists."""
         ...
 
     async def get(self, item_id: WorkItemId) -> WorkItem | None:
@@ -309,39 +309,39 @@ class WorkItemRepository(Protocol):
         kinds: Sequence[str],
         served: Sequence[tuple[TenantId, str]] = (),
     ) -> Sequence[DueWork]:
-        """Up to ``limit`` items of ``kinds`` that are due and not held, their ``due_at`` moved ahead.
+        """Up to ``limit`` items of ``kinds`` that are due and not held. Sets their ``due_at`` to ``redispatch_at``.
 
-        Tenants take turns, and within a tenant families of kinds do; flows not in ``served`` come before the others,
-        which are in the order of ``served``. Should a message be lost, its item is due again at ``redispatch_at``.
+        Tenants take turns, and so do the families of kinds within a tenant. Flows not in ``served`` come first; the
+        others come in the order of ``served``. If a message is lost, its item is due again at ``redispatch_at``.
         """
         ...
 
     async def claim(self, item_id: WorkItemId, owner: str, now: datetime, due_at: datetime) -> WorkItem | None:
-        """The item, now held by ``owner`` until ``due_at``; ``None`` when it is gone, or another's lease is good."""
+        """Claim the item for ``owner`` until ``due_at``; ``None`` when it is gone or another lease on it is valid."""
         ...
 
     async def extend(self, item_id: WorkItemId, token: int, due_at: datetime) -> bool:
-        """Heartbeat: ``False`` when the token is not the holder's any more."""
+        """Heartbeat: extends the lease. ``False`` when the token is no longer the holder's."""
         ...
 
     async def save(self, item: WorkItem, token: int) -> None:
-        """Store what has become of the item that was loaded with ``token``. Raises `LeaseLost` when it has another."""
+        """Store the item, which was loaded with ``token``. Raises `LeaseLost` when its token has changed since."""
         ...
 
     async def complete(self, item_id: WorkItemId, token: int) -> bool:
-        """Remove an item that is done or given up; ``False`` when the token is not the holder's any more."""
+        """Remove an item that is done or given up; ``False`` when the token is no longer the holder's."""
         ...
 
     async def cancel_group(self, group_id: UUID, *, spare: WorkItemId | None = None) -> None:
-        """Remove all items of the group but ``spare``; whoever holds them can write no more."""
+        """Remove all items of the group except ``spare``; their holders can no longer write."""
         ...
 
     async def expired(self, now: datetime, limit: int) -> Sequence[WorkItem]:
-        """Items held under a lease that ran out, the oldest first; rows NOT locked."""
+        """Items held under an expired lease, the oldest first; rows NOT locked."""
         ...
 
     async def held_by(self, owner: str, limit: int) -> Sequence[WorkItem]:
-        """Items that ``owner``, or a process that it started (``owner/…``), holds; rows NOT locked."""
+        """Items held by ``owner`` or by a process that it started (``owner/…``); rows NOT locked."""
         ...
 
 

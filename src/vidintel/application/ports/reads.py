@@ -1,4 +1,4 @@
-"""The read side of what clients ask most often: a video or a job, and how far it is."""
+"""The read side of the most frequent requests: a video or a job, with its progress."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from vidintel.domain.video import Video, VideoId
 
 @dataclass(frozen=True, slots=True)
 class JobReport:
-    """A job, and how far it is. To be shown: who holds the job now, and until when, may be out of date in it."""
+    """A job and its progress, for display."""
 
     job: AnalysisJob
     progress: JobProgress
@@ -27,22 +27,22 @@ class VideoReport:
 
 
 class VideoReads(Protocol):
-    """Reads outside any transaction, for answers only. What comes back is shared: it must not be changed.
+    """Reads outside any transaction, for responses only. Callers share the returned objects and must not change them.
 
     Raises `ServiceUnavailable` while the database does not answer.
     """
 
     async def video(self, tenant_id: TenantId, video_id: VideoId) -> VideoReport | None:
-        """The tenant's video; ``None`` for another's as well."""
+        """The tenant's video; ``None`` when there is none, or when it belongs to another tenant."""
         ...
 
     async def job(self, tenant_id: TenantId, job_id: JobId) -> JobReport | None:
-        """The tenant's job; ``None`` for another's as well."""
+        """The tenant's job; ``None`` when there is none, or when it belongs to another tenant."""
         ...
 
 
 class CacheStatistics(Protocol):
-    """How often each cache could answer, since this process began."""
+    """Hits and misses of each cache since this process started."""
 
     @property
     def counts(self) -> Mapping[tuple[str, str], int]:

@@ -1,4 +1,4 @@
-"""Where the bytes lie."""
+"""The object storage, which keeps videos and pictures."""
 
 from collections.abc import AsyncIterator
 from typing import BinaryIO, NewType, Protocol
@@ -10,24 +10,24 @@ UploadId = NewType("UploadId", str)
 
 
 class ObjectStorage(Protocol):
-    """Keeps the bytes. Keys are made by the server (``videos/<uuid>/source-<hex>``), never from what a client sent.
+    """Stores objects by key. The server makes the keys (``videos/<uuid>/source-<hex>``), never from client input.
 
-    Whatever it is asked, it raises `StorageUnavailable` while it is down.
+    Every method raises `StorageUnavailable` while the storage is down.
     """
 
     async def put(self, key: str, chunks: AsyncIterator[bytes], *, max_bytes: int) -> StoredContent:
-        """Stream ``chunks`` to ``key``; it appears whole or not at all, replacing what was there.
+        """Stream ``chunks`` to ``key``. The object appears complete or not at all, and replaces an existing one.
 
-        Raises `PayloadTooLarge` past ``max_bytes``, `StorageFull` without room, `StorageError` for other faults.
-        An exception from ``chunks`` passes through. In each case nothing stays behind.
+        Raises `PayloadTooLarge` past ``max_bytes``, `StorageFull` when there is no room, `StorageError` for other
+        faults. An exception from ``chunks`` passes through. After any of these, nothing of the object is stored.
         """
         ...
 
     async def begin_upload(self, key: str) -> UploadId:
         """Start an upload: an object that is written in several calls, by any number of processes one after the other.
 
-        `finish_upload` makes the object appear at ``key``, replacing what was there; `abort_upload` throws it away.
-        `purge_unfinished` removes uploads that were left alone.
+        `finish_upload` makes the object appear at ``key``, replacing an existing one. `abort_upload` discards the
+        upload. `purge_unfinished` removes abandoned uploads.
         """
         ...
 
@@ -37,8 +37,8 @@ class ObjectStorage(Protocol):
         """Append ``chunks`` to the ``offset`` bytes that the upload holds; returns how many it durably holds then.
 
         An exception from ``chunks``, and a cancellation, pass through; what was received before is kept. A fault of the
-        storage, or the death of the process, costs at most what was received since the last checkpoint. A checkpoint is
-        started every 32 MiB. With ``atomic``, nothing of ``chunks`` is kept unless all of it is.
+        storage, or the death of the process, loses at most what was received since the last checkpoint. A checkpoint is
+        started every 32 MiB. With ``atomic``, either all of ``chunks`` is kept or nothing of it.
 
         Raises `UploadOffsetMismatch` when the upload holds another number of bytes, `UploadInUse` when another call
         writes to it, `UploadNotFound` when it has ended, `PayloadTooLarge` when the object would exceed ``max_bytes``,
@@ -66,7 +66,7 @@ class ObjectStorage(Protocol):
         ...
 
     async def abort_upload(self, upload: UploadId) -> None:
-        """Throw away what the upload holds. An upload that has ended is no error, and a finished object stays."""
+        """Discard what the upload holds. An upload that has ended is no error; a finished object stays."""
         ...
 
     async def size(self, key: str) -> int | None:
@@ -80,29 +80,29 @@ class ObjectStorage(Protocol):
     def open(self, key: str) -> BinaryIO:
         """A seekable, blocking reader, for decoders in worker threads. Raises `StorageError`.
 
-        Use it in a ``with`` block: a decoder may take an outage for the end of the video, the block tells it.
+        Use it in a ``with`` block. A decoder may mistake an outage for the end of the video; the block then raises.
         """
         ...
 
     async def link(self, key: str, *, media_type: str, file_name: str) -> str | None:
-        """A URL at which whoever has it can read ``key`` for a while, answered as of ``media_type`` and named so.
+        """A temporary URL for reading ``key`` without credentials, served with ``media_type`` and the given file name.
 
-        ``None`` when there are no such links here, and the bytes are to be had from `read`.
+        ``None`` when this storage has no such links; then use `read`.
         """
         ...
 
     async def delete(self, key: str) -> None:
-        """Remove ``key``; one that is not there is no error."""
+        """Remove ``key``. A missing object is no error."""
         ...
 
     async def purge_unfinished(self, older_than_s: float) -> int:
-        """Remove writes and uploads to which nothing was added for ``older_than_s``; returns how many."""
+        """Remove unfinished writes and uploads that did not grow for ``older_than_s`` seconds; returns how many."""
         ...
 
     async def check(self) -> None:
-        """Raise `StorageError`, or `StorageFull`, unless objects can be written now, as far as that can be told."""
+        """Raise `StorageError` or `StorageFull` when the storage cannot write objects now, as far as it can tell."""
         ...
 
     def close(self) -> None:
-        """Finish what runs, and give threads and connections back. Nothing is asked of it afterwards."""
+        """Finish running calls, and release threads and connections. No method may be called afterwards."""
         ...

@@ -1,4 +1,4 @@
-"""What is worth counting, told as it happens, without names; and where work belongs, for logs and traces."""
+"""Metrics and traces. Metrics carry no names or ids of clients."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -19,7 +19,7 @@ class WorkOutcome(StrEnum):
 
 
 class Telemetry(Protocol):
-    """Counts what happens. Cheap, never raises; from any thread. Durations are seconds."""
+    """Records metrics. Calls are cheap, never raise, and are safe from any thread. Durations are seconds."""
 
     def work_ended(self, kind: str, outcome: WorkOutcome) -> None:
         """An attempt at a work item ended."""
@@ -32,15 +32,15 @@ class Telemetry(Protocol):
     def frame_analysed(self) -> None: ...
 
     def frame_inferred(self, duration_s: float) -> None:
-        """The model has looked at one frame."""
+        """The model has processed one frame."""
         ...
 
     def decode_fault(self, code: str) -> None:
-        """Something is wrong with a video: the code of a warning, or of the error that ended its analysis."""
+        """A video has a fault: the code of a warning, or of the error that ended its analysis."""
         ...
 
     def lease_expired(self, kind: str) -> None:
-        """An item was taken from a worker that had died or fallen silent."""
+        """An item was reclaimed from a worker that had died or stopped its heartbeats."""
         ...
 
     def task_ended(self, task: str, outcome: str, duration_s: float) -> None:
@@ -48,13 +48,13 @@ class Telemetry(Protocol):
         ...
 
     def settings_reloaded(self, *, accepted: bool) -> None:
-        """The configuration file changed, and was taken over or refused."""
+        """The configuration file changed, and was applied or rejected."""
         ...
 
 
 class Span(Protocol):
     def describe(self, name: str, attributes: Mapping[str, str]) -> None:
-        """Call it by another name, now that more is known."""
+        """Rename the span."""
         ...
 
 
@@ -69,16 +69,16 @@ class Tracing(Protocol):
         ...
 
     def traceparent(self) -> str | None:
-        """The current span, for handing on; ``None`` outside a trace."""
+        """The ``traceparent`` of the current span, to pass on; ``None`` outside a trace."""
         ...
 
     def close(self) -> None:
-        """Hand over what is finished. Nothing is traced after that."""
+        """Export the finished spans. Nothing is traced afterwards."""
         ...
 
 
 class SilentTelemetry:
-    """Counts nothing: for tests, and for commands that end before anybody could ask."""
+    """Records nothing: for tests, and for commands that end before metrics are scraped."""
 
     def work_ended(self, kind: str, outcome: WorkOutcome) -> None: ...
 

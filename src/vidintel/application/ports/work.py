@@ -1,4 +1,4 @@
-"""Time, and what wakes and feeds the workers."""
+"""The clock, work notifications and the task queue."""
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
@@ -31,20 +31,20 @@ class WorkNotifications(Protocol):
     def listening(self) -> AbstractAsyncContextManager["WorkNotifications"]: ...
 
     async def wait(self, timeout_s: float) -> None:
-        """Return at the next notification, or after ``timeout_s``; those that came since the last wait count."""
+        """Return at the next notification or after ``timeout_s``; at once if one came since the last call."""
         ...
 
 
 class TaskQueue(Protocol):
-    """Hands work to the task engine. A message carries an id only; losing or doubling it changes nothing."""
+    """Sends work to the task engine. A message carries only an id; lost and duplicate messages do no harm."""
 
     @property
     def capacity(self) -> int:
-        """How many messages may lie before this worker, so that none of its threads waits for the dispatcher."""
+        """The backlog that keeps all threads of this worker busy without waiting for the dispatcher, in messages."""
         ...
 
     async def backlog(self) -> int:
-        """How many messages lie before this worker: those that it handles, and those that wait to be taken up."""
+        """How many messages this worker has: those that it handles, and those that wait."""
         ...
 
     async def enqueue(self, work: Sequence[DueWork]) -> None: ...

@@ -1,4 +1,4 @@
-"""Which job answers for a video, and lists of what a job found."""
+"""Selects the job whose results a request gets, and pages through lists of that job's results."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class AnswerPage(Generic[T]):
-    """One page of what ``job`` found. ``captured_at`` is the wall-clock time of the video's second 0, when known."""
+    """One page of results of ``job``. ``captured_at`` is the wall-clock time of the video's second 0, when known."""
 
     job: AnalysisJob
     captured_at: datetime | None
@@ -28,9 +28,9 @@ class AnswerPage(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class JobList:
-    """A list of what one job of a video found. All pages are of the job of the first one: the cursor names it.
+    """A list of results of one job. The cursor names the job, so all pages come from the job of the first page.
 
-    ``page`` is the page to ask the repository for.
+    ``page`` is the page to request from the repository.
     """
 
     video: Video
@@ -47,7 +47,7 @@ class JobList:
         return cls(video, await answering_job(uow, video, of_job), rest)
 
     def answer(self, found: tuple[Sequence[T], str | None]) -> AnswerPage[T]:
-        """The page that a repository ``found``."""
+        """The page made of what the repository ``found``."""
         items, cursor = found
         next_cursor = None if cursor is None else f"{self.job.id.hex}.{cursor}"
         return AnswerPage(self.job, self.video.captured_at, items, next_cursor)
@@ -56,14 +56,14 @@ class JobList:
 async def answering_job(uow: UnitOfWork, video: Video, job_id: JobId | None) -> AnalysisJob:
     """The named job of ``video``; else its current job; else, before the first one is published, its newest.
 
-    So a video that is analysed for the first time answers with what its job has found so far. Raises `JobNotFound` for
+    So during the first analysis of a video, requests get what its job has found so far. Raises `JobNotFound` for
     another video's job, and `ResultNotFound` for a video without jobs.
     """
     wanted = video.current_job_id if job_id is None else job_id
     if wanted is None:
         newest = await uow.jobs.latest_of_video(video.tenant_id, video.id)
         if newest is None:
-            raise ResultNotFound("This video was never analysed. Start a job for it.")
+            raise ResultNotFound("This video has no analysis. Start a job for it.")
         return newest
     job = await uow.jobs.get(video.tenant_id, wanted)
     if job is None or job.video_id != video.id:
@@ -72,14 +72,16 @@ async def answering_job(uow: UnitOfWork, video: Video, job_id: JobId | None) -> 
 
 
 def _resumed(job_id: JobId | None, page: Page) -> tuple[JobId | None, Page]:
-    """A list goes on with the job that its first page was of, whichever has succeeded since: the cursor names it."""
+    """The job that the cursor names: every page is of the job of the first one, even if another succeeded since."""
     if page.cursor is None:
         return job_id, page
     named, _, rest = page.cursor.partition(".")
     try:
         of_job = JobId(UUID(hex=named))
     except ValueError:
-        raise ValidationError("This cursor is not one that we gave out.", field="cursor") from None
+        raise ValidationError("The cursor is invalid. Use next_cursor of the previous page.", field="cursor") from None
     if job_id not in {None, of_job}:
-        raise ValidationError("This cursor is of another job's list.", field="cursor")
+        raise ValidationError(
+            "The cursor belongs to another list. Use next_cursor of the previous page.", field="cursor"
+        )
     return of_job, replace(page, cursor=rest)

@@ -1,4 +1,4 @@
-"""What was seen, frame by frame."""
+"""The detections of a job, frame by frame."""
 
 from dataclasses import replace
 from typing import TypeAlias
@@ -15,7 +15,7 @@ DetectionPage: TypeAlias = AnswerPage[DetectionRow]
 
 
 class ListDetections:
-    """What was seen, frame by frame. For viewers. While a job runs, what its finished segments saw.
+    """The detections of a job, frame by frame. For viewers. While the job runs, those of its finished segments.
 
     Fails with `VideoNotFound`, `JobNotFound`, `ResultNotFound`, `ValidationError` for a bad cursor.
     """
@@ -31,7 +31,7 @@ class ListDetections:
         principal.require(Permission.VIDEO_READ)
         async with self._uow() as uow:
             listed = await JobList.open(uow, principal, video_id, job_id, page)
-            # What is fainter than the job was asked to report is kept for its tracker only.
+            # Detections below the job's min_confidence are stored for its tracker only.
             at_least = max(filter_.min_confidence or 0.0, listed.job.spec.min_confidence)
             wanted = replace(filter_, min_confidence=at_least)
             return listed.answer(await uow.detections.list(principal.tenant_id, listed.job.id, wanted, listed.page))

@@ -12,10 +12,10 @@ from vidintel.domain.video import MediaInfo, VideoId
 
 
 class RenderFrame:
-    """A picture of one moment, with the boxes seen in it when wanted. For viewers.
+    """A picture of one moment, on request with the detected boxes drawn on it. For viewers.
 
-    ``time_s`` is seconds on the player's timeline. With boxes, it is the picture of the analysed moment nearest to it,
-    so that boxes always sit on their objects, and there are none where nothing was seen.
+    ``time_s`` is seconds on the player's timeline. With boxes, the picture shows the nearest analysed moment, so that
+    the boxes match their objects. It has no boxes where nothing was detected.
     Fails with `VideoNotFound`, `JobNotFound`, `FrameNotFound`, `UnreadableVideo`.
     """
 
@@ -49,10 +49,10 @@ class RenderFrame:
 
 
 def _moment_of(spec: AnalysisSpec, sample: int, media: MediaInfo, time_s: float) -> float:
-    """A moment at which a player shows the frame analysed as ``sample``; ``time_s`` where every frame was analysed."""
+    """A moment at which a player shows the analysed frame ``sample``; ``time_s`` when every frame was analysed."""
     interval_s = spec.frame_interval_s(media.frame_rate)
     half_frame_s = 0.5 / media.frame_rate if media.frame_rate else 0.0
     if interval_s < 3 * half_frame_s:
         return time_s
-    moment_s = sample * interval_s + half_frame_s  # the frame nearest to it may come a little later
+    moment_s = sample * interval_s + half_frame_s  # the analysed frame nearest to it may come a little later
     return moment_s if moment_s <= media.duration_s else time_s

@@ -1,4 +1,4 @@
-"""The models that can be run."""
+"""The models that this service can run."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from vidintel.domain.identity import Permission, Principal
 
 
 class ListModels:
-    """The models that can be asked for. For viewers."""
+    """The models that a client can choose. For viewers."""
 
     def __init__(self, registry: ModelRegistry) -> None:
         self._registry = registry

@@ -18,14 +18,14 @@ class ComponentHealth:
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Each component by name, and the circuit breakers of what is reached over the network."""
+    """The state of each component by name, and of the circuit breakers of remote services."""
 
     components: Mapping[str, ComponentHealth]
     circuits: Mapping[str, CircuitState]
 
 
 class CheckReadiness:
-    """Whether each thing we depend on answers now. For anyone; tells names, never secrets."""
+    """Whether each dependency of this service answers now. For anyone: the response has names, and no secrets."""
 
     _TIMEOUT_S = 3.0
 
@@ -38,7 +38,7 @@ class CheckReadiness:
 
     async def __call__(self) -> Readiness:
         states = await asyncio.gather(*(self._run(check) for check in self._checks.values()))
-        # Asked afterwards: a check may be what opens or closes a circuit.
+        # Read after the checks, because a check may open or close a circuit.
         return Readiness(dict(zip(self._checks, states, strict=True)), await asyncio.to_thread(self._circuits))
 
     async def _run(self, check: Callable[[], Awaitable[None]]) -> ComponentHealth:
@@ -47,6 +47,6 @@ class CheckReadiness:
                 await check()
         except DomainError as error:
             return ComponentHealth(ok=False, detail=error.detail)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the component is not ready
+        except Exception as error:  # noqa: BLE001 - any error means that the component is not ready
             return ComponentHealth(ok=False, detail=type(error).__name__)
         return ComponentHealth(ok=True)

@@ -1,4 +1,4 @@
-"""The objects that were followed through a video."""
+"""The tracks of a job."""
 
 from typing import TypeAlias
 
@@ -15,7 +15,7 @@ TrackPage: TypeAlias = AnswerPage[Track]
 
 
 class ListTracks:
-    """The objects of a video, in order of first appearance. For viewers. There are none before the job has succeeded.
+    """The tracks of a job, in order of first appearance. For viewers. There are none until the job has succeeded.
 
     Fails with `VideoNotFound`, `JobNotFound`, `ResultNotFound`, `ValidationError` for a bad cursor.
     """

@@ -1,7 +1,7 @@
 """Accepting content: the bytes of a video become an object in the storage that belongs to the video.
 
-Every source of content takes the same two steps. The bytes are written under a key that `AcceptContent` has reserved,
-by `AcceptContent.stored` or by whatever writes them in parts. One transaction then attaches the object to its video:
+Every source of content takes the same two steps. First the bytes are written under a key that `AcceptContent` has
+reserved, in one go (`AcceptContent.stored`) or in parts. One transaction then attaches the object to its video:
 `attach_content` for a video that is registered in the same transaction, `receive_content` for one that is ``pending``.
 """
 
@@ -68,13 +68,13 @@ class AcceptContent:
         async with self._uow() as uow:
             # `forget` waits for a transaction that is attaching the content at this moment.
             if not await uow.object_deletions.forget(key) and await _is_attached(uow, tenant_id, video_id, key):
-                return  # the transaction was committed, though its answer got lost
+                return  # the commit succeeded, although its response was lost
             await uow.object_deletions.schedule(key, self._clock.now())
             await uow.commit()
         try:
             await self._storage.delete(key)
         except (StorageError, StorageUnavailable):
-            return  # the sweep deletes it; the caller is to see the error that came first
+            return  # the sweep deletes it; the caller gets the first error
         async with self._uow() as uow:
             await uow.object_deletions.removed([key])
             await uow.commit()
@@ -92,7 +92,7 @@ async def attach_content(uow: UnitOfWork, video: Video, content: StoredContent, 
 
 
 async def receive_content(uow: UnitOfWork, video: Video, content: StoredContent, now: datetime) -> None:
-    """The content of ``video``, which is pending and locked, is here: attach it and start the job that waits for it.
+    """Attach ``content`` to ``video``, which is pending and locked, and start the job that waits for it.
 
     Raises `InvalidTransition` when the video is not pending, and what `attach_content` raises.
     """

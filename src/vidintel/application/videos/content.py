@@ -1,4 +1,4 @@
-"""The stored bytes of a video, to be streamed."""
+"""The stored content of a video."""
 
 from collections.abc import AsyncIterator
 
@@ -14,7 +14,7 @@ from vidintel.domain.video import MediaInfo, StoredContent, Video, VideoId
 
 
 class ContentReader:
-    """The stored bytes of a video, to be streamed in ranges."""
+    """The stored content of a video, which can be streamed in ranges."""
 
     def __init__(self, storage: ObjectStorage, content: StoredContent, video: Video) -> None:
         self._storage = storage
@@ -34,7 +34,7 @@ class ContentReader:
         return self._video.media
 
     async def link(self, *, media_type: str, file_name: str) -> str | None:
-        """Where a client may fetch the bytes itself, if it may. See `ObjectStorage.link`."""
+        """A URL from which a client can fetch the bytes directly, or ``None``. See `ObjectStorage.link`."""
         return await self._storage.link(self._content.key, media_type=media_type, file_name=file_name)
 
     def read(self, start: int, end: int | None) -> AsyncIterator[bytes]:

@@ -67,7 +67,7 @@ class GetVideo:
 
 
 class UpdateVideo:
-    """Edit what a person said about a video. For editors. Fails with `VideoNotFound`, `ValidationError`."""
+    """Edit the details that a client gave for a video. For editors. Fails with `VideoNotFound`, `ValidationError`."""
 
     def __init__(self, uow: UnitOfWorkFactory, clock: Clock) -> None:
         self._uow = uow
@@ -95,7 +95,7 @@ class UpdateVideo:
 class DeleteVideo:
     """Remove a video with everything that was made from it. For admins. Work on it stops at its next heartbeat.
 
-    The rows go at once, the objects right after, when the sweep comes around. Fails with `VideoNotFound`.
+    The rows are removed at once; the next sweep removes the objects. Fails with `VideoNotFound`.
     """
 
     def __init__(self, uow: UnitOfWorkFactory, clock: Clock) -> None:

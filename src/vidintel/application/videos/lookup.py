@@ -1,4 +1,4 @@
-"""What the use cases share: finding the caller's video, and removing one."""
+"""Finding and removing the caller's video, shared by several use cases."""
 
 from datetime import datetime
 
@@ -14,7 +14,7 @@ from vidintel.domain.video import Video, VideoId
 
 
 async def video_of(uow: UnitOfWork, principal: Principal, video_id: VideoId) -> Video:
-    """The caller's video. Raises `VideoNotFound`, also for another tenant's."""
+    """The caller's video. Raises `VideoNotFound`, also for a video of another tenant."""
     video = await uow.videos.get(principal.tenant_id, video_id)
     if video is None:
         raise VideoNotFound(video_id)
@@ -22,7 +22,7 @@ async def video_of(uow: UnitOfWork, principal: Principal, video_id: VideoId) -> 
 
 
 async def locked_video_of(uow: UnitOfWork, principal: Principal, video_id: VideoId) -> Video:
-    """As `video_of`, its row locked until the transaction ends."""
+    """Like `video_of`, with the row locked until the transaction ends."""
     video = await uow.videos.get_for_update(principal.tenant_id, video_id)
     if video is None:
         raise VideoNotFound(video_id)
@@ -30,7 +30,7 @@ async def locked_video_of(uow: UnitOfWork, principal: Principal, video_id: Video
 
 
 async def remove_video(uow: UnitOfWork, video: Video, now: datetime) -> None:
-    """Remove the rows of ``video``, which is locked, and have its objects removed."""
+    """Remove the rows of ``video``, which is locked, and schedule its objects for deletion."""
     if video.content is not None:
         await uow.object_deletions.schedule(video.content.key, now)
     for key in await uow.snapshots.keys_of_video(video.tenant_id, video.id):

@@ -1,4 +1,4 @@
-"""Taking a video in: its bytes are stored, and its analysis is queued."""
+"""Registering a video: its bytes are stored, and its analysis is queued."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -30,17 +30,17 @@ class VideoDetails:
 
 
 class IncomingVideo(Protocol):
-    """A video on its way in. Details may arrive after the bytes, as a form's fields may follow its file."""
+    """A video that is being received. Its details may come after its bytes, as a form's fields may follow the file."""
 
     @property
     def file_name(self) -> str: ...
 
     def details(self) -> VideoDetails:
-        """What is known so far; complete once ``chunks`` is exhausted."""
+        """The details received so far; complete once ``chunks`` is exhausted."""
         ...
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """The bytes. Raises `ValidationError` for details that do not fit."""
+        """The bytes. Raises `ValidationError` for invalid details."""
         ...
 
 
@@ -53,8 +53,8 @@ class RegisteredVideo:
 class RegisterVideo:
     """Register a video whose bytes come with the request, and queue its analysis. For editors.
 
-    When it answers ``Ok``, bytes, video and job are stored for good. When it does not, or when the client goes away,
-    nothing stays behind: see `AcceptContent`.
+    When it returns ``Ok``, bytes, video and job are stored durably. Otherwise, and when the client disconnects, nothing
+    is left behind: see `AcceptContent`.
 
     Fails with `ValidationError`, `EmptyFile`, `NotAVideo`, `PayloadTooLarge`, `UnknownModel`, `UnknownLabel`,
     `StorageFull`, `StorageUnavailable`, `StorageError`.
@@ -79,7 +79,7 @@ class RegisterVideo:
     async def __call__(self, principal: Principal, incoming: IncomingVideo) -> RegisteredVideo:
         principal.require(Permission.VIDEO_CREATE)
         source = VideoSource(SourceKind.UPLOAD, incoming.file_name)
-        # What is already known to be wrong need not be uploaded first.
+        # Reject invalid details before the upload, if they came first.
         await asyncio.to_thread(self._specs.resolve, incoming.details().spec)
         video_id = VideoId(uuid4())
         async with self._accept_content.stored(principal.tenant_id, video_id, incoming.chunks()) as content:

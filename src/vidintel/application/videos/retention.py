@@ -1,4 +1,4 @@
-"""Deleting videos whose time is over."""
+"""Deleting expired videos."""
 
 import logging
 from datetime import datetime, timedelta
@@ -13,17 +13,17 @@ from vidintel.domain.video import VideoId
 
 _ALIGNED_AT_ONCE = 1_000
 _REMOVED_AT_ONCE = 20
-# A process that did not know of new rules yet may still have registered videos by the old ones.
+# A process that had not loaded the new rules yet may have registered videos by the old ones.
 _ALIGN_EVERY = timedelta(hours=1)
 
 _log = logging.getLogger(__name__)
 
 
 class ApplyRetention:
-    """Called again and again, it brings `Video.expires_at` in line with the rules and deletes what has expired.
+    """Apply the rules to `Video.expires_at`, and delete expired videos. Worker processes call this periodically.
 
-    Each call does a bounded amount of that; each video goes in a transaction of its own, with all that was made of it,
-    as if an admin had deleted it. Several processes may do so at once.
+    Each call does a bounded amount of work. Each video is deleted in a transaction of its own, with everything that was
+    made from it, as if an admin had deleted it. Several processes may run this at once.
     """
 
     def __init__(self, uow: UnitOfWorkFactory, clock: Clock, rules: Live[RetentionRules]) -> None:
@@ -39,7 +39,7 @@ class ApplyRetention:
         rules = self._rules()
         if rules != self._aligned or now >= self._align_at:
             if await self._align(rules):
-                self._aligned = None  # there may be more; none is deleted by rules that are not in force any more
+                self._aligned = None  # more videos may have outdated dates: delete nothing yet
                 return 0
             self._aligned, self._align_at = rules, now + _ALIGN_EVERY
         async with self._uow() as uow:
@@ -57,7 +57,7 @@ class ApplyRetention:
         try:
             return await self._remove(tenant_id, video_id, now)
         except DomainError as error:
-            # It is among the oldest and will be found again each time: it must not keep all others.
+            # The next call finds this video first again, so its failure must not stop the deletion of the others.
             _log.error("video.not_removed", extra={"video": str(video_id), "code": error.code, "reason": error.detail})
             return False
 

@@ -1,6 +1,6 @@
-"""A first look at uploaded bytes, cheap enough for the API: refuses at once what cannot be a video.
+"""A cheap check of the first uploaded bytes, which rejects content that cannot be a video.
 
-Only what is surely something else is refused here; whether it *is* a video is for the worker's decoder to say.
+It rejects only content of a known other type. Whether the content really is a video, the worker's decoder decides.
 """
 
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ _TEXT_CONTROLS = frozenset(b"\t\n\r\f\x1b")
 
 
 def refuse_non_video(head: bytes) -> None:
-    """Raise `NotAVideo` when the first bytes of a file are surely not those of a video container."""
+    """Raise `NotAVideo` when the first bytes of a file cannot be those of a video container."""
     for signature, what in _NOT_VIDEO.items():
         if head.startswith(signature):
             raise NotAVideo(f"The content is {what}, not a video.")
@@ -34,7 +34,7 @@ def refuse_non_video(head: bytes) -> None:
 
 
 async def checked(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Pass ``chunks`` on, raising `NotAVideo` at the head, or `EmptyFile` when there was not one byte."""
+    """Pass ``chunks`` on. Raises `NotAVideo` at the first bytes, and `EmptyFile` when there are none."""
     head = bytearray()
     looked = False
     async for chunk in chunks:
@@ -59,6 +59,6 @@ def _is_text(head: bytes) -> bool:
     try:
         head.decode()
     except UnicodeDecodeError as error:
-        # A character cut off by the end of what was looked at is no proof of anything.
+        # The last character may be incomplete, because only the first bytes are decoded.
         return error.start >= len(head) - 3 and error.end == len(head)
     return True

@@ -1,4 +1,4 @@
-"""Handing out due work."""
+"""Dispatching due work."""
 
 from collections.abc import Collection
 from datetime import timedelta
@@ -10,9 +10,9 @@ from vidintel.domain.identity import TenantId
 class DispatchWork:
     """Enqueue due items of the ``kinds`` that this worker knows, fairly over tenants and families of kinds.
 
-    It enqueues only what this worker can begin soon, so that a worker that dies takes little with it, and no tenant
-    queues up in a broker. Flows (a tenant's items of one family) that were served last come last: items may be taken
-    one at a time, and a tenant with many must not get every place.
+    It enqueues only as many items as this worker can start soon. So a worker that dies holds few items, and one tenant
+    cannot fill the broker's queue. A flow is a tenant's items of one family. The flows that were served most recently
+    come last, so that a tenant with many items cannot take every free place when places become free one at a time.
     """
 
     _FLOWS_REMEMBERED = 10_000
@@ -31,7 +31,7 @@ class DispatchWork:
         self._clock = clock
         self._kinds = kinds
         self._redispatch = redispatch
-        self._served: dict[tuple[TenantId, str], None] = {}  # in order, longest ago first
+        self._served: dict[tuple[TenantId, str], None] = {}  # in order of service, the least recent first
 
     async def __call__(self) -> int:
         """Returns how many items were enqueued."""

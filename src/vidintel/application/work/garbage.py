@@ -1,4 +1,4 @@
-"""Removing objects that nobody wants any more."""
+"""Removing objects that are no longer needed."""
 
 import logging
 
@@ -12,7 +12,7 @@ _log = logging.getLogger(__name__)
 
 
 class CollectGarbage:
-    """Remove objects whose time has come: of deleted videos, and of uploads that were never finished."""
+    """Remove objects whose deletion is due: those of deleted videos, and those that were never attached to one."""
 
     def __init__(self, uow: UnitOfWorkFactory, storage: ObjectStorage, clock: Clock) -> None:
         self._uow = uow
@@ -20,7 +20,7 @@ class CollectGarbage:
         self._clock = clock
 
     async def __call__(self) -> int:
-        """Returns how many objects were removed. One that cannot be removed now is tried again later, others first."""
+        """Returns how many objects were removed. A failed removal is retried later, after the others."""
         removed = 0
         for _ in range(_MOST_BATCHES):
             taken, gone = await self._remove_due()
@@ -30,8 +30,8 @@ class CollectGarbage:
         return removed
 
     async def _remove_due(self) -> tuple[int, int]:
-        """How many were due, of a batch, and how many of these were removed."""
-        # No transaction is open while objects are removed: that may take long, and hold up who waits for the rows.
+        """How many objects the batch had, and how many of these were removed."""
+        # No transaction is open while objects are removed: removal may take long, and would block others on the rows.
         async with self._uow() as uow:
             keys = await uow.object_deletions.take_due(self._clock.now(), _BATCH)
             await uow.commit()
@@ -55,9 +55,9 @@ class CollectGarbage:
 
 
 class PurgeUnfinished:
-    """Remove what writes that died ``after_s`` seconds ago or earlier left behind in the storage.
+    """Remove unfinished writes and uploads from the storage that did not grow for ``after_s`` seconds.
 
-    Listing that costs a request, in some places money: call it rarely.
+    Call it rarely: listing them takes a request, which some storage providers charge for.
     """
 
     def __init__(self, storage: ObjectStorage, *, after_s: float = 86_400) -> None:
@@ -65,5 +65,5 @@ class PurgeUnfinished:
         self._after_s = after_s
 
     async def __call__(self) -> int:
-        """Returns how many were removed."""
+        """Returns how many writes and uploads were removed."""
         return await self._storage.purge_unfinished(self._after_s)

@@ -1,4 +1,4 @@
-"""What a kind of background work has to say for itself."""
+"""The interface that each kind of background work implements."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,7 +27,7 @@ class WorkHandler(ABC, Generic[Subject]):
 
     @property
     def reports_progress(self) -> bool:
-        """Whether `run` calls `Lease.heartbeat` all along, so that a long silence means that it hangs."""
+        """Whether `run` calls `Lease.heartbeat` regularly, so that a long time without a call means that it hangs."""
         return False
 
     @property
@@ -39,27 +39,27 @@ class WorkHandler(ABC, Generic[Subject]):
     async def begin(self, uow: UnitOfWork, item: WorkItem) -> Subject:
         """Read what `run` needs, within the transaction that claims the item.
 
-        Rows that change are locked in the order video, job, segment. Raises `LeaseLost` when nothing is to be done.
+        Lock rows that change in the order video, job, segment. Raise `LeaseLost` when there is nothing to do.
         """
 
     @abstractmethod
     async def run(self, subject: Subject, lease: Lease) -> object:
-        """Do the work. What it returns is logged.
+        """Do the work. The return value is logged.
 
-        Errors of the file or the request (`BusinessRuleViolation`, `UnsupportedMedia`) give the item up at once, a
-        `ServiceUnavailable` lets it wait without counting an attempt, anything else counts one.
+        Errors of the file or the request (`BusinessRuleViolation`, `UnsupportedMedia`) make the item fail for good.
+        After `ServiceUnavailable` the item is retried without counting an attempt. Any other error counts an attempt.
         """
 
     async def give_up(self, uow: UnitOfWork, item: WorkItem, failure: Failure, now: datetime) -> None:
-        """Record that the work failed for good, within the transaction that removes ``item``; leave that one in place.
+        """Record that the work failed for good, within the transaction that removes ``item``; do not remove ``item``.
 
-        Rows are locked in the order video, job, segment. Raises `LeaseLost` when the subject is gone.
+        Lock rows in the order video, job, segment. Raise `LeaseLost` when the subject is deleted.
         """
 
     async def save_progress(self, uow: UnitOfWork, subject: Subject, lease: Lease) -> None:
-        """Record how far the work is, within the transaction of a heartbeat."""
+        """Record the progress of the work, within the transaction of a heartbeat."""
 
-    def log_context(self, subject: Subject) -> Mapping[str, str]:  # noqa: ARG002 - for those that have ids to tell
+    def log_context(self, subject: Subject) -> Mapping[str, str]:  # noqa: ARG002 - handlers override it to add ids
         """Ids that every log line about this item carries."""
         return {}
 

@@ -1,4 +1,4 @@
-"""Running a suspect alone: in a process that runs nothing else, so that its death costs nobody but itself."""
+"""Running a suspect alone: in a process that runs only this item, so that a crash affects no other work."""
 
 import logging
 from collections.abc import Callable
@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ProcessEnd:
-    """How a process ended: its exit status (negative for a signal), and whether something outside stopped it."""
+    """How a process ended: its exit status (negative for a signal), and whether it was stopped from outside."""
 
     status: int
     was_stopped: bool
@@ -26,12 +26,12 @@ class SoloProcess(Protocol):
     """Starts a process that does one item of work and ends."""
 
     async def run(self, work_id: WorkItemId, owner: str, *, is_leaving: Callable[[], bool]) -> ProcessEnd:
-        """Do the item under leases of ``owner``. Once ``is_leaving``, the process is asked to release it and end."""
+        """Run the item under leases of ``owner``. Once ``is_leaving``, the process is told to release it and to end."""
         ...
 
 
 class RunAlone:
-    """Have a suspect done by a process of its own, and record it when that dies of itself."""
+    """Run a suspect in a process of its own, and record a death when that process dies by itself."""
 
     def __init__(self, processes: SoloProcess, reclaim: ReclaimWork, worker: WorkerIdentity) -> None:
         self._processes = processes

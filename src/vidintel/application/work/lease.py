@@ -1,4 +1,4 @@
-"""The lease under which work is done: heartbeats, progress, and a way to stop."""
+"""The lease under which work runs: heartbeats, progress, and stopping."""
 
 import asyncio
 import logging
@@ -13,21 +13,21 @@ from vidintel.domain.work import WorkItemId
 T = TypeVar("T")
 
 _HEARTBEATS = 3
-"""After so many times their distance one heartbeat is given up for the next: its connection may have fallen silent."""
+"""A heartbeat is cancelled after this many heartbeat intervals, because its connection may not answer any more."""
 
 _log = logging.getLogger(__name__)
 
 
 class Leaving(Exception):
-    """The worker is shutting down; it releases whatever it holds."""
+    """The worker is shutting down, and releases the items that it holds."""
 
 
 class Stalled(Exception):
-    """A thread made no progress for so long that it never will. It cannot be stopped: its process has to end."""
+    """A thread has stopped making progress. A thread cannot be stopped, so its process has to end."""
 
 
 class WorkerIdentity:
-    """Who this worker process is (``owner`` of its leases), and whether it was told to leave."""
+    """The identity of this worker process (the ``owner`` of its leases), and whether it is shutting down."""
 
     def __init__(self, owner: str) -> None:
         self.owner = owner
@@ -38,12 +38,12 @@ class WorkerIdentity:
         return self._leaving.is_set()
 
     def leave(self) -> None:
-        """From any thread: what runs now is released at its next frame."""
+        """Safe from any thread. Running items are released at their next frame."""
         self._leaving.set()
 
 
 class Lease:
-    """What a handler sees of the lease that it works under. All but `complete` is safe to use from any thread."""
+    """The lease under which a handler works. All methods except `complete` are safe from any thread."""
 
     def __init__(self, worker: WorkerIdentity, item_id: WorkItemId, token: int) -> None:
         self._worker = worker
@@ -58,19 +58,19 @@ class Lease:
         self._lost.set()
 
     def check(self) -> None:
-        """Call often. Raises `LeaseLost` when another worker may have the item, `Leaving` when this one must go."""
+        """Call often. Raises `LeaseLost` when another worker may hold the item, `Leaving` when this one shuts down."""
         if self._lost.is_set():
             raise LeaseLost
         if self._worker.is_leaving:
             raise Leaving
 
     def heartbeat(self) -> None:
-        """As `check`; besides, it shows that the work does not hang, whether or not a frame was finished."""
+        """Like `check`, and shows that the work does not hang, even when no frame was finished."""
         self.check()
         self.heartbeats += 1
 
     async def complete(self, uow: UnitOfWork) -> None:
-        """The item is done when this transaction commits. Raises `LeaseLost` when it is not ours any more.
+        """Complete the item with this transaction. Raises `LeaseLost` when this worker no longer holds the item.
 
         Call it last: rows of videos, jobs and segments are locked before items.
         """
@@ -79,7 +79,7 @@ class Lease:
         self.is_completed = True
 
     def frame_done(self) -> None:
-        """One more frame is analysed."""
+        """Count one more analysed frame."""
         self.frames_done += 1
 
 
@@ -93,9 +93,9 @@ async def run_under_lease(
 ) -> T:
     """Await ``work``, calling ``extend`` every ``heartbeat_s`` seconds meanwhile.
 
-    When ``extend`` answers ``False`` the lease is lost: ``work`` notices at its next `Lease.check`. A heartbeat that
-    raises is tried again: the lease outlives several of them, and the fencing token guards the write in any case.
-    Raises `Stalled`, without waiting for ``work`` any longer, when `Lease.heartbeat` was not called for ``stall_s``.
+    When ``extend`` returns ``False``, the lease is lost: the next `Lease.check` in ``work`` raises. A heartbeat that
+    raises is retried: the lease is longer than several intervals, and the fencing token guards the write in any case.
+    Raises `Stalled`, and stops waiting for ``work``, when `Lease.heartbeat` was not called for ``stall_s`` seconds.
     """
     task = asyncio.create_task(work)
     clock = asyncio.get_running_loop()
@@ -116,15 +116,15 @@ async def run_under_lease(
                     is_held = await extend()
                 if not is_held:
                     lease.lose()
-            except Exception as error:  # noqa: BLE001 - an outage of the database must not kill work under way
+            except Exception as error:  # noqa: BLE001 - an outage of the database must not end running work
                 _log.warning("lease.heartbeat_failed", extra={"error": repr(error)})
     finally:
         if not task.done() and not stalled:
-            # A thread cannot be killed: it is told to stop, and waited for.
+            # A thread cannot be killed: tell it to stop, and wait for it.
             lease.lose()
             await asyncio.wait({task})
             if not task.cancelled():
-                task.exception()  # seen: what ends this wait is the news, not how the work took it
+                task.exception()  # mark it retrieved: the error that ended the wait matters more
 
 
 async def retry_until(action: Callable[[], Awaitable[None]], *, for_s: float, every_s: float = 1.0) -> None:

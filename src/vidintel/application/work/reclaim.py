@@ -1,4 +1,4 @@
-"""Picking up what dead workers held."""
+"""Reclaiming the items of dead workers."""
 
 import logging
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ _log = logging.getLogger(__name__)
 
 
 class ReclaimWork:
-    """Free items whose lease ran out, or all that an owner known to be ``gone`` holds, alone or not.
+    """Release items whose lease expired, or all items of the owner ``gone``, whose process is known to have ended.
 
-    Nobody knows why these processes ended, so each item is counted as interrupted.
+    The reason why these processes ended is not known, so each of their items is counted as interrupted.
     """
 
     def __init__(self, uow: UnitOfWorkFactory, clock: Clock, setbacks: RecordSetback, telemetry: Telemetry) -> None:
@@ -26,7 +26,7 @@ class ReclaimWork:
         self._telemetry = telemetry
 
     async def __call__(self, *, gone: str | None = None) -> int:
-        """Returns how many items were freed or given up."""
+        """Returns how many items were released or given up."""
         async with self._uow() as uow:
             if gone is None:
                 items = await uow.work_items.expired(self._clock.now(), _BATCH)
@@ -35,7 +35,7 @@ class ReclaimWork:
         return await self._free(items, alone=False)
 
     async def died_alone(self, owner: str) -> int:
-        """The process ``owner`` ran a single item, and died of itself."""
+        """The process ``owner`` ran a single item, and died by itself."""
         async with self._uow() as uow:
             items = await uow.work_items.held_by(owner, _BATCH)
         return await self._free(items, alone=True)
@@ -52,7 +52,7 @@ class ReclaimWork:
                     raise
                 _log.warning("work.contended", extra={"id": str(item.id), "kind": item.kind, "reason": error.detail})
             except DomainError as error:
-                # It is among the oldest and will be found again each time: it must not keep the sweep from all others.
+                # The next sweep finds this item first again, so its failure must not stop the sweep of the others.
                 _log.error(
                     "work.not_reclaimed",
                     extra={"id": str(item.id), "kind": item.kind, "code": error.code, "reason": error.detail},

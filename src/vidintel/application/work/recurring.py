@@ -1,4 +1,4 @@
-"""Work that recurs: tidying up, with no end and no client who waits for it."""
+"""Recurring work, such as clean-up, that no client waits for."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -36,7 +36,7 @@ class RecurringWork(WorkHandler[None]):
 
 
 class ScheduleRecurringWork:
-    """Make sure that there is an item for each of the ``handlers`` that recurs. For workers, when they start."""
+    """Add the missing items of the ``handlers`` that recur. Workers call it when they start."""
 
     def __init__(self, uow: UnitOfWorkFactory, clock: Clock, handlers: WorkHandlers) -> None:
         self._uow = uow

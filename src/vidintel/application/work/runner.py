@@ -1,4 +1,4 @@
-"""Runs work items under leases: the one way in which background work is claimed, done, released and given up."""
+"""Runs work items under leases: all background work is claimed, run, released and given up here."""
 
 import asyncio
 import errno
@@ -22,9 +22,9 @@ _RESOURCE_PAUSE_S = 15.0
 
 @dataclass(frozen=True, slots=True)
 class LeaseRules:
-    """For how long a lease lasts, how often it is extended, and after how long without progress work is given up.
+    """The length of a lease, the interval of heartbeats, and the time without progress after which work has stalled.
 
-    Seconds, but for ``lease``.
+    All in seconds, except ``lease``.
     """
 
     lease: timedelta
@@ -34,7 +34,7 @@ class LeaseRules:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """An item that this worker holds, and what its handler read about it. ``subject`` is the handler's own type."""
+    """An item that this worker holds. ``subject`` is what `WorkHandler.begin` returned, of the handler's own type."""
 
     item: WorkItem
     handler: AnyHandler
@@ -42,10 +42,10 @@ class Claimed:
 
 
 class LeaseRunner:
-    """Claims an item and has its handler do it.
+    """Claims an item and runs its handler.
 
-    A message that is lost, doubled or late changes nothing: a claim is a conditional update, heartbeats extend the
-    lease, and every write carries the fencing token. ``Err(LeaseLost)`` means that there was nothing to do (any more).
+    Lost, duplicate and late messages do no harm: a claim is a conditional update, heartbeats extend the lease, and
+    every write carries the fencing token. ``Err(LeaseLost)`` means that there is nothing to do (any more).
     """
 
     def __init__(
@@ -69,9 +69,9 @@ class LeaseRunner:
     @as_result
     @retried
     async def claim(self, work_id: WorkItemId, *, alone: bool = False) -> Claimed | WorkItem:
-        """Hold the item. A suspect is not held unless this process runs it ``alone``.
+        """Claim the item. A suspect is not claimed unless this process runs it ``alone``.
 
-        It is returned, reserved for as long as a lease lasts: for the process that runs it alone, and has to start.
+        An unclaimed suspect is returned, and reserved for the length of a lease, so that its own process can start.
         """
         async with self._uow() as uow:
             item = await uow.work_items.get(work_id)
@@ -85,7 +85,7 @@ class LeaseRunner:
                 return item
             handler = self._handlers.get(item.kind)
             if handler is None:
-                raise LeaseLost(f"This worker knows no work of the kind '{item.kind}'.")
+                raise LeaseLost(f"This worker has no handler for work of the kind '{item.kind}'.")
             subject = await handler.begin(uow, item)
             due_at = self._clock.now() + self._rules.lease
             held = await uow.work_items.claim(work_id, self._worker.owner, self._clock.now(), due_at)
@@ -96,7 +96,7 @@ class LeaseRunner:
 
     @as_result
     async def perform(self, claimed: Claimed) -> object:
-        """Do the work. Returns what the handler did."""
+        """Run the handler. Returns what it returned."""
         item = claimed.item
         lease = Lease(self._worker, item.id, item.work.token)
         try:
@@ -114,7 +114,7 @@ class LeaseRunner:
             await self._wait_for_service(item, error)
             raise
         except Stalled as stalled:
-            with suppress(DomainError):  # the process ends in any case, whoever holds the item by now
+            with suppress(DomainError):  # the process ends in any case, even when another worker holds the item now
                 await self._setbacks.error(item, stalled)
             raise
         except OSError as error:
@@ -139,7 +139,7 @@ class LeaseRunner:
             async with self._uow() as uow:
                 await handler.save_progress(uow, subject, lease)
                 held = await uow.work_items.extend(item.id, lease.token, self._clock.now() + self._rules.lease)
-                if held:  # what another worker has by now keeps that worker's progress
+                if held:  # keep the progress of a worker that holds the item now
                     await uow.commit()
                 return held
 
@@ -169,7 +169,7 @@ class LeaseRunner:
     async def _wait_for_service(self, item: WorkItem, error: ServiceUnavailable) -> None:
         self._telemetry.work_ended(item.kind, WorkOutcome.RELEASED)
         delay = timedelta(seconds=error.retry_after_s)
-        # The service that is down may be the database itself; when the lease is over, nothing is left to release.
+        # The service that is down may be the database itself. Once the lease has expired, there is nothing to release.
         await retry_until(lambda: self._release(item, delay), for_s=self._rules.lease.total_seconds())
 
     @retried

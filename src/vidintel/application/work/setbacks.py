@@ -1,4 +1,4 @@
-"""What happens to an item when work on it goes wrong."""
+"""Handles errors and deaths: an item is released for a retry, or given up."""
 
 from vidintel.application.ports import Clock, Telemetry, UnitOfWorkFactory, WorkOutcome
 from vidintel.application.retry import retried
@@ -8,13 +8,13 @@ from vidintel.domain.video import Failure
 from vidintel.domain.work import EXHAUSTED, RetryPolicy, Setback, WorkItem
 
 PERMANENT = (BusinessRuleViolation, UnsupportedMedia)
-"""Errors of the file or of the request: trying again cannot help."""
+"""Errors of the file or of the request: a retry cannot help."""
 
 
 class RecordSetback:
-    """Free an item to be tried again, or give it up: in one transaction, under its fencing token.
+    """Release an item for a retry, or give it up, in one transaction and under its fencing token.
 
-    Raises `LeaseLost` when the item went to somebody else, or is gone.
+    Raises `LeaseLost` when another worker holds the item, or when it is deleted.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class RecordSetback:
         self._telemetry = telemetry
 
     async def error(self, item: WorkItem, error: Exception) -> None:
-        """``error`` ended an attempt."""
+        """Record that ``error`` ended an attempt."""
         if isinstance(error, PERMANENT):
             await self._record(item, None, Failure.of(error))
             self._telemetry.decode_fault(error.code)
@@ -37,7 +37,7 @@ class RecordSetback:
             await self._record(item, Setback.ERROR, Failure(AttemptsExhausted.code, EXHAUSTED[Setback.ERROR][1]))
 
     async def death(self, item: WorkItem, *, alone: bool) -> None:
-        """The process that held the item died; ``alone`` when it ran nothing else and nobody stopped it."""
+        """Record that the holder's process died; ``alone`` when it ran only this item and died by itself."""
         setback = Setback.DIED_ALONE if alone else Setback.INTERRUPTED
         await self._record(item, setback, Failure(*EXHAUSTED[setback]))
 
@@ -52,7 +52,7 @@ class RecordSetback:
             item.work.require(token)
             lives = setback is not None and item.set_back(token, setback, now, self._policy)
             if not lives and (handler is None or handler.recurs_every is not None):
-                # Work that recurs is never given up, nor is any of a kind that only newer workers know.
+                # Recurring work is never given up, nor is work of a kind that this worker does not know.
                 item.release(token, now + self._policy.delay(item.work.attempts + 1))
                 lives = True
             if lives:

@@ -27,7 +27,7 @@ from vidintel.presentation.http.schemas.tracks import TimelineBody, TrackList
 
 _NO_VIDEO = VideoNotFound(VIDEO_ID)
 _NO_JOB = JobNotFound(JOB_ID)
-_NO_RESULT = ResultNotFound("This video was never analysed. Start a job for it.")
+_NO_RESULT = ResultNotFound("This video has no analysis. Start a job for it.")
 _LISTED = problems(_NO_VIDEO, _NO_JOB, _NO_RESULT, ValidationError("This cursor was not made here.", field="cursor"))
 _SECONDS = re.compile(r"[0-9]{1,7}(\.[0-9]{1,20})?")
 

@@ -25,7 +25,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     **problems(
         VideoNotFound(VIDEO_ID),
         JobNotFound(JOB_ID),
-        ResultNotFound("There is no such picture: the job has not succeeded, or kept none of it."),
+        ResultNotFound("There is no such picture: the job has not succeeded, or could not make it."),
         StorageError("There is no such object."),
         StorageUnavailable(),
     ),
