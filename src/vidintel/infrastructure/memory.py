@@ -1,4 +1,4 @@
-"""What a worker may take of the machine's memory: a hostile file ends its own work, and nothing else."""
+"""Limits the memory of a worker, so that a hostile file makes only its own work fail."""
 
 import ctypes
 import resource
@@ -11,9 +11,9 @@ _TRIM: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", N
 
 
 def bound_memory(limit_bytes: int) -> None:
-    """From now on this process is refused memory beyond ``limit_bytes``; an index of a few bytes can ask for all.
+    """Limit the memory of this process to ``limit_bytes``. A few bytes in a file can make a decoder request any amount.
 
-    Should the machine run out all the same, the kernel ends this process before the database and the API.
+    If the machine runs out of memory all the same, the kernel ends this process before the database and the API.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     limit = limit_bytes if hard == resource.RLIM_INFINITY else min(limit_bytes, hard)
@@ -24,17 +24,16 @@ def bound_memory(limit_bytes: int) -> None:
 
 
 def return_free_memory() -> None:
-    """Give the system back what was freed, where the C library can be asked to (glibc).
+    """Return freed memory to the system, where the C library supports it (glibc).
 
-    It keeps what was freed for the next pictures, scattered over an arena for each thread: a long video makes it keep
-    more and more.
+    glibc keeps freed memory in an arena for each thread. For a long video, these arenas grow more and more.
     """
     if _TRIM is not None:
         _TRIM(0)
 
 
 def resident_bytes() -> int | None:
-    """What of this process lies in memory now; ``None`` where the system does not say."""
+    """The resident memory of this process; ``None`` when the system does not report it."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except (OSError, ValueError, IndexError):

@@ -1,4 +1,4 @@
-"""Tells `Changes` what the database's triggers notify."""
+"""Passes the notifications of the database's triggers to `Changes`."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

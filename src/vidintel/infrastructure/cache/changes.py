@@ -1,4 +1,4 @@
-"""Which videos changed, and when: this tells a fresh copy from a stale one."""
+"""Records which videos changed and when, to tell fresh cached copies from stale ones."""
 
 import math
 import time
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from vidintel.domain.video import VideoId
 
 RECENT_S = 15.0
-"""How long writes are remembered, in seconds. No shared copy may live as long: see `RedisDocuments`."""
+"""How long writes are remembered, in seconds. Shared copies must expire sooner: see `RedisDocuments`."""
 
 _REMEMBERED = 10_000
 
@@ -28,7 +28,7 @@ class Changes:
         self._everything = 0
 
     def note(self, video_id: VideoId, transaction: int | None = None) -> None:
-        """The video has changed, by a transaction that may not be known."""
+        """Record that the video changed, by a transaction that may not be known."""
         self.writes.note(video_id, transaction)
         self.now += 1
         self._last[video_id] = self.now
@@ -38,7 +38,7 @@ class Changes:
             self._everything = max(self._everything, forgotten)
 
     def note_everything(self) -> None:
-        """Any video may have changed: notifications were missed."""
+        """Record that any video may have changed, because notifications were missed."""
         self.now += 1
         self._everything = self.now
         self._last.clear()

@@ -1,4 +1,4 @@
-"""The first level: values of this process, loaded once however many ask, dropped when their video changes."""
+"""The first cache level: values in this process. Concurrent requests share one load; changed videos are dropped."""
 
 import asyncio
 import random
@@ -17,7 +17,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 _JITTER = 0.2
-"""Lives are shortened by up to this share, at random, so that what was kept together does not end together."""
+"""Jitter: lifetimes are shortened by up to this share, so that values cached together do not expire together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class _Kept(Generic[V]):
 
 @dataclass(frozen=True, slots=True)
 class _Flight(Generic[V]):
-    """A load under way; ``video_id`` is ``None`` while it is not known whose the value will be."""
+    """A running load. ``video_id`` is ``None`` while the video of the value is not known."""
 
     task: "asyncio.Task[V | None]"
     video_id: VideoId | None
@@ -37,10 +37,10 @@ class _Flight(Generic[V]):
 
 
 class LocalCache(Generic[K, V]):
-    """At most ``entries`` values for at most ``ttl_s`` seconds. ``name`` is what its counts go by.
+    """Holds at most ``entries`` values for at most ``ttl_s`` seconds. ``name`` identifies it in the statistics.
 
-    An answer is never older than the last change that `Changes` knew of when it was asked for: what is kept, and what
-    is being loaded, is passed over when its video has changed since. ``None`` is not kept.
+    A returned value is never older than the last change that `Changes` had recorded when it was requested. Cached
+    values and running loads are ignored when their video has changed since. ``None`` is not cached.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class LocalCache(Generic[K, V]):
         self._flights: dict[K, _Flight[V]] = {}
 
     async def get(self, key: K, video_id: VideoId | None, load: Callable[[], Awaitable[V | None]]) -> V | None:
-        """The value of ``key``, from ``load`` when it is not here; ``video_id`` says whose it is, if that is known."""
+        """The value of ``key``, from ``load`` when it is not cached; ``video_id`` is that of its video, if known."""
         if not self._changes.is_connected:
             self._counted.count(self._name, "bypass")
             return await load()
@@ -83,7 +83,7 @@ class LocalCache(Generic[K, V]):
             flight = self._take_off(key, video_id, load)
         else:
             self._counted.count(self._name, "shared_load")
-        return await asyncio.shield(flight.task)  # who gives up waiting does not take the others' answer away
+        return await asyncio.shield(flight.task)  # a cancelled caller must not cancel the load for the others
 
     def _take_off(self, key: K, video_id: VideoId | None, load: Callable[[], Awaitable[V | None]]) -> _Flight[V]:
         self._counted.count(self._name, "miss")
@@ -102,7 +102,7 @@ class LocalCache(Generic[K, V]):
             if self._flights.get(key) is flight:
                 del self._flights[key]
             if not task.cancelled():
-                task.exception()  # seen, should nobody be waiting any more
+                task.exception()  # mark it retrieved, in case that no caller waits any more
 
         flight.task.add_done_callback(landed)
         return flight

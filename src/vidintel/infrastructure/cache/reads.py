@@ -1,4 +1,4 @@
-"""`VideoReads` that remember."""
+"""`VideoReads` with a cache."""
 
 from vidintel.application.ports import JobReport, VideoReads, VideoReport
 from vidintel.domain.analysis import JobId
@@ -10,9 +10,9 @@ from vidintel.infrastructure.cache.statistics import CountedCaches
 
 
 class CachedVideoReads:
-    """Answers of ``source``, kept for ``ttl_s`` seconds at most, and no longer than they are true.
+    """Caches the results of ``source`` for at most ``ttl_s`` seconds, and only until their video changes.
 
-    The tenant is part of every key: what was read for one is never found by another.
+    The tenant is part of every key, so a tenant never gets a value that was read for another one.
     """
 
     def __init__(

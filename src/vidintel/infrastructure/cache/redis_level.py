@@ -1,4 +1,4 @@
-"""The second level: documents in Redis, shared by all processes."""
+"""The second cache level: documents in Redis, shared by all processes."""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -40,14 +40,14 @@ class _Write(NamedTuple):
 
 
 class RedisDocuments:
-    """`ReportDocuments` of ``source``, kept in Redis for a few seconds.
+    """Caches the `ReportDocuments` of ``source`` in Redis for a few seconds.
 
-    Reads that come together share one MGET, and writes one pipeline.
+    Concurrent reads share one MGET, and concurrent writes one pipeline.
 
-    Nothing is ever deleted there, and nothing needs to be: a document says which transactions it has seen, and whoever
-    finds it knows which ones it must have seen. So it does not matter who writes what there, when, or after what pause.
-    While that is not known for certain, and while Redis does not answer, ``source`` is asked. The clocks of this
-    machine and of Redis' may differ by up to `RECENT_S` less those few seconds.
+    Documents are never invalidated in Redis. Each one carries the snapshot of transactions that it was read in, and a
+    reader knows which transactions the snapshot must include. So the order and the delay of writes to Redis do not
+    matter. While a process may have missed changes, and while Redis does not answer, it reads from ``source``. The
+    clocks of this machine and of the Redis server may differ by up to `RECENT_S` less those few seconds.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class RedisDocuments:
             self._counted.count(kind, "redis_hit")
             return found
         self._counted.count(kind, "redis_miss")
-        ends_at = time.time() + _LIFE_S  # counted from before the reading, however long it or anything else then takes
+        ends_at = time.time() + _LIFE_S  # counted from before the read, however long the read takes
         document = await load(tenant_id, row_id)
         if document is not None:
             await self._saves.load(_Write(key, document, ends_at))

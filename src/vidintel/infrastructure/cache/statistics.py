@@ -1,11 +1,11 @@
-"""Counts of what the caches could answer."""
+"""Counts of cache hits and misses."""
 
 from collections import Counter
 from collections.abc import Mapping
 
 
 class CountedCaches:
-    """`CacheStatistics`. Counting is on one event loop, or takes care of its threads itself."""
+    """Implements `CacheStatistics`. Not thread-safe: callers count on one event loop, or under a lock."""
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, str]] = Counter()

@@ -1,4 +1,4 @@
-"""The connection pool, and what its errors mean."""
+"""The connection pool, and the classification of its errors."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +19,7 @@ _LATE_S = 2.0
 
 
 class Unreachable(Exception):
-    """The operating system's word, as the driver passes it on: refused, reset, timed out."""
+    """Errors of the operating system that the driver passes on: refused, reset, timed out."""
 
 
 _OUTAGES = (
@@ -71,12 +71,12 @@ def create_engine(
 
 
 def answer_s(settings: DatabaseSettings) -> float:
-    """How long to wait for an answer, seconds: a server that answers at all has ended the statement by then."""
+    """How long to wait for a response, seconds. A server that still responds has cancelled the statement by then."""
     return settings.statement_timeout_s + _LATE_S
 
 
 def server_settings(settings: DatabaseSettings, application_name: str) -> dict[str, str]:
-    """What PostgreSQL is to hold each connection to: names of its own settings, times in milliseconds."""
+    """PostgreSQL's settings for each connection, by their names; times are in milliseconds."""
     return {
         "application_name": application_name,
         "statement_timeout": _milliseconds(settings.statement_timeout_s),
@@ -91,7 +91,7 @@ def _milliseconds(seconds: float) -> str:
 
 
 def _forgiving(ping: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    """A connection of the pool that fell silent is one to be replaced, as one that was closed is."""
+    """Make the pool replace a connection that no longer responds, like one that was closed."""
 
     def do_ping(connection: Any) -> bool:
         try:
@@ -110,13 +110,13 @@ def _connect(dialect: Dialect, _record: object, arguments: list[Any], options: d
 
 
 def _name_outage(context: ExceptionContext) -> None:
-    # Nobody else raises one within a statement, so it is not mistaken for an error of a disk or of another connection.
+    # Nothing else raises it within a statement, so it cannot be confused with an error of a disk or another connection.
     if isinstance(context.original_exception, OSError):
         raise Unreachable(str(context.original_exception)) from context.original_exception
 
 
 def create_session_factory(engine: AsyncEngine, *, read_only: bool = False) -> async_sessionmaker[AsyncSession]:
-    """Sessions on ``engine``, for `SqlUnitOfWork`; those that are ``read_only`` are refused every change."""
+    """Sessions on ``engine``, for `SqlUnitOfWork`. The server rejects every write of a ``read_only`` session."""
     if read_only:
         engine = engine.execution_options(postgresql_readonly=True)
     return async_sessionmaker(engine, autoflush=False, expire_on_commit=False)
@@ -128,13 +128,15 @@ async def check_database(engine: AsyncEngine) -> None:
         async with engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
     except (SQLAlchemyError, Unreachable) as error:
-        raise ServiceUnavailable("The database does not answer.") from error
+        raise ServiceUnavailable(
+            "The database does not respond. Check that it runs, and that VIDINTEL_DATABASE__URL is correct."
+        ) from error
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether ``error`` means that the server is not there (any more), rather than that it refused something."""
+    """Whether ``error`` means that the server cannot be reached (any more), rather than that it refused a request."""
     if isinstance(error, DomainError):
-        return False  # what caused it, a disk perhaps, is told by its kind already
+        return False  # its type is conclusive; its cause may be unrelated, such as a disk error
     if isinstance(error, DBAPIError) and (error.connection_invalidated or isinstance(error, InterfaceError)):
         return True
     return isinstance(_cause(error), _OUTAGES)
@@ -147,17 +149,17 @@ def is_exhausted(error: BaseException) -> bool:
 
 
 def is_collision(error: BaseException) -> bool:
-    """Whether this transaction gave way to another one: the same again may well succeed."""
+    """Whether the server aborted this transaction in favour of another one, so that a retry may succeed."""
     return isinstance(_cause(error), _COLLISIONS)
 
 
 def is_contended(error: BaseException) -> bool:
-    """Whether a lock, an answer or a connection was not to be had for as long as anybody waits."""
+    """Whether a lock, a response or a connection was not available in time."""
     return isinstance(_cause(error), _BUSY)
 
 
 def _cause(error: BaseException) -> BaseException:
-    """What the driver raised, where SQLAlchemy has wrapped it."""
+    """The driver's error inside an error of SQLAlchemy."""
     if isinstance(error, DBAPIError) and error.orig is not None:
         return error.orig.__cause__ or error.orig
     return error

@@ -1,4 +1,4 @@
-"""LISTEN on one connection that comes back by itself."""
+"""LISTEN on one connection, with automatic reconnection."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -22,11 +22,11 @@ def _nothing() -> None:
 
 
 class PostgresListener:
-    """Hears what is told on ``channel`` of the database at ``url`` (``postgresql+asyncpg://…``) while `listening`.
+    """Receives the notifications on ``channel`` of the database at ``url`` while `listening`.
 
-    ``heard`` is called with each payload, ``connected`` whenever listening begins and ``lost`` whenever it ends: in
-    between nothing is missed. A connection that went dead without a word is noticed within `_PROBE_EVERY_S` and
-    `_ANSWER_S` together. All are called on the event loop.
+    ``url`` is ``postgresql+asyncpg://…``. ``heard`` is called with each payload, ``connected`` whenever listening
+    begins, and ``lost`` whenever it ends. Between the two, no notification is missed. A connection that stops
+    responding is detected within `_PROBE_EVERY_S` plus `_ANSWER_S`. All callbacks run on the event loop.
     """
 
     def __init__(
@@ -91,5 +91,5 @@ class PostgresListener:
             raise ConnectionError("The server closed the connection.")
         finally:
             self._lost()
-            # Saying goodbye to a server that does not answer would wait for it.
+            # Closing the connection in an orderly way would wait for a server that does not respond.
             connection.terminate()

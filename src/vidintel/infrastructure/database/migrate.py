@@ -1,4 +1,4 @@
-"""Brings the schema up to date. Blocking: call it before the event loop starts, or in a thread."""
+"""Upgrades the schema. Blocking: call it before the event loop starts, or in a thread."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor

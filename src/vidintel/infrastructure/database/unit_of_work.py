@@ -40,17 +40,17 @@ from vidintel.infrastructure.database.repositories.work_items import SqlWorkItem
 from vidintel.infrastructure.database.work_notifications import CHANNEL
 
 _EXHAUSTED_S = 15.0
-"""How long to leave a server alone that is out of a resource."""
+"""How long clients should wait, in seconds, when the server is out of a resource."""
 
 
 class SqlUnitOfWork:
-    """A session that lives as long as the block; it takes a connection with its first statement. Used once.
+    """A session that lives as long as the block, and takes a connection with its first statement. Use it once.
 
-    A server that is not there (any more), a collision with another transaction and a wait that took too long leave the
-    block as `ServiceUnavailable`, which is ``retryable`` when for sure nothing was committed.
+    The block raises `ServiceUnavailable` when the server cannot be reached, when the transaction conflicts with
+    another one, and when a wait took too long. The error is ``retryable`` when certainly nothing was committed.
 
-    ``changed`` is told, as soon as a commit has ended, of each video that it changed, for what this process itself
-    keeps; others hear of it from the database. New work is stored with its ``cause``.
+    After each commit, ``changed`` is called with every video that the transaction changed, for the caches of this
+    process. Other processes are notified by the database. New work is stored with its ``cause``.
     """
 
     def __init__(
@@ -125,13 +125,13 @@ class SqlUnitOfWork:
         if error is None:
             return
         if is_outage(error):
-            detail = "The database does not answer. Try again in a moment."
+            detail = "The database does not respond. Try again in a moment."
             raise ServiceUnavailable(detail, retryable=not self._commit_begun) from error
         if is_exhausted(error):
             detail = "The database server is out of a resource, such as disk space. The operator has to make room."
             raise ServiceUnavailable(detail, retry_after_s=_EXHAUSTED_S) from error
         if is_collision(error):
-            detail = "Something else changed the same at the same time. Try again in a moment."
+            detail = "Another request changed the same data at the same time. Try again in a moment."
             raise ServiceUnavailable(detail, retryable=True, contended=True) from error
         if is_contended(error):
             raise ServiceUnavailable("The database is busy. Try again in a moment.", contended=True) from error
@@ -144,7 +144,7 @@ class SqlUnitOfWork:
         try:
             await self._session.commit()
         finally:
-            # Also when its answer got lost: it may have happened.
+            # Also when the response to the commit was lost: it may have succeeded.
             if self._changed is not None:
                 for video_id in changes_of(self._session):
                     self._changed(video_id)

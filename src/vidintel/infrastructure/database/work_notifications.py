@@ -1,4 +1,4 @@
-"""The task_queue's other end."""
+"""Receives work notifications from the database."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,9 +10,10 @@ CHANNEL = "vidintel_work"
 
 
 class PostgresWorkNotifications:
-    """Hears every `UnitOfWork.notify_work` that is committed at ``url`` (``postgresql+asyncpg://…``) while `listening`.
+    """Receives each committed `UnitOfWork.notify_work` of the database at ``url`` while `listening`.
 
-    Rings may be lost while the connection is down, so coming back counts as a ring, and callers poll besides.
+    ``url`` is ``postgresql+asyncpg://…``. Notifications may be lost while the connection is down, so a reconnection
+    counts as a notification, and callers poll as well.
     """
 
     def __init__(self, url: str, *, application_name: str = "vidintel-work-notifications") -> None:

@@ -20,7 +20,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 def compile_weights(weights: Path, models_dir: Path, *, name: str | None = None, half: bool = True) -> ModelInfo:
-    """Put the model of the ``.pt`` file ``weights`` into ``models_dir``, called ``name`` or as its file.
+    """Put the model of the ``.pt`` file ``weights`` into ``models_dir``, named ``name`` or else like its file.
 
     Weights are stored as FP16, or FP32 unless ``half``; the input takes any size. The folder appears when it is
     complete, so a server may be running. Loading weights runs code of the file's choosing. Raises `ModelUnusable`.

@@ -11,7 +11,7 @@ from vidintel.infrastructure.inference.ultralytics import UltralyticsDetector
 
 
 class LoadedDetectors:
-    """Implements `Detectors` over the models of ``registry``. A model whose weights were replaced is loaded anew.
+    """Implements `Detectors` over the models of ``registry``. A model is loaded again when its weights were replaced.
 
     ``cache_dir`` keeps compiled networks and Ultralytics' settings for the next start; it is created when needed.
     """

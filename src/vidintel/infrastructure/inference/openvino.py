@@ -1,7 +1,7 @@
 """`OpenVinoDetector`: YOLOv8 on the CPU. The input is scaled by OpenCV; colours and layout are part of the network.
 
-Each picture is inferred on its own, by a network compiled for its shape, so that the answer for a frame depends neither
-on its neighbours nor on who asks at the same time.
+Each picture is inferred on its own, by a network compiled for its shape. So the detections of a frame depend neither on
+its neighbours nor on concurrent calls.
 """
 
 from collections import deque
@@ -114,7 +114,7 @@ class OpenVinoDetector:
             if compiled is None:
                 compiled = self._core.compile_model(_taking_images(self._read(), canvas), "CPU", self._options)
                 # OpenVINO's binding initialises C++ statics in its first call with an array. Two threads that make
-                # that call at once wait for each other for ever: one holds the GIL, the other the statics' guard.
+                # that call at once deadlock: one holds the GIL, the other the guard of the statics.
                 with _first_use:
                     compiled.create_infer_request().infer({0: np.zeros((1, *canvas, 3), dtype=np.uint8)})
                 self._compiled[canvas] = compiled
@@ -153,7 +153,7 @@ class _Pipeline:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Wait for what is in work: a request must not go while it runs."""
+        """Wait for the running requests: a request must not be destroyed while it runs."""
         for _frame, request in self._busy:
             request.wait()
 

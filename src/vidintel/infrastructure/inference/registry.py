@@ -1,5 +1,5 @@
-"""The models that can be run: one folder each, told by a ``model.json`` of ours or by an Ultralytics OpenVINO export,
-or a bare file of Ultralytics weights.
+"""The models that this service can run. A model is a folder with a ``model.json`` or an Ultralytics OpenVINO export,
+or a single file of Ultralytics weights.
 
 ``model.json``::
 
@@ -34,13 +34,13 @@ from vidintel.resources import find_resource
 _DESCRIPTOR = "model.json"
 _EXPORT_METADATA = "metadata.yaml"
 _EXPORT_SUFFIX = "_openvino_model"
-# File systems tell time in ticks: what changes twice within one looks the same. So a file is trusted once it is older.
+# File systems have coarse timestamps: two changes within one tick look the same. So a file must be older to be cached.
 _SETTLED_NS = 1_000_000_000
 _log = structlog.get_logger(__name__)
 
 
 class _Descriptor(BaseModel):
-    """What is known of a model. OpenVINO: ``weights`` names the ``.xml`` file, ``sha256`` is that of the ``.bin``."""
+    """The description of a model. OpenVINO: ``weights`` names the ``.xml`` file, ``sha256`` is that of the ``.bin``."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
     version: str = Field(min_length=1)
@@ -102,7 +102,7 @@ class _State(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What was found at a path, and the states of its files; it holds while they stay, if it ``is_settled``."""
+    """The model at a path, and the states of its files. It is valid while these do not change, if it ``is_settled``."""
 
     model: StoredModel
     weights: Path
@@ -179,7 +179,9 @@ class DirectoryModelRegistry:
                     found.setdefault(_name_of(path), error)
                 else:
                     found[reading.model.info.name] = reading.model
-        self._read = read  # as a whole: what is gone is forgotten, and other threads see the one or the other
+        self._read = (
+            read  # replaced as a whole: removed models are dropped, and other threads see the old or the new state
+        )
         return found
 
 
@@ -208,7 +210,7 @@ def _load(path: Path, last: _Reading | None) -> _Reading:
     is_settled = read_at_ns - max(state.changed_ns for state in states if state is not None) > _SETTLED_NS
     sha256 = _sha256(weights, states[-1], is_settled)
     if descriptor.sha256 not in {None, sha256}:
-        raise unusable(weights, f"is not the file that {_DESCRIPTOR} tells of (its SHA-256 differs); copy it again")
+        raise unusable(weights, f"is not the file that {_DESCRIPTOR} describes (its SHA-256 differs); copy it again")
     info = ModelInfo(
         name=descriptor.name,
         version=descriptor.version,
@@ -248,7 +250,7 @@ def _describe_weights(file: Path) -> _Descriptor:
 
 
 def _describe(folder: Path) -> _Descriptor:
-    """Read what the folder says of its model. Raises `ModelUnusable`."""
+    """Read the folder's description of its model. Raises `ModelUnusable`."""
     file = next((folder / name for name in (_DESCRIPTOR, _EXPORT_METADATA) if (folder / name).is_file()), None)
     if file is None:
         raise unusable(folder, f"holds neither {_DESCRIPTOR} nor an Ultralytics OpenVINO export ({_EXPORT_METADATA})")

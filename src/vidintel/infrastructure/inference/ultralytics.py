@@ -1,8 +1,8 @@
 """`UltralyticsDetector`: any detection weights that Ultralytics runs (``.pt``, ``.engine``, ``.torchscript``), on a GPU
 where there is one.
 
-Loading a ``.pt`` unpickles it, which runs code of the file's choosing. So weights are only ever taken from where the
-operator put them; what a client sends is at most the name of a registered model.
+Loading a ``.pt`` unpickles it, which can run arbitrary code from the file. So weights are only loaded from where the
+operator put them. A client can send only the name of a registered model.
 
 Ultralytics is AGPL-3.0 and large, hence an extra; it is imported when the first such model is loaded.
 """
@@ -111,7 +111,7 @@ class _Model:
         self._labels = info.labels
         try:
             self._yolo = yolo(weights, task="detect")
-            # A picture of nothing: an export is opened by its first use only.
+            # A black picture: an exported model is only opened by its first use.
             self._predict([np.zeros((*info.input_size, 3), np.uint8)])
             names, task = self._yolo.predictor.model.names, self._yolo.task
         except Exception as error:  # a damaged pickle or engine may raise anything at all
@@ -155,7 +155,7 @@ def import_yolo(settings_dir: Path | None) -> Any:
         settings_dir.mkdir(parents=True, exist_ok=True)
         os.environ.setdefault("YOLO_CONFIG_DIR", str(settings_dir))
     try:
-        import torchvision  # noqa: F401 - a pair that does not fit fails here, not in the middle of a job
+        import torchvision  # noqa: F401 - an incompatible pair fails here, and not during a job
         from ultralytics import YOLO
     except ImportError as error:
         raise ModelUnusable(

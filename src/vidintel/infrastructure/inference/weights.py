@@ -1,7 +1,7 @@
-"""What a file of Ultralytics weights says of itself, read without torch and without running anything that is in it.
+"""Reads the metadata of a file of Ultralytics weights, without torch and without running code from the file.
 
-``.pt`` is a zip archive around a pickle. Unpickling for real runs code of the file's choosing; here every class that
-the pickle names is replaced by an empty stand-in, so that only plain values (names, sizes, version) come out.
+``.pt`` is a zip archive around a pickle. Ordinary unpickling can run arbitrary code from the file. Here an empty
+stand-in replaces every class that the pickle names, so that only plain values (names, sizes, version) are read.
 ``.torchscript`` and ``.engine`` carry their metadata as JSON. Formats: https://docs.ultralytics.com/modes/export/
 """
 

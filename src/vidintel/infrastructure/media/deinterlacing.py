@@ -1,8 +1,8 @@
-"""Interlaced pictures: where the two fields differ, the first alone is shown.
+"""Deinterlacing: where the two fields of a picture differ, only the first field is shown.
 
-A picture holds two fields, filmed one after the other, in alternate lines; together they comb whatever moves. The usual
-filters look at the pictures before and after as well. Here each picture is judged by itself, so that what is seen does
-not depend on how the video was cut.
+An interlaced picture holds two fields, recorded one after the other, in alternate lines. Shown together, they produce
+combing artefacts on moving objects. The usual filters also use the neighbouring pictures. Here each picture is filtered
+by itself, so that the result does not depend on how the video was split.
 """
 
 from fractions import Fraction
@@ -18,7 +18,7 @@ from vidintel.application.ports import Image
 _BLOCK_PX = 16
 _NOISE = 10
 _SHARE = 1 / _BLOCK_PX
-"""A block is combed when this share of its pixels is: what an upright edge leaves that moved by one pixel."""
+"""A block is combed when this share of its pixels is: a vertical edge that moved by one pixel reaches it."""
 
 
 def combed_blocks(luma: NDArray[np.uint8]) -> NDArray[np.bool_]:

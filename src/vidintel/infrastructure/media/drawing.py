@@ -22,7 +22,7 @@ _PALETTE = (
 def draw_detections(image: Image, seen: TrackedFrame) -> Image:
     """A copy of ``image`` with a box and a caption (label, track and confidence) for each detection.
 
-    A label has the same colour in every picture. The most certain are drawn last, on top of the others.
+    A label has the same colour in every picture. Those of the highest confidence are drawn last, on top.
     """
     drawn = image.copy()
     scale = max(0.4, min(image.shape[:2]) / 900)

@@ -1,4 +1,4 @@
-"""What may be wrong with a video that can be read nevertheless."""
+"""Faults of a video that can still be read."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,10 +11,10 @@ TIMESTAMPS_REPAIRED = "timestamps_repaired"
 TRUNCATED = "truncated"
 
 _DETAILS: dict[str, Callable[[int], str]] = {
-    CORRUPT_FRAMES: lambda count: f"{count} of the frames to be analysed cannot be decoded, or not wholly.",
+    CORRUPT_FRAMES: lambda count: f"{count} of the frames to analyse cannot be decoded completely.",
     RESOLUTION_CHANGED: lambda count: f"{count} frames are of another size; they were scaled to the declared one.",
     TIMESTAMPS_REPAIRED: lambda count: f"The timestamps jump back {count} times; what follows was moved behind.",
-    TRUNCATED: lambda _: "The file ends before the video does, or is broken from here on.",
+    TRUNCATED: lambda _: "The file ends before the end of the video, or is damaged from here on.",
 }
 
 

@@ -1,7 +1,7 @@
-"""Opens what a client sent, as a video and as nothing else.
+"""Opens uploaded content as a video.
 
-Only self-contained container formats are allowed: playlists, scripts and image sequences name further files, which a
-hostile upload could point at anything. Nothing but the given file object is ever read.
+Only self-contained container formats are allowed. Playlists, scripts and image sequences name further files, and a
+hostile upload could name any file. Only the given file object is ever read.
 """
 
 from collections.abc import Container, Iterable, Iterator
@@ -84,7 +84,7 @@ class OpenedVideo:
         return (2 * frame.duration if self.timeline.stamped else 0) or self.usual_length
 
     def seek(self, seconds: float) -> None:
-        """Go to a keyframe at or before ``seconds``, as well as the container can; a failure leaves it where it is."""
+        """Seek to a keyframe at or before ``seconds``, as well as the container allows. A failed seek does nothing."""
         timeline = self.timeline
         if timeline.stamped:
             try:
@@ -93,9 +93,9 @@ class OpenedVideo:
                 return
 
     def packets(self) -> Iterator[VideoPacket]:
-        """Packets in coding order from here on, all with a timestamp, up to the end or to where the file is broken.
+        """Packets in coding order from here on, all with a timestamp, up to the end or to where the file is damaged.
 
-        Where the timestamps jump back, as in recordings that were joined, what follows is shown after what came before.
+        Where the timestamps jump back, as in joined recordings, the later packets are shown after the earlier ones.
         """
         count, clock = 0, 0
         joints = _Joints(self.timeline.length(_REWIND_S) // 2)
@@ -173,7 +173,7 @@ def is_shown(packet: VideoPacket) -> bool:
 def open_video(content: BinaryIO) -> Iterator[OpenedVideo]:
     """Open ``content`` from its beginning; it stays open afterwards.
 
-    Raises `NotAVideo`, `NoVideoStream`, or `UnreadableVideo` for a codec we do not have.
+    Raises `NotAVideo`, `NoVideoStream`, or `UnreadableVideo` for an unsupported codec.
     """
     container, first = _open(content), None
     if _begins(container) is None and container.format.name.startswith("matroska"):
@@ -219,7 +219,7 @@ def check_size(width: int, height: int, limits: MediaLimits) -> None:
 
 
 def _refuse(url: str, *_: object) -> NoReturn:
-    raise PermissionError(f"A video may not name other files, and this one names {url!r}.")
+    raise PermissionError(f"A video must not refer to other files; this one refers to {url!r}.")
 
 
 def _not_a_video(content: BinaryIO) -> NotAVideo:
@@ -233,7 +233,7 @@ def _video_stream(container: InputContainer) -> VideoStream:
         raise NoVideoStream
     # A stream without a known codec has no context, whatever the type stubs say.
     if getattr(stream, "codec_context", None) is None:
-        raise UnreadableVideo("The video is coded in a way that we cannot decode.")
+        raise UnreadableVideo("The codec of the video is not supported. Re-encode it, for example as H.264.")
     stream.codec_context.options = {"max_pixels": str(max(_PIXELS_MIN, _GROWTH_MAX * stream.width * stream.height))}
     for other in container.streams:
         if other is not stream:

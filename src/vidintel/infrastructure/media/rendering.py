@@ -31,9 +31,9 @@ _Maker = Callable[[BinaryIO, float, TrackedFrame | None], bytes]
 
 @dataclass(frozen=True, slots=True)
 class RenderLimits:
-    """What one picture may cost: seconds of waiting (and of processor time), and bytes of address space.
+    """The limits of one picture: seconds of waiting (and of processor time), and bytes of address space.
 
-    ``waiting`` is how many may be asked for at once.
+    ``waiting`` is the largest number of concurrent requests.
     """
 
     time_s: float = 20.0
@@ -50,7 +50,7 @@ class _Request:
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    """An error on its way back: its kind and its detail."""
+    """An error that the child sends to the parent: its kind and its detail."""
 
     kind: type[FrameNotFound | UnreadableVideo | StorageError | StorageUnavailable]
     detail: str
@@ -64,8 +64,8 @@ class SubprocessFrameRenderer:
     """Implements `FrameRenderer` with one child process, started when first needed and again whenever it died.
 
     ``opener`` opens stored content by its key; it is pickled and runs in the child. Pictures are made one at a time,
-    and only ``limits.waiting`` may wait. A child that exceeds ``limits`` is killed, and its picture fails with
-    `UnreadableVideo`; one that died gets a second child before the video is blamed.
+    and only ``limits.waiting`` requests may wait. A child that exceeds ``limits`` is killed, and its picture fails with
+    `UnreadableVideo`. After any other death of the child, the picture is tried once more in a second child.
     """
 
     def __init__(self, opener: Opener, limits: RenderLimits | None = None) -> None:
@@ -76,7 +76,7 @@ class SubprocessFrameRenderer:
         self._waiting = 0
 
     def start(self) -> None:
-        """Start the child now, without waiting for it: the first picture need not wait for its imports."""
+        """Start the child now, without waiting for it, so that the first picture does not wait for its imports."""
         self._thread.submit(self._running_child)
 
     async def jpeg(self, key: str, time_s: float, seen: TrackedFrame | None) -> bytes:
@@ -84,7 +84,7 @@ class SubprocessFrameRenderer:
         `StorageUnavailable`, when the storage is down, and `ServiceUnavailable`, when too many pictures wait already.
         """
         if self._waiting >= self._limits.waiting:
-            raise ServiceUnavailable("Many pictures are being made. Ask again in a moment.", retry_after_s=2)
+            raise ServiceUnavailable("Too many pictures are being made. Try again in a moment.", retry_after_s=2)
         request = _Request(key, time_s, seen)
         self._waiting += 1
         try:
@@ -93,7 +93,7 @@ class SubprocessFrameRenderer:
             self._waiting -= 1
 
     def close(self) -> None:
-        """Finish the picture in work, forget those that wait, and stop the child. For good."""
+        """Finish the current picture, drop the waiting requests, and stop the child for good."""
         self._thread.shutdown(cancel_futures=True)
         self._stop()
 
@@ -101,7 +101,7 @@ class SubprocessFrameRenderer:
         try:
             answer = self._ask(request)
         except _ChildDied:
-            # Perhaps of something that is no fault of this video, such as another picture's memory.
+            # The cause may lie outside this video, such as the memory used for another picture.
             try:
                 answer = self._ask(request)
             except _ChildDied as error:
@@ -149,8 +149,8 @@ class SubprocessFrameRenderer:
 
 
 def _serve(connection: Connection, opener: Opener, limits: RenderLimits) -> None:
-    """The child's life: answer until the parent goes, which closes its end of the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    """The main loop of the child: serves requests until the parent closes its end of the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent stops the child
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     make = _maker()
@@ -164,7 +164,7 @@ def _serve(connection: Connection, opener: Opener, limits: RenderLimits) -> None
 
 
 def _maker() -> _Maker:
-    # Imported by the child alone: the API process, which imports this module, never loads what decodes.
+    # Imported only in the child, so that the API process, which imports this module, never loads a decoder.
     from vidintel.infrastructure.media.decoding import PyAvVideoDecoder
     from vidintel.infrastructure.media.drawing import draw_detections, encode_jpeg
 

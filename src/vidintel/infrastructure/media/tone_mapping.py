@@ -1,4 +1,4 @@
-"""Colours that a plain screen cannot show, brought to those that it can: HDR (PQ and HLG) and wide gamuts to sRGB.
+"""Tone mapping: converts HDR (PQ and HLG) and wide gamuts to sRGB.
 
 Sources: SMPTE ST 2084 (PQ), ITU-R BT.2100 (HLG and its system gamma), BT.2390-11 (the roll-off of highlights), BT.2408
 (203 nits is the white of graphics). The mapping becomes one three-dimensional table that FFmpeg's ``lut3d`` applies.
@@ -36,7 +36,7 @@ _TO_BT709 = {
 
 
 class Transfer(Enum):
-    """How a coded value stands for light."""
+    """The transfer function: maps coded values to light."""
 
     PQ = auto()
     HLG = auto()
@@ -55,7 +55,7 @@ class ColourSpace:
 
     @classmethod
     def of(cls, frame: VideoFrame) -> "ColourSpace | None":
-        """``None`` for what a plain screen shows as it is."""
+        """``None`` for colours that an sRGB display shows without a mapping."""
         primaries = int(frame.color_primaries)
         transfer = _TRANSFERS.get(int(frame.color_trc), Transfer.SDR)
         if primaries in _TO_BT709:

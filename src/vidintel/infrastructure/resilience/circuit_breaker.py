@@ -1,7 +1,7 @@
-"""Circuit breakers for what we reach over the network: when it is down, calls fail at once instead of waiting for it.
+"""Circuit breakers for remote services: while a service is down, calls fail at once instead of waiting for it.
 
-A circuit is *closed* while calls go through. After some failures in a row it is *open*: calls are refused. When the
-cool-down is over it is *half-open*: one call may try, and its outcome closes the circuit or opens it again.
+A circuit is *closed* while calls pass. After some consecutive failures it is *open*: calls are refused. After the
+cool-down it is *half-open*: one trial call passes, and its outcome closes the circuit or opens it again.
 """
 
 import time
@@ -20,7 +20,7 @@ from vidintel.settings.model import CircuitSettings, RedisSettings
 CircuitListener: TypeAlias = Callable[[str, CircuitState], None]
 IsOutage: TypeAlias = Callable[[BaseException], bool]
 
-# Who tries may be killed while trying. A second try beside one that takes this long does no harm, waiting for it would.
+# The process of a trial call may be killed during it. After this time, another trial call may start.
 _TRIAL_S = 10.0
 _WHILE_ANOTHER_TRIES_S = 1.0
 
@@ -28,10 +28,10 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 class CircuitOpen(Exception):
-    """The call was not made: what it needs was down a moment ago."""
+    """The call was not made, because the service was down a moment ago."""
 
     def __init__(self, name: str, retry_after_s: float) -> None:
-        super().__init__(f"The circuit of {name} is open.")
+        super().__init__(f"The circuit breaker of '{name}' is open.")
         self.retry_after_s = retry_after_s
 
 
@@ -66,7 +66,7 @@ class CircuitBreaker:
         """Make one call in the block. Raises `CircuitOpen` instead of entering it while the circuit is open."""
         circuit = self._store.load(self._name)
         machine, is_trial = self._machine(circuit), self._state_of(circuit) == "half-open"
-        # The library would let everybody try at once.
+        # The library would let all waiting calls pass at once.
         if is_trial and not self._store.claim_trial(self._name, _TRIAL_S):
             raise CircuitOpen(self._name, _WHILE_ANOTHER_TRIES_S)
         try:
@@ -105,7 +105,7 @@ class CircuitBreaker:
         )
 
     def _end(self, machine: Context, is_trial: bool, error: BaseException | None) -> None:
-        if not is_trial:  # others may have failed or succeeded meanwhile
+        if not is_trial:  # other calls may have failed or succeeded meanwhile
             machine = self._machine(self._store.load(self._name))
         if error is None:
             machine.handle_end_request()
@@ -126,7 +126,7 @@ class CircuitBreaker:
 
 
 class CircuitBreakers:
-    """All circuit breakers of this process. With a Redis all processes learn from what one of them saw."""
+    """All circuit breakers of this process. With Redis, all processes share the state of each circuit."""
 
     def __init__(self, settings: Live[CircuitSettings], shared: RedisSettings) -> None:
         self._settings = settings

@@ -1,4 +1,4 @@
-"""Where circuit breakers keep what they know: in this process, or in Redis for all processes."""
+"""Stores the state of circuit breakers: in this process, or in Redis for all processes."""
 
 import time
 from collections.abc import Callable
@@ -22,7 +22,7 @@ Stored: TypeAlias = Literal["closed", "opened"]
 
 @dataclass(frozen=True, slots=True)
 class Circuit:
-    """``state`` in the library's words, ``opened_at`` in seconds since the epoch, ``failures`` without a success."""
+    """``state`` as the library names it, ``opened_at`` in seconds since the epoch, ``failures`` in a row."""
 
     state: Stored = "closed"
     opened_at: float | None = None
@@ -30,7 +30,7 @@ class Circuit:
 
 
 class CircuitStore(Protocol):
-    """Thread-safe. Never raises because something else is down."""
+    """Thread-safe. Never raises because of an outage."""
 
     def load(self, name: str) -> Circuit: ...
 
@@ -41,7 +41,7 @@ class CircuitStore(Protocol):
     def clear_failures(self, name: str) -> None: ...
 
     def claim_trial(self, name: str, for_s: float) -> bool:
-        """Whether the caller is the one that may try, for ``for_s`` seconds or until `release_trial`."""
+        """Whether the caller gets the trial call, for ``for_s`` seconds or until `release_trial`."""
         ...
 
     def release_trial(self, name: str) -> None: ...
@@ -88,17 +88,17 @@ class InMemoryCircuits:
             self._trials.pop(name, None)
 
     def close(self) -> None:
-        """There is nothing to give back."""
+        """Does nothing: there is no connection to release."""
 
 
 class RedisCircuits:
-    """Implements `CircuitStore` for all processes on one Redis. What it keeps there can be lost at any time.
+    """Implements `CircuitStore` for all processes on one Redis. Its data there may be lost at any time.
 
-    While Redis does not answer, this process goes by what it sees itself, and asks again after a few seconds.
+    While Redis does not respond, this process uses its own state, and tries Redis again after a few seconds.
     """
 
     def __init__(self, url: str, namespace: str) -> None:
-        # A breaker that waited for its memory would be the very thing it is to prevent.
+        # Short timeouts: a breaker must not make calls wait for Redis.
         self._redis = redis.Redis.from_url(
             url,
             decode_responses=True,

@@ -29,7 +29,7 @@ def free_bytes(folder: Path) -> int:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """What the operating system says, in the domain's words. The path stays out: it is nothing for a client to know."""
+    """The domain error for an error of the operating system. It leaves out the path, because clients see its text."""
     try:
         yield
     except OSError as error:
@@ -86,13 +86,13 @@ class DiskFile:
             self._file.close()
 
     def _start_writeback(self) -> None:
-        """Have the kernel begin now with what `sync` would wait for: it keeps a gigabyte in memory otherwise.
+        """Start writing to the disk now, so that `sync` waits less. Otherwise the kernel may buffer a gigabyte.
 
-        Linux begins to write what it is told will not be needed; what is not yet on the disk stays in memory.
+        Linux starts to write pages that are advised as not needed; pages that are not written yet stay in memory.
         """
         size = self.position - self._sent_to_disk
         if size >= _WRITEBACK_BYTES and hasattr(os, "posix_fadvise"):
-            with suppress(OSError):  # advice that is not taken costs nothing; what cannot be written, `sync` tells
+            with suppress(OSError):  # ignored advice costs nothing, and `sync` reports write errors
                 os.posix_fadvise(self._file.fileno(), self._sent_to_disk, size, os.POSIX_FADV_DONTNEED)
             self._sent_to_disk = self.position
 

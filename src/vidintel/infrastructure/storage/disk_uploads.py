@@ -1,8 +1,8 @@
-"""Uploads on the local disk: a folder for each, with one file whose name is how many of its bytes count.
+"""Uploads on the local disk: each has a folder with one file, whose name is the number of its committed bytes.
 
-What the file holds beyond that belongs to an append that still runs or that failed. A commit makes the bytes durable
-and then renames the file, which happens whole or not at all. A writer holds a lock on the file, which the system
-releases when the process ends. The folder of a finished upload stays, empty, until it is purged.
+Further bytes in the file belong to an append that still runs or that failed. A commit makes the bytes durable and then
+renames the file, which is atomic. A writer holds a lock on the file, which the system releases when the process ends.
+The folder of a finished upload stays, empty, until it is purged.
 """
 
 import fcntl
@@ -27,9 +27,9 @@ CHECKPOINT_BYTES = 32 * 1024**2
 
 
 class DiskUploads:
-    """Keeps uploads in ``folder``, on the file system of ``root`` below which objects lie. Its methods block.
+    """Keeps uploads in ``folder``, on the same file system as the objects below ``root``. Its methods block.
 
-    ``discarded`` is a folder, on the same file system, for what is being removed.
+    ``discarded`` is a folder on the same file system for uploads that are being removed.
     """
 
     def __init__(self, root: Path, folder: Path, discarded: Path, space: DiskSpace) -> None:
@@ -59,7 +59,7 @@ class DiskUploads:
         return _committed(self._folder_of(upload))
 
     def finish(self, upload: UploadId) -> tuple[str, int] | None:
-        """Publish the object; returns its SHA-256 and size, or ``None`` where these are to be had from the object."""
+        """Publish the object; returns its SHA-256 and size, or ``None`` when the object has to be read for them."""
         folder = self._folder_of(upload)
         offset = _committed(folder)
         if offset is None:
@@ -172,7 +172,7 @@ class DiskAppend:
             return self._offset
 
     def abort(self, block: list[bytes]) -> None:
-        """Keep what was received, or with ``atomic`` nothing. What cannot be kept now was kept by no commit."""
+        """Commit the received bytes, or with ``atomic`` none. If the commit fails, earlier commits still hold."""
         with self._lock:
             if self._file is not None and not self._atomic:
                 with suppress(DomainError):
@@ -218,7 +218,7 @@ class DiskAppend:
         self._is_whole = True
 
     def _record(self, position: int, sha256: Sha256 | None) -> None:
-        """Have the bytes before ``position`` count, which are durable."""
+        """Commit the bytes before ``position``, which are durable."""
         with translated():
             try:
                 (self._folder / str(self._offset)).rename(self._folder / str(position))
@@ -263,7 +263,7 @@ def _release(file: io.FileIO) -> None:
 
 
 def _open_locked(folder: Path, offset: int) -> io.FileIO:
-    """The file of the upload in ``folder``, for which nobody else writes.
+    """The file of the upload in ``folder``, locked against other writers.
 
     Raises `UploadInUse`, `UploadOffsetMismatch`, `UploadNotFound`, and `OSError`.
     """

@@ -58,7 +58,7 @@ class DiskWrite:
     def abort(self, block: list[bytes]) -> None:  # noqa: ARG002 - nothing of a failed write is kept
         with self._lock:
             if self._file is not None:
-                with suppress(DomainError):  # what could not be flushed is thrown away anyhow
+                with suppress(DomainError):  # unflushed bytes are discarded in any case
                     self._file.close()
                 self._file = None
             if not self._ended:

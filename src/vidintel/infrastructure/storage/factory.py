@@ -1,4 +1,4 @@
-"""Which storage the settings ask for: a bucket when one is named, else the local disk."""
+"""Creates the configured storage: S3 when the settings name a bucket, else the local disk."""
 
 from pathlib import Path
 from typing import BinaryIO
@@ -8,7 +8,7 @@ from vidintel.infrastructure.resilience.circuit_breaker import CircuitBreakers
 from vidintel.infrastructure.storage.local_disk import LocalDiskObjectStorage
 from vidintel.settings.model import S3Settings, Settings
 
-# Whoever wants a picture does not wait for long, and a child that takes too long for it is killed.
+# Requests for a picture have a short time limit, after which the child process is killed.
 _HASTY = {"read_timeout_s": 4.0, "attempts": 2}
 
 
@@ -19,7 +19,7 @@ def create_storage(settings: Settings, circuits: CircuitBreakers) -> ObjectStora
 
 
 def objects_dir(settings: Settings) -> Path:
-    """Where objects lie on the local disk."""
+    """The folder of the objects on the local disk."""
     return settings.storage.root or settings.data_dir / "objects"
 
 
@@ -46,7 +46,7 @@ def _hasty_storage(settings: Settings) -> ObjectStorage:
 
 
 def _s3(settings: S3Settings, bucket: str, circuits: CircuitBreakers) -> ObjectStorage:
-    # boto3 takes its time to be imported, and most installations have no use for it.
+    # Importing boto3 is slow, and most installations do not need it.
     from vidintel.infrastructure.storage.s3 import S3ObjectStorage
     from vidintel.infrastructure.storage.s3_calls import is_outage
 

@@ -26,8 +26,8 @@ class Sha256(Protocol):
 class UploadHashes:
     """The hash over the bytes of each of this process's latest uploads; thread-safe.
 
-    The state of a hash cannot be stored, so it is lost with the process. ``version`` names what was committed: another
-    process may have appended since, and then what is kept here is of no use.
+    The state of a hash cannot be stored, so it is lost with the process. ``version`` identifies the last commit: after
+    an append by another process, the version differs and the kept hash is not used.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class UploadHashes:
         self._kept: OrderedDict[UploadId, tuple[object, Sha256]] = OrderedDict()
 
     def get(self, upload: UploadId, version: object, size: int) -> Sha256 | None:
-        """A hash to go on with over the ``size`` bytes that ``upload`` has in ``version``; ``None`` when not known."""
+        """The hash over the ``size`` bytes that ``upload`` has in ``version``, to continue; ``None`` when not known."""
         if size == 0:
             return hashlib.sha256()
         with self._lock:

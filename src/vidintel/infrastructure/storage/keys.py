@@ -1,4 +1,4 @@
-"""What may be a key, and the ids of uploads that are made of one."""
+"""Validation of object keys, and upload ids, which contain a key."""
 
 import re
 from uuid import uuid4
@@ -10,7 +10,7 @@ _UNIQUE = re.compile(r"[0-9a-f]{32}")
 
 
 def require_key(key: str) -> str:
-    """``key`` as it is. Raises `ValueError` when it is none of ours, such as one that could leave its folder."""
+    """``key`` unchanged. Raises `ValueError` for an invalid key, such as one that could leave its folder."""
     if not _KEY.fullmatch(key):
         raise ValueError(f"not an object key: {key!r}")
     return key
@@ -22,7 +22,7 @@ def new_upload_id(key: str) -> UploadId:
 
 
 def parts_of(upload: UploadId) -> tuple[str, str]:
-    """The part that no other upload has, and the key. Raises `ValueError` when ``upload`` is no id of ours."""
+    """The unique part of the id, and the key. Raises `ValueError` when ``upload`` is not a valid id."""
     unique, _, key = upload.partition("/")
     if not _UNIQUE.fullmatch(unique):
         raise ValueError(f"not an upload id: {upload!r}")

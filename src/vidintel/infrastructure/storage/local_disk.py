@@ -167,7 +167,7 @@ class LocalDiskObjectStorage:
 
 
 class _Reader:
-    """A file whose `close` waits for a `read` that still runs in a thread: its descriptor may be another's after."""
+    """A file whose `close` waits for a `read` in another thread, because the descriptor may be reused afterwards."""
 
     def __init__(self, path: Path, start: int) -> None:
         self._path = path

@@ -103,7 +103,7 @@ class S3ObjectStorage:
         return self._blocks(self._download(require_key(key), start, end))
 
     def open(self, key: str) -> BinaryIO:
-        """The file raises `StorageUnavailable` where the server goes away, also at the end of its ``with`` block."""
+        """The file raises `StorageUnavailable` when the server goes down, also at the end of its ``with`` block."""
         require_key(key)
         return S3File(S3Blocks(lambda start, end: self._download(key, start, end)))
 
@@ -117,7 +117,7 @@ class S3ObjectStorage:
         where = self._where(key)
 
         def sign() -> str:
-            # Nothing is asked of the server; where it is down, clients need not be sent there.
+            # Signing sends no request, so check the circuit: do not send clients to a server that is down.
             if self._breaker.state == "open":
                 raise StorageUnavailable
             with translated():
@@ -155,7 +155,7 @@ class S3ObjectStorage:
         await self._in_thread(ask)
 
     def close(self) -> None:
-        """Finish what runs, and give threads and connections back."""
+        """Finish running calls, and release threads and connections."""
         self._threads.shutdown()
         self._client.close()
 

@@ -1,4 +1,4 @@
-"""Calls to an S3 server: made by boto3, guarded by a circuit breaker, their errors in the domain's words."""
+"""Calls to an S3 server: made by boto3, guarded by a circuit breaker, with errors translated to domain errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,11 +26,11 @@ from vidintel.settings.model import S3Settings
 S3Client: TypeAlias = Any  # boto3 makes the methods of its clients at run time
 
 BROKEN_OFF = (HTTPClientError, IncompleteReadError)
-"""How the body of an answer may end before its end."""
+"""Errors that mean that the body of a response ended early."""
 
 NO_BUCKET = "The bucket of the storage does not exist. Create it, or correct VIDINTEL_S3__BUCKET."
 _NO_ACCESS = (
-    "The storage refuses our credentials, or they do not suffice. Check VIDINTEL_S3__ACCESS_KEY_ID, "
+    "The storage rejects the credentials, or they lack permissions. Check VIDINTEL_S3__ACCESS_KEY_ID, "
     "VIDINTEL_S3__SECRET_ACCESS_KEY, and what they are allowed to do."
 )
 _ELSEWHERE = "The bucket of the storage lies elsewhere. Correct VIDINTEL_S3__REGION or VIDINTEL_S3__ENDPOINT_URL."
@@ -77,14 +77,14 @@ def _session() -> Session:
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether ``error`` means that the server is not there or cannot keep up, rather than that it refused something."""
+    """Whether ``error`` means that the server is down or overloaded, rather than that it refused a request."""
     if isinstance(error, ClientError):
         return _status(error) in _DOWN_STATUS or code_of(error) in _OVERLOADED
     return isinstance(error, _UNREACHABLE)
 
 
 def code_of(error: ClientError) -> str:
-    """S3's word for it, such as ``NoSuchKey``; answers to HEAD have none, and give the status."""
+    """S3's error code, such as ``NoSuchKey``. Responses to HEAD have none; then it is the HTTP status."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
@@ -101,10 +101,10 @@ def guarded(breaker: CircuitBreaker) -> Iterator[None]:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """What boto3 raises in the block, in the domain's words.
+    """Translate errors of boto3 in the block to domain errors.
 
-    Raises `StorageUnavailable` when the server is down or refuses us altogether, `StorageFull`, and `StorageError` for
-    what it refuses otherwise.
+    Raises `StorageUnavailable` when the server is down or rejects the configuration, `StorageFull`, and `StorageError`
+    for other refusals.
     """
     try:
         yield
@@ -134,7 +134,9 @@ def _translate(error: ClientError) -> NoReturn:
         raise StorageUnavailable(_ELSEWHERE, retry_after_s=_REFUSED_FOR_S) from error
     if is_missing(error):
         raise StorageError("There is no such object.") from error
-    raise StorageError(f"The storage refused to do it ({code}).") from error
+    raise StorageError(
+        f"The storage refused the request ({code}). Check the log and the policies of the storage."
+    ) from error
 
 
 def _status(error: ClientError) -> int:

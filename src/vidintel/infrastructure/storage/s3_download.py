@@ -21,7 +21,7 @@ _BLOCKS_KEPT = 12
 
 
 class Download(Protocol):
-    """See `S3Download`, which is what it stands for."""
+    """The interface of `S3Download`."""
 
     @property
     def total(self) -> int: ...
@@ -34,7 +34,7 @@ class Download(Protocol):
 class S3Download:
     """The bytes ``start <= i < end`` of an object. Blocking, called from threads, one at a time.
 
-    Where the connection breaks off, it goes on with a new one. ``total`` is the object's size, once something was read.
+    After a broken connection it continues on a new one. ``total`` is the object's size, known after the first read.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class S3Download:
             return block
 
     def close(self) -> None:
-        """Give the connection back. Waits for a `read` that still runs in a thread."""
+        """Release the connection. Waits for a `read` that still runs in a thread."""
         with self._lock:
             self._closed = True
             self._drop()
@@ -98,8 +98,8 @@ class S3Download:
 class S3File(io.BufferedReader):
     """A seekable reader for decoders, which reads in blocks and keeps the last few of them.
 
-    Decoders take an error of their file for the end of the video, now and then, and go on as if nothing were wrong. So
-    the first error stays: every later read fails with it as well, and so does the ``with`` block, whatever came of it.
+    Decoders sometimes mistake an error of their file for the end of the video, and go on. So the first error is sticky:
+    every later read raises it as well, and so does the end of the ``with`` block.
     """
 
     def __init__(self, blocks: "S3Blocks") -> None:
@@ -189,5 +189,5 @@ class S3Blocks(io.RawIOBase):
         if number == 0:
             self._size = download.total
         if len(block) != min(self._block_bytes, self._size - start):
-            raise StorageError("The object has changed while it was read.")
+            raise StorageError("The object has changed while it was being read. Try again.")
         return block

@@ -22,7 +22,7 @@ class S3Upload:
         self._ended = False
 
     def open(self) -> None:
-        """Nothing is asked of the server before the first block is there."""
+        """No request is sent before the first block is complete."""
 
     def write(self, block: list[bytes]) -> None:
         with self._lock:
@@ -46,7 +46,7 @@ class S3Upload:
             return self._sha256.hexdigest()
 
     def abort(self, block: list[bytes]) -> None:  # noqa: ARG002 - nothing of a failed write is kept
-        """Throw away what was written; what cannot be now is a case for `ObjectStorage.purge_unfinished`."""
+        """Discard what was written. If that fails, `ObjectStorage.purge_unfinished` removes it later."""
         with self._lock:
             if self._ended:
                 return
@@ -63,7 +63,7 @@ class S3Upload:
 
 
 def joined(block: list[bytes]) -> bytes:
-    """The block as one piece. Its chunks are let go of, so that they are not in memory twice while it is sent."""
+    """The block as one piece. Its chunks are released, so that they are not in memory twice while it is sent."""
     part = b"".join(block)
     block.clear()
     return part

@@ -1,4 +1,4 @@
-"""Uploads to a bucket: parts of a multipart upload, and a state object that says which of them count.
+"""Uploads to a bucket: parts of a multipart upload, and a state object that lists the committed parts.
 
 The state object of an upload lies at ``.uploads/<upload id>``. It has a line of JSON, and after it the tail: bytes that
 are too few for a part yet. Putting it is what commits an append; parts that it does not name never count. The object
@@ -79,9 +79,9 @@ class S3Uploads:
         return self._finished_size(upload) if state is None else int(state.metadata["offset"])
 
     def publish(self, upload: UploadId) -> tuple[str, int] | None:
-        """Make the object appear; returns its SHA-256 and size, or ``None`` where these are to be had from the object.
+        """Make the object appear; returns its SHA-256 and size, or ``None`` when the object has to be read for them.
 
-        `forget` is to be called afterwards. Raises `UploadNotFound`.
+        Call `forget` afterwards. Raises `UploadNotFound`.
         """
         found = _get_state(self._bucket, upload)
         if found is None:
@@ -193,7 +193,7 @@ class S3Append:
             return self._committed
 
     def abort(self, block: list[bytes]) -> None:
-        """Keep what was received, or with ``atomic`` nothing. What cannot be kept now was kept by no commit."""
+        """Commit the received bytes, or with ``atomic`` none. If the commit fails, earlier commits still hold."""
         with self._lock:
             if self._state is not None and self._is_whole and not self._atomic:
                 with suppress(DomainError):

@@ -1,4 +1,4 @@
-"""What every task engine shares: the queue, its messages, and how the actor is put on a broker."""
+"""Shared by all task engines: the queue, its messages, and the registration of the actor with a broker."""
 
 from collections.abc import Callable
 from uuid import UUID
@@ -13,7 +13,7 @@ QUEUE = "work"
 _ACTOR = "do_work"
 
 Actor = Callable[[WorkItemId], None]
-"""Does the work with that id, on a thread of the engine."""
+"""Runs the work item with that id, on a thread of the engine."""
 
 
 def message_for(work: DueWork) -> Message[object]:
@@ -21,9 +21,9 @@ def message_for(work: DueWork) -> Message[object]:
 
 
 def declare(broker: Broker, actor: Actor) -> None:
-    """Put ``actor`` on ``broker``. One actor does all kinds of work: the item's row tells which.
+    """Register ``actor`` with ``broker``. One actor runs all kinds of work; the item's row has the kind.
 
-    ``max_retries`` does not exist here: brokers have no middleware, retries live in the database.
+    The option ``max_retries`` does not exist here: the brokers have no middleware, and the database schedules retries.
     """
 
     def run(work_id: str) -> None:

@@ -1,4 +1,4 @@
-"""The task engine in one process: Dramatiq's in-memory broker, worked by Dramatiq's own threads."""
+"""The task engine in one process: Dramatiq's in-memory broker and Dramatiq's threads."""
 
 import asyncio
 import threading
@@ -15,7 +15,7 @@ _HURRY_S, _LONGEST_S = 600.0, 7 * 86_400.0
 
 
 def stop_ms(drain_s: float) -> int:
-    """How long Dramatiq waits for what runs: ``drain_s`` and what it takes to hand back, or as long as it runs."""
+    """How long Dramatiq waits for running work: ``drain_s`` and the time to release it, or until it has ended."""
     return round(1000 * min(drain_s + _HURRY_S, _LONGEST_S))
 
 
@@ -33,7 +33,7 @@ class InProcessTaskEngine:
 
     @property
     def capacity(self) -> int:
-        """As many as there are threads: what waits here would die with this process, though another worker is idle."""
+        """One message per thread: a message that waits here could not be taken by an idle worker."""
         return self._concurrency
 
     async def backlog(self) -> int:

@@ -1,7 +1,7 @@
-"""The task engine over Redis: any worker takes up what any worker has enqueued.
+"""The task engine over Redis: each worker can take messages that any worker has enqueued.
 
-Redis holds nothing that matters. While it is away each worker enqueues for itself, and what it forgot is enqueued
-again: see docs/adr/0013-redis-as-task-broker.md.
+Redis holds no data that cannot be lost. While it is down, each worker enqueues for itself. The dispatcher enqueues lost
+messages again: see docs/adr/0013-redis-as-task-broker.md.
 """
 
 import asyncio
@@ -42,13 +42,13 @@ class RedisTaskEngine:
             socket_timeout=10,
             socket_connect_timeout=3,
             health_check_interval=15,
-            retry=Retry(NoBackoff(), 1),  # once more, on a new connection: the server may just have been restarted
+            retry=Retry(NoBackoff(), 1),  # retry once on a new connection: the server may have been restarted
         )
         self._namespace = f"{namespace}:tasks"
         self._broker = _LenientBroker(self._client, self._namespace)
         self._broker.declare_queue(QUEUE)
         self._worker = Worker(self._broker, worker_threads=concurrency, worker_timeout=100)
-        # Never more than there are threads: a message that waits here would wait though another worker is idle.
+        # Never more than there are threads: an idle worker could not take a message that waits here.
         self._worker.queue_prefetch = concurrency
         self._local = InProcessTaskEngine(concurrency=concurrency)
         self._concurrency = concurrency
@@ -63,7 +63,7 @@ class RedisTaskEngine:
         return 2 * self._concurrency
 
     async def backlog(self) -> int:
-        """What waits in Redis for anybody counts, too: so no more is enqueued than idle workers can take up."""
+        """Counts the messages that wait in Redis as well, so that no more are enqueued than idle workers can take."""
         waiting = 0
         if self._redis.is_available:
             try:
@@ -78,7 +78,7 @@ class RedisTaskEngine:
             try:
                 await asyncio.to_thread(self._broker.enqueue, message_for(remaining[0]))
             except RedisError as error:
-                # Should the message have arrived all the same, whoever is second finds the item claimed.
+                # If Redis has received the message as well, the second worker finds the item claimed.
                 self._redis.failed(error)
             else:
                 del remaining[0]
@@ -133,7 +133,7 @@ class _LenientBroker(RedisBroker):
             namespace=namespace,
             middleware=[],  # retries, time limits and delays all live in the database
             heartbeat_timeout=30_000,
-            # What dead workers held is looked after with every command, rather than with one in a thousand.
+            # Recover the messages of dead workers with every command, rather than with one in a thousand.
             maintenance_chance=1_000_000,
         )
 
@@ -142,10 +142,10 @@ class _LenientBroker(RedisBroker):
 
 
 class _LenientConsumer(Consumer):
-    """Does not insist on telling Redis that a message was handled.
+    """Acknowledges a handled message at most once, without retries.
 
-    Dramatiq's own would keep the thread, and a shutdown, waiting until Redis is back. A message that comes again
-    because of that finds its work claimed or done.
+    Dramatiq's consumer would retry until Redis is back, and block its thread and a shutdown. A message that is
+    delivered again because of a missing acknowledgement finds its item claimed or done.
     """
 
     def __init__(self, inner: Consumer) -> None:
@@ -158,15 +158,15 @@ class _LenientConsumer(Consumer):
             raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]  # as above
 
     def ack(self, message: MessageProxy) -> None:
-        with _not_insisting():
+        with _without_retries():
             self._inner.ack(message)
 
     def nack(self, message: MessageProxy) -> None:
-        with _not_insisting():
+        with _without_retries():
             self._inner.nack(message)
 
     def requeue(self, messages: Iterable[MessageProxy]) -> None:
-        with _not_insisting():
+        with _without_retries():
             self._inner.requeue(messages)
 
     def close(self) -> None:
@@ -174,7 +174,7 @@ class _LenientConsumer(Consumer):
 
 
 @contextmanager
-def _not_insisting() -> Iterator[None]:
+def _without_retries() -> Iterator[None]:
     try:
         yield
     except (RedisError, BrokerConnectionError) as error:

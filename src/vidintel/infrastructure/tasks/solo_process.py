@@ -1,4 +1,4 @@
-"""`SoloProcess` as a child of the worker: the same program, told to do one item."""
+"""`SoloProcess` as a child of the worker: the same program, started for one item."""
 
 import asyncio
 import signal
@@ -18,8 +18,9 @@ _FROM_OUTSIDE = frozenset({-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -si
 class ChildProcess:
     """Implements `SoloProcess`. ``command`` is given ``--alone ID --name OWNER``.
 
-    The child's standard input is a pipe: when this process ends in whatever way, the child reads its end and leaves.
-    A child that a signal from outside ended was stopped, unless the kernel killed it for its memory.
+    The child's standard input is a pipe. When this process ends for any reason, the child reads the end of the pipe and
+    exits. A child that ended by SIGKILL, SIGTERM, SIGINT or SIGHUP counts as stopped from outside, unless the kernel
+    killed it for its memory.
     """
 
     def __init__(self, command: Sequence[str], *, memory_events: Path = _MEMORY_EVENTS) -> None:
@@ -55,7 +56,7 @@ class ChildProcess:
         return await waiting
 
     def _killed_for_memory(self) -> int:
-        """How many processes of this control group the kernel has killed for their memory; 0 where it does not say."""
+        """How many processes of this control group the kernel has killed for their memory; 0 when not known."""
         try:
             events = dict(line.split() for line in self._memory_events.read_text().splitlines())
         except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""A connection that only reads, one statement after the other, with nothing around them."""
+"""A connection for reads, one statement at a time, without transactions around them."""
 
 from collections.abc import Sequence
 
@@ -11,10 +11,10 @@ from vidintel.settings.model import DatabaseSettings
 
 
 class ReadConnection:
-    """Opened when it is first used at ``url`` (``postgresql+asyncpg://…``), and anew when the server has closed it.
+    """Connects to ``url`` (``postgresql+asyncpg://…``) at the first use, and again after the server closed it.
 
-    A pool would test the connection and begin and end a transaction for each statement: four round trips to one. Not
-    to be used by two at a time.
+    A pool would test the connection and begin and end a transaction for each statement: four round trips instead of
+    one. Only one task may use it at a time.
     """
 
     def __init__(self, url: str, settings: DatabaseSettings, *, application_name: str = "vidintel-reads") -> None:
@@ -25,13 +25,13 @@ class ReadConnection:
         self._connection: asyncpg.Connection | None = None
 
     async def fetch(self, statement: str, *values: object) -> Sequence[asyncpg.Record]:
-        """The rows. Raises `ServiceUnavailable` while the database does not answer, or not in time."""
+        """The rows. Raises `ServiceUnavailable` when the database does not respond in time."""
         try:
             try:
                 return await (await self._open()).fetch(statement, *values)
             except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.AdminShutdownError, OSError):
-                # The server was restarted since the connection was last used, or its machine is gone and another has
-                # taken its place. Reading twice does no harm.
+                # The server was restarted, or replaced by another machine, since the connection was last used.
+                # Reading twice does no harm.
                 await self.close()
                 return await (await self._open()).fetch(statement, *values)
         except Exception as error:
@@ -39,10 +39,10 @@ class ReadConnection:
                 raise ServiceUnavailable("The database is busy. Try again in a moment.") from error
             if not (is_outage(error) or isinstance(error, OSError)):  # nothing but the driver was called
                 raise
-            raise ServiceUnavailable("The database does not answer. Try again in a moment.") from error
+            raise ServiceUnavailable("The database does not respond. Try again in a moment.") from error
 
     async def close(self) -> None:
-        """Let it go without a word; it is opened again when it is needed."""
+        """Drop the connection without an orderly close. The next use opens a new one."""
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None

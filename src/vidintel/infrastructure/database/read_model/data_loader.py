@@ -9,11 +9,11 @@ V = TypeVar("V")
 
 
 class DataLoader(Generic[K, V]):
-    """Runs one batch at a time; whatever is asked for meanwhile makes up the next batch.
+    """Runs one batch at a time. The keys that are requested meanwhile form the next batch.
 
-    Under load, many callers share the cost of a batch. When it is quiet, nobody waits. Nothing is cached: a batch
-    always begins after all who share it asked. ``batch_load`` gets at most ``max_batch_size`` distinct keys, and
-    leaves out the keys that it does not find.
+    Under load, many callers share the cost of a batch. Without load, no caller waits. Nothing is cached: a batch always
+    starts after all requests that share it. ``batch_load`` gets at most ``max_batch_size`` distinct keys, and leaves
+    out keys that it does not find.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """`VideoReads` from PostgreSQL: a video, its newest job and that job's progress in one statement.
 
-What comes back is one JSON document, which can also be kept elsewhere as it is.
+The statement returns one JSON document, which can be cached as it is.
 """
 
 import json
@@ -60,7 +60,7 @@ _JOBS = f"""
 
 
 class Document(NamedTuple):
-    """JSON of the rows that an answer is made of, and the snapshot (`pg_current_snapshot`) they were read in."""
+    """The rows of a response as JSON, and the snapshot (`pg_current_snapshot`) that they were read in."""
 
     text: str
     snapshot: str
@@ -68,19 +68,19 @@ class Document(NamedTuple):
 
 
 class ReportDocuments(Protocol):
-    """Where documents come from; ``None`` for what is not there, or is another tenant's."""
+    """A source of documents. A missing document, or another tenant's, is ``None``."""
 
     async def video(self, tenant_id: TenantId, video_id: VideoId) -> Document | None: ...
 
     async def job(self, tenant_id: TenantId, job_id: JobId) -> Document | None: ...
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         ...
 
 
 class SqlReportDocuments:
-    """`ReportDocuments` by one statement, shared by all who ask at the same moment."""
+    """`ReportDocuments` from one statement, which all concurrent requests share."""
 
     def __init__(self, url: str, settings: DatabaseSettings) -> None:
         self._connections = [ReadConnection(url, settings), ReadConnection(url, settings)]
@@ -122,7 +122,7 @@ class StoredVideoReads:
         return None if document is None else _job_report(document.text)
 
 
-# Rows that say the same as when they were last read, as most do that are asked for again, need no decoding again.
+# Most rows that are read again have not changed, and need not be decoded again.
 
 
 @lru_cache(_DECODED)
@@ -142,7 +142,7 @@ def _job_of(stored: dict[str, Any]) -> JobReport:
 
 
 def _types(table: Table) -> Mapping[str, Callable[[Any], object]]:
-    """How to read back, by column, what JSON has no type for; a whole number may stand for a fraction in it."""
+    """Decoders, by column, for values that JSON has no type for. JSON may also write a float as an integer."""
     read: Mapping[type[Any], Callable[[Any], object]] = {DateTime: datetime.fromisoformat, Uuid: UUID, Double: float}
     return {column.name: read[type(column.type)] for column in table.c if type(column.type) in read}
 

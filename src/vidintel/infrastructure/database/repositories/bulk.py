@@ -21,7 +21,7 @@ async def copy_rows(
     driver = pooled.driver_connection
     assert isinstance(driver, asyncpg.Connection)
     limit_s: float = session.get_bind().get_execution_options()[ANSWER_S]
-    # The driver itself waits without a limit for room to send, even when the connection is lost meanwhile.
+    # The driver waits without a limit until it can send, even when the connection is lost meanwhile.
     lost = asyncio.get_running_loop().create_future()
     copying = asyncio.ensure_future(driver.copy_records_to_table(table, columns=columns, records=rows))
 
@@ -33,7 +33,7 @@ async def copy_rows(
     try:
         await asyncio.wait({copying, lost}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
         if not copying.done():
-            raise Unreachable("The connection was lost, or fell silent, while rows were copied.")
+            raise Unreachable("The connection was lost, or stopped responding, while rows were copied.")
         return int(copying.result().removeprefix("COPY "))
     except OSError as error:
         raise Unreachable(str(error)) from error

@@ -47,7 +47,7 @@ class SqlDetectionRepository:
         self, tenant_id: TenantId, job_id: JobId, filter_: DetectionFilter, page: Page
     ) -> tuple[Sequence[DetectionRow], str | None]:
         if filter_.label is not None and "\x00" in filter_.label:
-            return [], None  # PostgreSQL cannot even be asked for it
+            return [], None  # PostgreSQL's text type cannot hold NUL
         query = select(*_READ).where(_is(tenant_id, job_id), *_matches(job_id, filter_))
         if page.cursor is not None:
             after = cursors.decode_position(page.cursor)
@@ -60,7 +60,7 @@ class SqlDetectionRepository:
 
     async def frames(self, job_id: JobId, *, after: int, limit: int) -> Sequence[FrameDetections]:
         query = select(*_WHOLE).where(detections.c.job_id == job_id, detections.c.frame > after)
-        # With ties, so that no frame is torn apart.
+        # With ties, so that all detections of a frame are returned together.
         query = query.order_by(detections.c.frame).fetch(limit, with_ties=True)
         rows = sorted(await self._session.execute(query), key=lambda row: (row.frame, row.position))
         return [_to_frame(list(of_frame)) for _, of_frame in groupby(rows, key=lambda row: row.frame)]
@@ -126,7 +126,7 @@ def _to_records(segment: Segment, video_id: VideoId, frames: Iterable[FrameDetec
 
 
 def _to_box(row: Row[Any]) -> BoundingBox:
-    # Rounding to 32 bits is monotonic and keeps 0 and 1, so what was a box still is one.
+    # Rounding to 32 bits is monotonic and keeps 0 and 1, so a valid box stays valid.
     return BoundingBox(row.x1, row.y1, row.x2, row.y2)
 
 

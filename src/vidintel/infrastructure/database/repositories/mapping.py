@@ -1,4 +1,4 @@
-"""Mapping of what several entities share, and of broken constraints to domain errors."""
+"""Mapping of fields that several entities share, and of violated constraints to domain errors."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ _BROKEN_CONSTRAINTS: Mapping[str, Callable[[], DomainError]] = {ACTIVE_JOB_OF_VI
 
 @contextmanager
 def domain_errors() -> Iterator[None]:
-    """Raise the domain error that a broken constraint stands for; the transaction can only be rolled back then."""
+    """Raise the domain error for a violated constraint. After it, the transaction can only be rolled back."""
     try:
         yield
     except IntegrityError as error:
@@ -30,12 +30,12 @@ def domain_errors() -> Iterator[None]:
 
 
 def note_change(session: AsyncSession, video_id: VideoId) -> None:
-    """The transaction changes what is shown of this video."""
+    """Record that the transaction changes the video, its jobs or their progress."""
     session.info.setdefault(_CHANGED, set()).add(video_id)
 
 
 def changes_of(session: AsyncSession) -> frozenset[VideoId]:
-    """What `note_change` was told in this session."""
+    """The videos that `note_change` recorded in this session."""
     return frozenset(session.info.get(_CHANGED, ()))
 
 

@@ -1,4 +1,4 @@
-"""Results of jobs, their pictures, and objects that wait for their deletion, in PostgreSQL."""
+"""Results of jobs, their snapshots, and objects that are scheduled for deletion, in PostgreSQL."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ from vidintel.infrastructure.database.repositories.documents import results_of_d
 from vidintel.infrastructure.database.tables import ai_results, jobs, object_deletions, snapshots
 
 _MOST_DOUBLINGS = 10
-"""What cannot be removed is tried again after 1, 2, 4, … minutes, in the end every 17 hours."""
+"""A failed removal is retried after 1, 2, 4, … minutes, and finally every 17 hours."""
 
 
 class SqlResultRepository:

@@ -1,4 +1,4 @@
-"""Tracks in PostgreSQL: gathered in temporary tables by COPY, then published at once by statements over sets."""
+"""Tracks in PostgreSQL: staged in temporary tables by COPY, then published by set-based statements."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -38,7 +38,7 @@ from vidintel.infrastructure.database.tables import detections, tracks
 _BATCH_ROWS = 20_000
 _COLUMNS = ("track_id", "label", "confidence", "first_seen_s", "last_seen_s", "points", "path", "best_shot")
 
-# These live in a transaction only, so no migration knows them.
+# These tables exist only within a transaction, so no migration creates them.
 _temporary = MetaData()
 
 
@@ -98,7 +98,7 @@ class SqlTrackRepository:
         self, tenant_id: TenantId, job_id: JobId, filter_: TrackFilter, page: Page
     ) -> tuple[Sequence[Track], str | None]:
         if filter_.label is not None and "\x00" in filter_.label:
-            return [], None  # PostgreSQL cannot even be asked for it
+            return [], None  # PostgreSQL's text type cannot hold NUL
         query = select(tracks).where(_is(tenant_id, job_id), *_matches(filter_))
         if page.cursor is not None:
             query = query.where(tracks.c.track_id > cursors.decode_track(page.cursor))

@@ -78,7 +78,7 @@ router = Router(_VIDEOS, tags=["videos"])
         NotAVideo(),
         UnknownModel("yolo9000", ("traffic-yolov8n",)),
         UnknownLabel("zebra", "traffic-yolov8n", ("car", "truck", "person")),
-        StorageError("The storage refused to do it."),
+        StorageError("The storage refused the request."),
         StorageFull(),
         StorageUnavailable(),
     ),
