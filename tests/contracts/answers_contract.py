@@ -7,7 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.contracts.full import full_frame, full_snapshot, full_track
 from tests.contracts.stored import frames_of, keep
+from tests.support.completeness import assert_complete
 from tests.support.factories import (
     NOW,
     SHA256,
@@ -63,6 +65,16 @@ class DetectionContract:
         async with unit_of_work() as uow:
             read = await frames_of(uow, job, limit)
         assert read == sorted(frames, key=lambda frame: frame.frame)
+
+    async def test_every_field_of_a_frame_and_its_detections_is_read_back(
+        self, unit_of_work: UnitOfWorkFactory
+    ) -> None:
+        full = full_frame()
+        assert_complete(full)
+        _, job = await analysed(unit_of_work, [full])
+
+        async with unit_of_work() as uow:
+            assert await frames_of(uow, job) == [full]
 
     async def test_frames_are_read_some_at_a_time(self, unit_of_work: UnitOfWorkFactory) -> None:
         _, job = await analysed(unit_of_work, [make_frame(number, "car", "car") for number in range(9)])
@@ -234,6 +246,13 @@ class TrackContract:
         assert await tracks_of(unit_of_work, job) == []
         assert await track_ids_of(unit_of_work, job) == [None]
 
+    async def test_every_field_of_a_track_is_read_back(self, unit_of_work: UnitOfWorkFactory) -> None:
+        full = full_track()
+        assert_complete(full)
+        job = await published(unit_of_work, [full])
+
+        assert await tracks_of(unit_of_work, job) == [full]
+
     async def test_tracks_are_published_with_the_detections_they_are_made_of(
         self, unit_of_work: UnitOfWorkFactory
     ) -> None:
@@ -381,6 +400,17 @@ async def track_ids_of(unit_of_work: UnitOfWorkFactory, job: AnalysisJob) -> lis
 
 
 class SnapshotContract:
+    async def test_every_field_of_a_snapshot_is_read_back(self, unit_of_work: UnitOfWorkFactory) -> None:
+        full = full_snapshot()
+        assert_complete(full)
+        _, job = await analysed(unit_of_work, [])
+        async with unit_of_work() as uow:
+            await uow.snapshots.put_all(job, [full])
+            await uow.commit()
+
+        async with unit_of_work() as uow:
+            assert await uow.snapshots.get(TENANT, job.id, full.name) == full
+
     async def test_pictures_are_read_back_by_name_and_replaced(self, unit_of_work: UnitOfWorkFactory) -> None:
         _, job = await analysed(unit_of_work, [])
         poster, shot, newer = (Snapshot(name, StoredContent(f"k/{name}", 2**33, SHA256)) for name in ("a", "b", "c"))

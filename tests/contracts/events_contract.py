@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from tests.support.completeness import assert_complete
 from tests.support.factories import NOW, make_job, make_video
 from vidintel.application.ports import DeliveryBatch, FailedDelivery, UnitOfWorkFactory
 from vidintel.domain.analysis import JobStatus
@@ -99,6 +100,7 @@ class EventContract:
         batch = await take(unit_of_work)
 
         assert batch is not None
+        assert_complete(events[0])
         assert [each.event for each in batch.deliveries] == events
         assert [each.attempts for each in batch.deliveries] == [0, 0, 0]
 

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.contracts.full import full_job, full_segments, full_video
 from tests.contracts.stored import (
     frames_of,
     keep,
@@ -14,9 +15,9 @@ from tests.contracts.stored import (
     state_of,
     with_current_job,
 )
+from tests.support.completeness import assert_complete
 from tests.support.factories import (
     FAILURE,
-    FULL_SPEC,
     NOW,
     RESULTS,
     TENANT,
@@ -33,7 +34,7 @@ from vidintel.domain.identity import TenantId
 from vidintel.domain.results import JobResults
 from vidintel.domain.retention import RetentionRules
 from vidintel.domain.segment import SegmentId, SegmentStatus
-from vidintel.domain.video import CameraId, SourceKind, VideoId, VideoSource, VideoStatus
+from vidintel.domain.video import CameraId, VideoId, VideoStatus
 
 STRANGER = TenantId("org_stranger")
 ELSEWHERE = timedelta(hours=2)
@@ -49,17 +50,11 @@ class VideoContract:
 
         assert state_of(await reload_video(unit_of_work, video)) == state_of(video)
 
-    async def test_every_optional_field_of_a_video_is_read_back(self, unit_of_work: UnitOfWorkFactory) -> None:
-        source = VideoSource(SourceKind.URL, "https://example.org/ä.mp4")
-        full = make_video(
-            description="Überfahrt\nmit 🚗",
-            captured_at=NOW - ELSEWHERE,
-            camera_id=CameraId("Tor 3 🎥"),
-            source=source,
-            expires_at=NOW,
-        )
+    async def test_every_field_of_a_video_is_read_back(self, unit_of_work: UnitOfWorkFactory) -> None:
+        full = full_video()
+        assert_complete(full)
         bare = make_video(status=VideoStatus.FAILED, media=None)
-        await keep(unit_of_work, full, bare)
+        await keep(unit_of_work, *with_current_job(full), bare)
 
         assert state_of(await reload_video(unit_of_work, full)) == state_of(full)
         assert state_of(await reload_video(unit_of_work, bare)) == state_of(bare)
@@ -300,16 +295,20 @@ class JobContract:
 
         assert state_of(await reload_job(unit_of_work, job)) == state_of(job)
 
+    async def test_every_field_of_a_job_is_read_back(self, unit_of_work: UnitOfWorkFactory) -> None:
+        video = make_video()
+        full = full_job(video)
+        assert_complete(full)
+        await keep(unit_of_work, video, full)
+
+        assert state_of(await reload_job(unit_of_work, full)) == state_of(full)
+
     @pytest.mark.parametrize(
         "spec",
-        [
-            AnalysisSpec(model="m"),
-            AnalysisSpec(model="m", sample_fps=None),
-            FULL_SPEC,
-        ],
-        ids=["defaults", "every frame", "nothing left out"],
+        [AnalysisSpec(model="m"), AnalysisSpec(model="m", sample_fps=None)],
+        ids=["defaults", "every frame"],
     )
-    async def test_every_field_of_a_spec_is_read_back(
+    async def test_a_spec_that_leaves_fields_out_is_read_back(
         self, unit_of_work: UnitOfWorkFactory, spec: AnalysisSpec
     ) -> None:
         video = make_video()
@@ -458,6 +457,16 @@ class SegmentContract:
         await keep(unit_of_work, video, job, segment)
 
         assert state_of(await reload_segment(unit_of_work, segment)) == state_of(segment)
+
+    async def test_every_field_of_a_segment_is_read_back(self, unit_of_work: UnitOfWorkFactory) -> None:
+        video = make_video()
+        job = make_job(video=video, status=JobStatus.RUNNING)
+        full = full_segments(job)
+        assert_complete(*full)
+        await keep(unit_of_work, video, job, *full)
+
+        for segment in full:
+            assert state_of(await reload_segment(unit_of_work, segment)) == state_of(segment)
 
     async def test_a_dead_letter_is_saved(self, unit_of_work: UnitOfWorkFactory) -> None:
         video = make_video()

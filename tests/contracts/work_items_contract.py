@@ -6,12 +6,14 @@ from uuid import uuid4
 
 import pytest
 
+from tests.contracts.full import full_item
 from tests.contracts.stored import keep
+from tests.support.completeness import assert_complete
 from tests.support.factories import LEASE, NOW, TENANT, WORKER, make_item, make_job, make_video
 from vidintel.application.ports import DueWork, UnitOfWorkFactory
 from vidintel.domain.errors import LeaseLost
 from vidintel.domain.identity import TenantId
-from vidintel.domain.work import Priority, RetryPolicy, Setback, WorkItem, WorkItemId
+from vidintel.domain.work import Priority, WorkItem, WorkItemId
 
 LATER = NOW + timedelta(hours=1)
 FIRST, SECOND, OTHER = "a.first", "a.second", "b.other"
@@ -19,14 +21,14 @@ KINDS = (FIRST, SECOND, OTHER)
 
 
 class WorkItemContract:
-    async def test_an_item_is_read_back_as_it_was(self, unit_of_work: UnitOfWorkFactory) -> None:
-        item = make_item(kind=OTHER, ordinal=7, priority=Priority.BACKGROUND, owner=WORKER)
-        for setback in Setback:
-            assert item.set_back(item.work.token, setback, NOW, RetryPolicy())
-            item.claim(WORKER, LATER, LEASE)
-        await store(unit_of_work, item)
+    async def test_every_field_of_an_item_is_read_back(self, unit_of_work: UnitOfWorkFactory) -> None:
+        full = full_item()
+        assert_complete(full)
+        async with unit_of_work() as uow:
+            await uow.work_items.ensure(full)
+            await uow.commit()
 
-        assert state_of(await load(unit_of_work, item)) == state_of(item)
+        assert state_of(await load(unit_of_work, full)) == state_of(full)
         async with unit_of_work() as uow:
             assert await uow.work_items.get(WorkItemId(uuid4())) is None
             await uow.work_items.add_all([])
