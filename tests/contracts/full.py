@@ -5,60 +5,42 @@ fails a contract test until its sample fills it, and then until every repository
 """
 
 from datetime import timedelta
-from uuid import uuid4
 
 from tests.support.factories import (
     FAILURE,
     FULL_SPEC,
-    LEASE,
-    MEDIA,
-    MODEL,
     NOW,
     SHA256,
-    TENANT,
-    USER,
     WORKER,
-    make_span,
+    make_item,
+    make_job,
+    make_segment,
+    make_video,
 )
 from vidintel.application.ports import Snapshot
-from vidintel.domain.analysis import AnalysisJob, JobId, JobStage
+from vidintel.domain.analysis import AnalysisJob, JobStatus
 from vidintel.domain.detection import BoundingBox, Detection, FrameDetections
 from vidintel.domain.geometry import Point
-from vidintel.domain.segment import Segment, SegmentId
+from vidintel.domain.segment import Segment, SegmentStatus
 from vidintel.domain.shots import FrameColours, ShotChanges
 from vidintel.domain.tracking import BestShot, PathPoint, Track
-from vidintel.domain.video import (
-    CameraId,
-    MediaWarning,
-    SourceKind,
-    StoredContent,
-    Video,
-    VideoId,
-    VideoSource,
-)
-from vidintel.domain.work import Cause, Priority, RetryPolicy, Setback, Work, WorkItem, WorkItemId
+from vidintel.domain.video import CameraId, MediaWarning, SourceKind, StoredContent, Video, VideoSource, VideoStatus
+from vidintel.domain.work import Cause, Priority, Setback, WorkItem
 
 _HOUR = timedelta(hours=1)
 
 
 def full_video() -> Video:
-    """A video that an analysis completed and a later one failed on."""
-    video = Video.register(
-        video_id=VideoId(uuid4()),
-        tenant_id=TENANT,
-        created_by=USER,
+    """A video that one analysis completed and a later one failed on."""
+    video = make_video(
         source=VideoSource(SourceKind.URL, "https://example.org/ä.mp4"),
-        now=NOW,
         title="Über die Brücke",
         description="Überfahrt\nmit 🚗",
         captured_at=NOW - _HOUR,
         camera_id=CameraId("Tor 3 🎥"),
         expires_at=NOW + 5 * _HOUR,
+        status=VideoStatus.COMPLETED,
     )
-    video.attach_content(StoredContent(f"videos/{video.id}/source", 2**33, SHA256), NOW)
-    video.begin_processing(NOW)
-    video.describe_media(MEDIA, NOW)
-    video.complete(JobId(uuid4()), NOW)
     video.begin_processing(NOW)
     video.fail(FAILURE, NOW + _HOUR)
     return video
@@ -66,62 +48,42 @@ def full_video() -> Video:
 
 def full_job(video: Video) -> AnalysisJob:
     """A job that failed again after a retry."""
-    job = AnalysisJob.queue(
-        job_id=JobId(uuid4()),
-        tenant_id=video.tenant_id,
-        video_id=video.id,
-        created_by=USER,
+    return make_job(
+        video=video,
         spec=FULL_SPEC,
-        model=MODEL,
-        now=NOW,
+        status=JobStatus.FAILED,
+        started_at=NOW + _HOUR,
+        finished_at=NOW + 2 * _HOUR,
+        runs=2,
     )
-    job.fail(FAILURE, NOW)
-    job.retry()
-    job.begin(JobStage.PLAN, NOW + _HOUR)
-    job.planned()
-    job.fail(FAILURE, NOW + 2 * _HOUR)
-    return job
 
 
 def full_segments(job: AnalysisJob) -> tuple[Segment, Segment]:
     """One that is done and one that is dead: no state has both results and a failure."""
-    done, dead = (
-        Segment.cut(
-            segment_id=SegmentId(uuid4()),
-            job=job,
-            span=make_span(index),
-            warnings=[MediaWarning("truncated", "The file ends early.", 36.5)],
-        )
-        for index in (3, 5)
+    of_the_video = MediaWarning("truncated", "The file ends early.", 36.5)
+    done = make_segment(
+        job=job,
+        index=3,
+        status=SegmentStatus.DONE,
+        cut_warnings=[of_the_video],
+        frames=19,
+        frames_reused=7,
+        warnings=[MediaWarning("corrupt_frames", "3 frames are broken.", 31.5)],
+        shots=ShotChanges(FrameColours(30.25, (11, 12)), FrameColours(39.5, (13, 14)), (1 / 3, 33.0)),
     )
-    shots = ShotChanges(FrameColours(30.25, (11, 12)), FrameColours(39.5, (13, 14)), (1 / 3, 33.0))
-    done.complete(
-        19, warnings=[MediaWarning("corrupt_frames", "3 frames are broken.", 31.5)], shots=shots, frames_reused=7
-    )
-    dead.dead_letter(FAILURE)
-    return done, dead
+    return done, make_segment(job=job, index=5, status=SegmentStatus.DEAD, cut_warnings=[of_the_video])
 
 
 def full_item() -> WorkItem:
     """An item that is held after setbacks of every kind."""
-    item = WorkItem(
-        id=WorkItemId(uuid4()),
+    return make_item(
         kind="other.kind",
-        subject_id=uuid4(),
-        group_id=uuid4(),
-        tenant_id=TENANT,
-        created_at=NOW,
         ordinal=7,
         priority=Priority.BACKGROUND,
         cause=Cause("req-1", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
-        _work=Work(due_at=NOW),
+        setbacks=(Setback.ERROR, *[Setback.DIED_ALONE] * 2, *[Setback.INTERRUPTED] * 3),
+        owner=WORKER,
     )
-    setbacks = (Setback.ERROR, *[Setback.DIED_ALONE] * 2, *[Setback.INTERRUPTED] * 3)
-    for setback in setbacks:
-        token = item.claim(WORKER, item.work.due_at, LEASE)
-        assert item.set_back(token, setback, item.work.due_at, RetryPolicy())
-    item.claim(WORKER, item.work.due_at, LEASE)
-    return item
 
 
 def full_track() -> Track:

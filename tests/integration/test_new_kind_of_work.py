@@ -11,7 +11,7 @@ from dependency_injector import providers
 from prometheus_client import generate_latest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.support.factories import TENANT
+from tests.support.factories import make_item
 from vidintel.application.ports import UnitOfWork, UnitOfWorkFactory
 from vidintel.application.work.handler import WorkHandler, WorkHandlers
 from vidintel.application.work.isolation import ProcessEnd
@@ -19,7 +19,7 @@ from vidintel.application.work.lease import Lease
 from vidintel.container import Container
 from vidintel.domain.errors import UnreadableVideo
 from vidintel.domain.video import Failure
-from vidintel.domain.work import Work, WorkItem, WorkItemId
+from vidintel.domain.work import WorkItem, WorkItemId
 from vidintel.presentation.worker import WorkerProcess
 from vidintel.settings.model import Settings, WorkSettings
 
@@ -57,18 +57,7 @@ class Unhurried:
 
 
 def greetings(subjects: Sequence[UUID], now: datetime) -> list[WorkItem]:
-    return [
-        WorkItem(
-            id=WorkItemId(uuid4()),
-            kind=Greet.kind,
-            subject_id=subject,
-            group_id=subject,
-            tenant_id=TENANT,
-            created_at=now,
-            _work=Work(due_at=now),
-        )
-        for subject in subjects
-    ]
+    return [make_item(kind=Greet.kind, subject_id=each, group_id=each, created_at=now) for each in subjects]
 
 
 async def test_a_new_kind_is_dispatched_done_given_up_counted_and_reclaimed(

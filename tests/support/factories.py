@@ -1,11 +1,17 @@
-"""Builds entities in any state, the way they get there: through their own methods.
+"""Factories of entities: each makes one and leads it to the wanted state through the entity's own methods.
 
+A factory lists what a test may choose, and what the entity gets otherwise. Tests call the typed functions:
 ``make_video(status=VideoStatus.COMPLETED)``, ``make_job(video=video, status=JobStatus.FAILED)``,
-``make_segment(job=job, status=SegmentStatus.DONE)``. What is left out gets a fitting value; times are `NOW`.
+``make_segment(job=job, status=SegmentStatus.DONE)``. Times are `NOW` when left out.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any, TypedDict, Unpack
 from uuid import UUID, uuid4
+
+from factory.base import Factory
+from factory.declarations import LazyAttribute, LazyFunction, SelfAttribute, SubFactory
 
 from vidintel.application.jobs.work import SEGMENT
 from vidintel.domain.analysis import AnalysisJob, AnalysisSpec, JobId, JobStage, JobStatus, ModelRef
@@ -30,7 +36,7 @@ from vidintel.domain.video import (
     VideoStatus,
     WarningSummary,
 )
-from vidintel.domain.work import Priority, Work, WorkItem, WorkItemId
+from vidintel.domain.work import Cause, Priority, RetryPolicy, Setback, WorkItem, WorkItemId
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 LEASE = timedelta(seconds=15)
@@ -78,82 +84,121 @@ RESULTS = JobResults(
 """A value in every field, none of them its default."""
 
 
-def make_video(
-    *,
-    status: VideoStatus = VideoStatus.UPLOADED,
-    tenant_id: TenantId = TENANT,
-    created_by: UserId = USER,
-    created_at: datetime = NOW,
-    source: VideoSource = SOURCE,
-    title: str | None = None,
-    description: str | None = None,
-    captured_at: datetime | None = None,
-    camera_id: CameraId | None = None,
-    media: MediaInfo | None = MEDIA,
-    video_id: VideoId | None = None,
-    expires_at: datetime | None = None,
-    current_job_id: JobId | None = None,
-) -> Video:
-    """A video; with ``media=None`` it was never probed. ``current_job_id`` is that of the job that completed it."""
-    video = Video.register(
-        video_id=video_id or VideoId(uuid4()),
-        tenant_id=tenant_id,
-        created_by=created_by,
-        source=source,
-        now=created_at,
-        title=title,
-        description=description,
-        captured_at=captured_at,
-        camera_id=camera_id,
-        expires_at=expires_at,
-    )
-    if status is VideoStatus.PENDING:
+class VideoFactory(Factory[Video]):
+    """Registers a video; what happens to it later happens at ``changed_at``. With ``media=None`` it was never probed.
+
+    ``current_job_id`` is that of the job that completed it.
+    """
+
+    class Meta:
+        model = Video
+
+    video_id = LazyFunction(lambda: VideoId(uuid4()))
+    tenant_id = TENANT
+    created_by = USER
+    source = SOURCE
+    title = None
+    description = None
+    captured_at = None
+    camera_id = None
+    created_at = NOW
+    expires_at = None
+    status = VideoStatus.UPLOADED
+    changed_at = SelfAttribute("created_at")
+    content = LazyAttribute(lambda fields: StoredContent(f"videos/{fields.video_id}/source", 2**33, SHA256))
+    media = MEDIA
+    failure = FAILURE
+    current_job_id = LazyFunction(lambda: JobId(uuid4()))
+
+    @classmethod
+    def _create(cls, model_class: type[Video], *_args: object, **fields: Any) -> Video:
+        status, now, content, media, failure, current_job_id = (
+            fields.pop(name) for name in ("status", "changed_at", "content", "media", "failure", "current_job_id")
+        )
+        video = model_class.register(now=fields.pop("created_at"), **fields)
+        if status is VideoStatus.PENDING:
+            return video
+        video.attach_content(content, now)
+        if status is VideoStatus.UPLOADED:
+            return video
+        video.begin_processing(now)
+        if media is not None:
+            video.describe_media(media, now)
+        if status is VideoStatus.COMPLETED:
+            video.complete(current_job_id, now)
+        elif status is VideoStatus.FAILED:
+            video.fail(failure, now)
         return video
-    video.attach_content(StoredContent(f"videos/{video.id}/source", 2**33, SHA256), created_at)
-    if status is VideoStatus.UPLOADED:
-        return video
-    video.begin_processing(created_at)
-    if media is not None:
-        video.describe_media(media, created_at)
-    if status is VideoStatus.COMPLETED:
-        video.complete(current_job_id or JobId(uuid4()), created_at)
-    elif status is VideoStatus.FAILED:
-        video.fail(FAILURE, created_at)
-    return video
 
 
-def make_job(
-    *,
-    video: Video | None = None,
-    status: JobStatus = JobStatus.QUEUED,
-    stage: JobStage = JobStage.ANALYSE,
-    created_by: UserId = USER,
-    created_at: datetime = NOW,
-    spec: AnalysisSpec = SPEC,
-    model: ModelRef = MODEL,
-    job_id: JobId | None = None,
-) -> AnalysisJob:
-    """A job of ``video``. ``stage`` says how far a running one is."""
-    video = video or make_video()
-    job = AnalysisJob.queue(
-        job_id=job_id or JobId(uuid4()),
-        tenant_id=video.tenant_id,
-        video_id=video.id,
-        created_by=created_by,
-        spec=spec,
-        model=model,
-        now=created_at,
-    )
-    if status is JobStatus.QUEUED:
+class VideoFields(TypedDict, total=False):
+    """What a caller of `make_video` may choose."""
+
+    video_id: VideoId
+    tenant_id: TenantId
+    created_by: UserId
+    source: VideoSource
+    title: str | None
+    description: str | None
+    captured_at: datetime | None
+    camera_id: CameraId | None
+    created_at: datetime
+    expires_at: datetime | None
+    status: VideoStatus
+    changed_at: datetime
+    content: StoredContent
+    media: MediaInfo | None
+    failure: Failure
+    current_job_id: JobId
+
+
+def make_video(**fields: Unpack[VideoFields]) -> Video:
+    return VideoFactory.create(**fields)
+
+
+class JobFactory(Factory[AnalysisJob]):
+    """Queues a job of ``video``. ``stage`` says how far it comes; with ``started_at=None`` it never begins.
+
+    Of several ``runs`` all but the last failed and were retried.
+    """
+
+    class Meta:
+        model = AnalysisJob
+
+    video = SubFactory(VideoFactory)
+    job_id = LazyFunction(lambda: JobId(uuid4()))
+    created_by = USER
+    created_at = NOW
+    spec = SPEC
+    model = MODEL
+    status = JobStatus.QUEUED
+    stage = JobStage.ANALYSE
+    started_at = SelfAttribute("created_at")
+    finished_at = SelfAttribute("created_at")
+    failure = FAILURE
+    runs = 1
+
+    @classmethod
+    def _create(cls, model_class: type[AnalysisJob], *_args: object, **fields: Any) -> AnalysisJob:
+        video, status, stage = fields["video"], fields["status"], fields["stage"]
+        job = model_class.queue(
+            tenant_id=video.tenant_id,
+            video_id=video.id,
+            now=fields["created_at"],
+            **{name: fields[name] for name in ("job_id", "created_by", "spec", "model")},
+        )
+        for _ in range(fields["runs"] - 1):
+            job.fail(fields["failure"], fields["created_at"])
+            job.retry()
+        if status is not JobStatus.QUEUED and fields["started_at"] is not None:
+            _advance(job, JobStage.FINISH if status is JobStatus.SUCCEEDED else stage, fields["started_at"])
+        if status is JobStatus.SUCCEEDED:
+            job.succeed(fields["finished_at"])
+        elif status is JobStatus.FAILED:
+            job.fail(fields["failure"], fields["finished_at"])
+        elif status is JobStatus.CANCELLED:
+            job.cancel(fields["finished_at"])
         return job
-    _advance(job, JobStage.FINISH if status is JobStatus.SUCCEEDED else stage, created_at)
-    if status is JobStatus.SUCCEEDED:
-        job.succeed(created_at)
-    elif status is JobStatus.FAILED:
-        job.fail(FAILURE, created_at)
-    elif status is JobStatus.CANCELLED:
-        job.cancel(created_at)
-    return job
 
 
 def _advance(job: AnalysisJob, stage: JobStage, now: datetime) -> None:
@@ -162,6 +207,27 @@ def _advance(job: AnalysisJob, stage: JobStage, now: datetime) -> None:
         job.planned()
     if stage is JobStage.FINISH:
         job.all_segments_done()
+
+
+class JobFields(TypedDict, total=False):
+    """What a caller of `make_job` may choose."""
+
+    video: Video
+    job_id: JobId
+    created_by: UserId
+    created_at: datetime
+    spec: AnalysisSpec
+    model: ModelRef
+    status: JobStatus
+    stage: JobStage
+    started_at: datetime | None
+    finished_at: datetime
+    failure: Failure
+    runs: int
+
+
+def make_job(**fields: Unpack[JobFields]) -> AnalysisJob:
+    return JobFactory.create(**fields)
 
 
 def make_span(index: int = 0, *, last: bool = False) -> SegmentSpan:
@@ -177,57 +243,114 @@ def make_span(index: int = 0, *, last: bool = False) -> SegmentSpan:
     )
 
 
-def make_segment(
-    *,
-    job: AnalysisJob | None = None,
-    index: int = 0,
-    span: SegmentSpan | None = None,
-    status: SegmentStatus = SegmentStatus.PENDING,
-    segment_id: SegmentId | None = None,
-) -> Segment:
-    """A segment of ``job``."""
-    segment = Segment.cut(
-        segment_id=segment_id or SegmentId(uuid4()),
-        job=job or make_job(status=JobStatus.RUNNING),
-        span=span or make_span(index),
+class SegmentFactory(Factory[Segment]):
+    """Cuts a segment of ``job``. ``cut_warnings`` are about the whole video, ``warnings`` are found in the segment."""
+
+    class Meta:
+        model = Segment
+
+    job = SubFactory(JobFactory, status=JobStatus.RUNNING)
+    segment_id = LazyFunction(lambda: SegmentId(uuid4()))
+    index = 0
+    span = LazyAttribute(lambda fields: make_span(fields.index))
+    status = SegmentStatus.PENDING
+    cut_warnings: Sequence[MediaWarning] = ()
+    frames = LazyAttribute(lambda fields: fields.span.sample_count)
+    frames_reused = 0
+    warnings = LazyAttribute(
+        lambda fields: [MediaWarning("corrupt_frames", "3 frames are broken.", fields.span.start_s)]
     )
-    if status is SegmentStatus.DONE:
-        warnings = [MediaWarning("corrupt_frames", "3 frames are broken.", segment.span.start_s)]
-        ends = [FrameColours(segment.span.start_s + shift, (3, 0, index)) for shift in (0.0, 1 / 3)]
-        shots = ShotChanges(ends[0], ends[1], (segment.span.start_s + 0.1,))
-        segment.complete(segment.span.sample_count, warnings=warnings, shots=shots)
-    elif status is SegmentStatus.DEAD:
-        segment.dead_letter(FAILURE)
-    return segment
+    shots = LazyAttribute(lambda fields: _shots(fields.index, fields.span.start_s))
+    failure = FAILURE
+
+    @classmethod
+    def _create(cls, model_class: type[Segment], *_args: object, **fields: Any) -> Segment:
+        segment = model_class.cut(
+            segment_id=fields["segment_id"], job=fields["job"], span=fields["span"], warnings=fields["cut_warnings"]
+        )
+        if fields["status"] is SegmentStatus.DONE:
+            found = {name: fields[name] for name in ("warnings", "shots", "frames_reused")}
+            segment.complete(fields["frames"], **found)
+        elif fields["status"] is SegmentStatus.DEAD:
+            segment.dead_letter(fields["failure"])
+        return segment
 
 
-def make_item(
-    *,
-    kind: str = SEGMENT,
-    tenant_id: TenantId = TENANT,
-    group_id: UUID | None = None,
-    subject_id: UUID | None = None,
-    created_at: datetime = NOW,
-    due_at: datetime | None = None,
-    ordinal: int = 0,
-    priority: Priority = Priority.NORMAL,
-    owner: str | None = None,
-) -> WorkItem:
-    """An item that is due since it was made; ``owner`` holds it, if anybody."""
-    item = WorkItem(
-        id=WorkItemId(uuid4()),
-        kind=kind,
-        subject_id=subject_id or uuid4(),
-        group_id=group_id or uuid4(),
-        tenant_id=tenant_id,
-        created_at=created_at,
-        ordinal=ordinal,
-        priority=priority,
-        _work=Work(due_at=due_at or created_at),
-    )
-    if owner is not None:
-        item.claim(owner, item.work.due_at, LEASE)
-    return item
+def _shots(index: int, start_s: float) -> ShotChanges:
+    first, last = (FrameColours(start_s + shift, (3, 0, index)) for shift in (0.0, 1 / 3))
+    return ShotChanges(first, last, (start_s + 0.1,))
+
+
+class SegmentFields(TypedDict, total=False):
+    """What a caller of `make_segment` may choose."""
+
+    job: AnalysisJob
+    segment_id: SegmentId
+    index: int
+    span: SegmentSpan
+    status: SegmentStatus
+    cut_warnings: Sequence[MediaWarning]
+    frames: int
+    frames_reused: int
+    warnings: Sequence[MediaWarning]
+    shots: ShotChanges
+    failure: Failure
+
+
+def make_segment(**fields: Unpack[SegmentFields]) -> Segment:
+    return SegmentFactory.create(**fields)
+
+
+class WorkItemFactory(Factory[WorkItem]):
+    """Schedules an item that is due since it was made, goes through ``setbacks``, and is then held by ``owner``."""
+
+    class Meta:
+        model = WorkItem
+
+    item_id = LazyFunction(lambda: WorkItemId(uuid4()))
+    kind = SEGMENT
+    subject_id = LazyFunction(uuid4)
+    group_id = LazyFunction(uuid4)
+    tenant_id = TENANT
+    created_at = NOW
+    due_at = SelfAttribute("created_at")
+    ordinal = 0
+    priority = Priority.NORMAL
+    cause = Cause()
+    setbacks: Sequence[Setback] = ()
+    owner: str | None = None
+
+    @classmethod
+    def _create(cls, model_class: type[WorkItem], *_args: object, **fields: Any) -> WorkItem:
+        setbacks, owner = fields.pop("setbacks"), fields.pop("owner")
+        item = model_class.schedule(**fields)
+        for setback in setbacks:
+            token = item.claim(WORKER, item.work.due_at, LEASE)
+            assert item.set_back(token, setback, item.work.due_at, RetryPolicy())
+        if owner is not None:
+            item.claim(owner, item.work.due_at, LEASE)
+        return item
+
+
+class WorkItemFields(TypedDict, total=False):
+    """What a caller of `make_item` may choose."""
+
+    item_id: WorkItemId
+    kind: str
+    subject_id: UUID
+    group_id: UUID
+    tenant_id: TenantId
+    created_at: datetime
+    due_at: datetime
+    ordinal: int
+    priority: Priority
+    cause: Cause
+    setbacks: Sequence[Setback]
+    owner: str | None
+
+
+def make_item(**fields: Unpack[WorkItemFields]) -> WorkItem:
+    return WorkItemFactory.create(**fields)
 
 
 def make_detection(

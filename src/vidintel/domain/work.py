@@ -176,6 +176,35 @@ class WorkItem:
     cause: Cause = field(default_factory=Cause)
     _work: Work
 
+    @classmethod
+    def schedule(
+        cls,
+        *,
+        item_id: WorkItemId,
+        kind: str,
+        subject_id: UUID,
+        group_id: UUID,
+        tenant_id: TenantId,
+        created_at: datetime,
+        due_at: datetime,
+        ordinal: int = 0,
+        priority: Priority = Priority.NORMAL,
+        cause: Cause | None = None,
+    ) -> "WorkItem":
+        """A new item, which nobody holds and which is due at ``due_at``."""
+        return cls(
+            id=item_id,
+            kind=kind,
+            subject_id=subject_id,
+            group_id=group_id,
+            tenant_id=tenant_id,
+            created_at=created_at,
+            ordinal=ordinal,
+            priority=priority,
+            cause=cause or Cause(),
+            _work=Work(due_at=due_at),
+        )
+
     @property
     def family(self) -> str:
         return self.kind.partition(".")[0]

@@ -127,6 +127,7 @@ async def test_of_two_jobs_added_at_once_one_is_refused(unit_of_work: UnitOfWork
 
 async def test_the_current_job_of_a_video_is_one_of_its_own(unit_of_work: UnitOfWorkFactory) -> None:
     video, other = make_video(status=VideoStatus.COMPLETED), make_video()
+    assert video.current_job_id is not None
     others_job = make_job(video=other, job_id=video.current_job_id)
 
     with pytest.raises(IntegrityError, match="fk_videos_current_job_id_jobs"):

@@ -6,19 +6,16 @@ from uuid import uuid4
 
 import pytest
 
-from vidintel.domain.analysis import JOB_TRANSITIONS, AnalysisJob, AnalysisSpec, JobId, JobStage, JobStatus, ModelRef
+from tests.support.factories import make_job, make_segment, make_video
+from vidintel.domain.analysis import JOB_TRANSITIONS, AnalysisJob, JobId, JobStage, JobStatus
 from vidintel.domain.errors import DomainError, InvalidTransition, LeaseLost
-from vidintel.domain.identity import TenantId, UserId
-from vidintel.domain.segment import SEGMENT_TRANSITIONS, Segment, SegmentId, SegmentSpan, SegmentStatus
+from vidintel.domain.segment import SEGMENT_TRANSITIONS, Segment, SegmentStatus
 from vidintel.domain.video import (
     VIDEO_TRANSITIONS,
     Failure,
     MediaInfo,
-    SourceKind,
     StoredContent,
     Video,
-    VideoId,
-    VideoSource,
     VideoStatus,
 )
 
@@ -26,46 +23,6 @@ NOW = datetime(2026, 5, 1, tzinfo=UTC)
 LEASE = timedelta(seconds=15)
 FAILURE = Failure("unreadable_video", "No.")
 MEDIA = MediaInfo("mp4", "h264", 640, 360, 0, 2.0, 25.0, 50)
-
-
-def a_video(status: VideoStatus) -> Video:
-    return Video(
-        id=VideoId(uuid4()),
-        tenant_id=TenantId("org_1"),
-        created_by=UserId("user_1"),
-        source=VideoSource(SourceKind.UPLOAD, "a.mp4"),
-        title="a",
-        description=None,
-        captured_at=None,
-        camera_id=None,
-        created_at=NOW,
-        _updated_at=NOW,
-        _status=status,
-    )
-
-
-def a_job(status: JobStatus, stage: JobStage = JobStage.PLAN) -> AnalysisJob:
-    return AnalysisJob(
-        id=JobId(uuid4()),
-        tenant_id=TenantId("org_1"),
-        video_id=VideoId(uuid4()),
-        created_by=UserId("user_1"),
-        spec=AnalysisSpec(model="m"),
-        model=ModelRef("m", "1", "0" * 64),
-        created_at=NOW,
-        _status=status,
-        _stage=stage,
-    )
-
-
-def a_segment(status: SegmentStatus) -> Segment:
-    return Segment(
-        id=SegmentId(uuid4()),
-        job_id=JobId(uuid4()),
-        tenant_id=TenantId("org_1"),
-        span=SegmentSpan(0, 0.0, None, 0, 50, 10),
-        _status=status,
-    )
 
 
 VIDEO_MOVES: Mapping[VideoStatus, list[Callable[[Video], None]]] = {
@@ -83,7 +40,7 @@ VIDEO_MOVES: Mapping[VideoStatus, list[Callable[[Video], None]]] = {
 @pytest.mark.parametrize("target", VIDEO_MOVES)
 def test_a_video_moves_exactly_where_its_table_says(current: VideoStatus, target: VideoStatus) -> None:
     for move in VIDEO_MOVES[target]:
-        video = a_video(current)
+        video = make_video(status=current)
         if target in VIDEO_TRANSITIONS[current]:
             move(video)
             assert video.status is target
@@ -96,7 +53,7 @@ def test_a_video_moves_exactly_where_its_table_says(current: VideoStatus, target
 
 def test_the_current_job_of_a_video_is_the_one_that_completed_it_last() -> None:
     first, second = JobId(uuid4()), JobId(uuid4())
-    video = a_video(VideoStatus.PROCESSING)
+    video = make_video(status=VideoStatus.PROCESSING)
     assert video.current_job_id is None
 
     video.complete(first, NOW)
@@ -110,14 +67,14 @@ def test_the_current_job_of_a_video_is_the_one_that_completed_it_last() -> None:
 
 
 def test_a_video_that_cannot_be_completed_keeps_its_current_job() -> None:
-    video = a_video(VideoStatus.FAILED)
+    video = make_video(status=VideoStatus.FAILED)
 
     with pytest.raises(InvalidTransition):
         video.complete(JobId(uuid4()), NOW)
     assert video.current_job_id is None
 
 
-@pytest.mark.parametrize("entity", [a_video(VideoStatus.PENDING), a_job(JobStatus.QUEUED)])
+@pytest.mark.parametrize("entity", [make_video(status=VideoStatus.PENDING), make_job(status=JobStatus.QUEUED)])
 def test_a_status_cannot_be_assigned(entity: object) -> None:
     with pytest.raises(AttributeError):
         entity.status = "completed"  # type: ignore[attr-defined]
@@ -125,7 +82,7 @@ def test_a_status_cannot_be_assigned(entity: object) -> None:
 
 @pytest.mark.parametrize("status", VideoStatus)
 def test_media_is_described_only_while_processing(status: VideoStatus) -> None:
-    video = a_video(status)
+    video = make_video(status=status)
     if status is VideoStatus.PROCESSING:
         video.describe_media(MEDIA, NOW)
         assert video.media == MEDIA
@@ -135,7 +92,7 @@ def test_media_is_described_only_while_processing(status: VideoStatus) -> None:
 
 
 def test_analysing_again_forgets_the_former_failure() -> None:
-    video = a_video(VideoStatus.PROCESSING)
+    video = make_video(status=VideoStatus.PROCESSING)
     video.fail(FAILURE, NOW)
     assert video.failure == FAILURE
 
@@ -154,7 +111,7 @@ JOB_MOVES: Mapping[JobStatus, Callable[[AnalysisJob], None]] = {
 @pytest.mark.parametrize("current", JobStatus)
 @pytest.mark.parametrize("target", JOB_MOVES)
 def test_a_job_moves_exactly_where_its_table_says(current: JobStatus, target: JobStatus) -> None:
-    job = a_job(current)
+    job = make_job(status=current)
     if target in JOB_TRANSITIONS[current]:
         JOB_MOVES[target](job)
         assert job.status is target
@@ -166,12 +123,14 @@ def test_a_job_moves_exactly_where_its_table_says(current: JobStatus, target: Jo
 
 @pytest.mark.parametrize("status", [s for s in JobStatus if s.is_final])
 def test_work_on_a_final_job_cannot_begin(status: JobStatus) -> None:
+    job = make_job(status=status)
+
     with pytest.raises(LeaseLost):
-        a_job(status).begin(JobStage.PLAN, NOW)
+        job.begin(job.stage, NOW)
 
 
 def test_a_job_goes_through_its_stages_in_order() -> None:
-    job = a_job(JobStatus.QUEUED)
+    job = make_job(status=JobStatus.QUEUED)
     with pytest.raises(InvalidTransition):
         job.planned()
     job.begin(JobStage.PLAN, NOW)
@@ -191,7 +150,7 @@ def test_a_job_goes_through_its_stages_in_order() -> None:
 
 
 def test_retrying_a_failed_job_forgets_the_failure_and_counts_the_run() -> None:
-    job = a_job(JobStatus.RUNNING)
+    job = make_job(status=JobStatus.RUNNING)
     job.fail(FAILURE, NOW)
     job.retry()
 
@@ -209,7 +168,7 @@ SEGMENT_MOVES: Mapping[SegmentStatus, list[Callable[[Segment], object]]] = {
 @pytest.mark.parametrize("target", SEGMENT_MOVES)
 def test_a_segment_moves_exactly_where_its_table_says(current: SegmentStatus, target: SegmentStatus) -> None:
     for move in SEGMENT_MOVES[target]:
-        segment = a_segment(current)
+        segment = make_segment(status=current)
         if target in SEGMENT_TRANSITIONS[current]:
             move(segment)
             assert segment.status is target
@@ -220,7 +179,7 @@ def test_a_segment_moves_exactly_where_its_table_says(current: SegmentStatus, ta
 
 
 def test_a_dead_segment_that_is_requeued_begins_anew() -> None:
-    segment = a_segment(SegmentStatus.PENDING)
+    segment = make_segment(status=SegmentStatus.PENDING)
     segment.dead_letter(FAILURE)
 
     segment.requeue()

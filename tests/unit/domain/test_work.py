@@ -4,15 +4,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.factories import make_item
 from vidintel.domain.errors import LeaseLost, ValidationError
-from vidintel.domain.identity import TenantId
-from vidintel.domain.work import RetryPolicy, Setback, Work, WorkItem, WorkItemId
+from vidintel.domain.work import RetryPolicy, Setback, Work, WorkItem
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 LEASE = timedelta(seconds=15)
@@ -41,18 +40,6 @@ def test_a_lease_that_ran_out_can_be_taken_and_fences_the_former_holder_off() ->
         second.require(first.token)
 
 
-def an_item() -> WorkItem:
-    return WorkItem(
-        id=WorkItemId(uuid4()),
-        kind="family.name",
-        subject_id=uuid4(),
-        group_id=uuid4(),
-        tenant_id=TenantId("org_1"),
-        created_at=NOW,
-        _work=Work(due_at=NOW),
-    )
-
-
 def set_back(setback: Setback, item: WorkItem, token: int) -> bool:
     return item.set_back(token, setback, NOW, RetryPolicy())
 
@@ -66,7 +53,7 @@ ENDS: dict[str, Callable[[WorkItem, int], object]] = {
 
 @pytest.mark.parametrize("end", ENDS)
 def test_a_former_holder_can_write_no_more(end: str) -> None:
-    item = an_item()
+    item = make_item(created_at=NOW)
     token = item.claim("a", NOW, LEASE)
 
     ENDS[end](item, token)
@@ -78,7 +65,7 @@ def test_a_former_holder_can_write_no_more(end: str) -> None:
 
 
 def test_a_release_counts_nothing() -> None:
-    item = an_item()
+    item = make_item(created_at=NOW)
     item.release(item.claim("a", NOW, LEASE), NOW + LEASE)
 
     assert (item.work.due_at, item.work.attempts, item.work.is_suspect) == (NOW + LEASE, 0, False)
@@ -90,7 +77,7 @@ def test_a_release_counts_nothing() -> None:
 )
 def test_each_kind_of_setback_has_a_budget_of_its_own(setback: Setback, budget: int, is_suspect: bool) -> None:
     policy = RetryPolicy(max_attempts=2, max_deaths=3, max_interruptions=4)
-    item, now, lives = an_item(), NOW, [True]
+    item, now, lives = make_item(created_at=NOW), NOW, [True]
     for other in Setback:  # one of each of the others takes nothing from this budget
         if other is not setback:
             assert item.set_back(item.claim("a", now, LEASE), other, now, policy)
@@ -110,7 +97,7 @@ def test_an_error_and_a_death_wait_for_the_back_off_and_an_interruption_does_not
     policy = RetryPolicy(base_s=4.0)
     waits = {}
     for setback in Setback:
-        item = an_item()
+        item = make_item(created_at=NOW)
         item.set_back(item.claim("a", NOW, LEASE), setback, NOW, policy)
         waits[setback] = (item.work.due_at - NOW).total_seconds()
 
@@ -118,7 +105,7 @@ def test_an_error_and_a_death_wait_for_the_back_off_and_an_interruption_does_not
 
 
 def test_work_that_recurs_forgets_its_setbacks_when_it_succeeds() -> None:
-    item = an_item()
+    item = make_item(created_at=NOW)
     item.set_back(item.claim("a", NOW, LEASE), Setback.INTERRUPTED, NOW, RetryPolicy())
     token = item.claim("a", NOW, LEASE)
 
@@ -129,7 +116,7 @@ def test_work_that_recurs_forgets_its_setbacks_when_it_succeeds() -> None:
 
 @given(steps=st.lists(st.sampled_from(sorted(ENDS)), max_size=30))
 def test_a_token_never_comes_back(steps: list[str]) -> None:
-    item, now = an_item(), NOW
+    item, now = make_item(created_at=NOW), NOW
     tokens: list[int] = []
     for step in steps:
         now = max(now, item.work.due_at)

@@ -8,7 +8,7 @@ import pytest
 import structlog
 
 from tests.unit.http.edge import NOW, Edge, assert_problem, authorised
-from tests.unit.http.samples import JOB_ID, MEDIA, VIDEO_ID, running, video
+from tests.unit.http.samples import JOB_ID, VIDEO_ID, probed_video, running, video
 from vidintel.application.ports import VideoReport
 from vidintel.domain.errors import JobNotFound, ServiceUnavailable, VideoNotFound
 
@@ -17,7 +17,7 @@ VIDEO, VIDEO_BY_ROUTE = f"/api/v1/videos/{VIDEO_ID}", f"/api/v1/videos/{str(VIDE
 JOB, JOB_BY_ROUTE = f"/api/v1/jobs/{JOB_ID}", f"/api/v1/jobs/{str(JOB_ID).upper()}"
 SAME_ID = {"X-Request-ID": "same"}
 ANSWERS: dict[str, tuple[str, Any]] = {
-    "a video": (VIDEO, VideoReport(video(_media=MEDIA, description="Süd"), None)),
+    "a video": (VIDEO, VideoReport(probed_video(description="Süd"), None)),
     "a video with a job": (VIDEO, VideoReport(video(), running(1, 2, 3))),
     "a job": (JOB, running(45, 60, 1.5)),
     "no video": (VIDEO, VideoNotFound(VIDEO_ID)),

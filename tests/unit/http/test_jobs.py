@@ -11,7 +11,6 @@ from vidintel.application.jobs.specs import SpecRequest
 from vidintel.application.ports import JobProgress, JobReport, Page
 from vidintel.domain.analysis import AnalysisSpec, JobStage, JobStatus
 from vidintel.domain.geometry import Line, Point, Zone
-from vidintel.domain.video import Failure
 
 URL = f"/api/v1/jobs/{JOB_ID}"
 OF_VIDEO = f"/api/v1/videos/{VIDEO_ID}/jobs"
@@ -65,15 +64,15 @@ PROGRESS: dict[str, tuple[JobReport, tuple[float, float | None, float | None]]] 
     "running": (running(30, 60, 2), (0.5, 15.0, 2.0)),
     "more done than planned": (running(61, 60, 2), (1.0, 30.5, 0.0)),
     "succeeded without a frame": (
-        JobReport(job(_status=JobStatus.SUCCEEDED, _started_at=ago(5), _finished_at=ago(3)), NO_PROGRESS),
+        JobReport(job(status=JobStatus.SUCCEEDED, started_at=ago(5), finished_at=ago(3)), NO_PROGRESS),
         (1.0, None, None),
     ),
     "failed half way": (
-        JobReport(job(_status=JobStatus.FAILED, _started_at=ago(9), _finished_at=ago(4)), HALF),
+        JobReport(job(status=JobStatus.FAILED, started_at=ago(9), finished_at=ago(4)), HALF),
         (0.5, 10.0, None),
     ),
     "cancelled before it began": (
-        JobReport(job(_status=JobStatus.CANCELLED, _finished_at=ago(4)), HALF),
+        JobReport(job(status=JobStatus.CANCELLED, started_at=None, finished_at=ago(4)), HALF),
         (0.5, None, None),
     ),
 }
@@ -93,9 +92,8 @@ async def test_ratio_speed_and_time_to_go_are_null_while_unknown(
 
 async def test_a_failed_job_tells_why_and_a_native_spec_says_native(edge: Edge) -> None:
     failed = job(
-        _status=JobStatus.FAILED,
-        _stage=JobStage.PLAN,
-        _failure=Failure("no_frames", "No frame."),
+        status=JobStatus.FAILED,
+        stage=JobStage.PLAN,
         spec=AnalysisSpec("traffic", sample_fps=None, labels=("car",)),
     )
     edge.answers["get_job"] = JobReport(failed, NO_PROGRESS)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from tests.unit.http.edge import EDITOR, Edge
-from tests.unit.http.samples import JOB_ID, MEDIA, SHA256, VIDEO_ID, failed_video, running, video
+from tests.unit.http.samples import JOB_ID, MEDIA, SHA256, VIDEO_ID, failed_video, probed_video, running, video
 from vidintel.application.ports import Page, VideoFilter, VideoReport
 from vidintel.application.videos.library import VideoChanges, VideoPage
 from vidintel.domain.video import CameraId, VideoStatus
@@ -16,11 +16,10 @@ ONE = f"{URL}/{VIDEO_ID}"
 
 async def test_a_video_shows_everything_but_where_its_bytes_lie(edge: Edge) -> None:
     edge.answers["get_video"] = VideoReport(
-        video(
+        probed_video(
             captured_at=datetime(2026, 5, 1, 8, tzinfo=timezone(timedelta(hours=2))),
             camera_id=CameraId("gate-3"),
             description="dawn",
-            _media=MEDIA,
         ),
         None,
     )
@@ -61,7 +60,7 @@ async def test_a_video_without_content_media_or_luck_says_so(edge: Edge) -> None
     edge.answers["get_video"] = VideoReport(failed_video(), running(1, 2, 3))
     async with edge.client() as client:
         failed = (await client.get(ONE)).json()
-        edge.answers["get_video"] = VideoReport(video(_status=VideoStatus.PENDING, _content=None), None)
+        edge.answers["get_video"] = VideoReport(video(status=VideoStatus.PENDING), None)
         pending = (await client.get(ONE)).json()
 
     assert failed["error"] == {"code": "no_frames", "detail": "No frame."}

@@ -9,7 +9,7 @@ from vidintel.domain.analysis import AnalysisJob, JobId, JobStage
 from vidintel.domain.errors import LeaseLost
 from vidintel.domain.segment import Segment
 from vidintel.domain.video import Video
-from vidintel.domain.work import Work, WorkItem, WorkItemId
+from vidintel.domain.work import WorkItem, WorkItemId
 
 PLAN, SEGMENT, FINISH = "analysis.plan", "analysis.segment", "analysis.finish"
 _KINDS = {JobStage.PLAN: PLAN, JobStage.FINISH: FINISH}
@@ -18,15 +18,15 @@ _KINDS = {JobStage.PLAN: PLAN, JobStage.FINISH: FINISH}
 async def add_stage(uow: UnitOfWork, job: AnalysisJob, now: datetime) -> None:
     """Add the work item for the job's current stage, which is planning or finishing."""
     kind = _KINDS[job.stage]
-    item = WorkItem(
-        id=WorkItemId(uuid5(job.id, kind)),
+    item = WorkItem.schedule(
+        item_id=WorkItemId(uuid5(job.id, kind)),
         kind=kind,
         subject_id=job.id,
         group_id=job.id,
         tenant_id=job.tenant_id,
         created_at=job.created_at,
         ordinal=-1,
-        _work=Work(due_at=now),
+        due_at=now,
     )
     await uow.work_items.add_all([item])
     await uow.notify_work()
@@ -35,15 +35,15 @@ async def add_stage(uow: UnitOfWork, job: AnalysisJob, now: datetime) -> None:
 async def add_segments(uow: UnitOfWork, job: AnalysisJob, segments: Sequence[Segment], now: datetime) -> None:
     """Add a work item for each of ``segments``."""
     items = [
-        WorkItem(
-            id=WorkItemId(uuid5(segment.id, SEGMENT)),
+        WorkItem.schedule(
+            item_id=WorkItemId(uuid5(segment.id, SEGMENT)),
             kind=SEGMENT,
             subject_id=segment.id,
             group_id=job.id,
             tenant_id=job.tenant_id,
             created_at=job.created_at,
             ordinal=segment.span.index,
-            _work=Work(due_at=now),
+            due_at=now,
         )
         for segment in segments
     ]

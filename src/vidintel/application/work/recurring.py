@@ -7,7 +7,7 @@ from uuid import UUID, uuid5
 from vidintel.application.ports import Clock, UnitOfWork, UnitOfWorkFactory
 from vidintel.application.work.handler import WorkHandler, WorkHandlers
 from vidintel.application.work.lease import Lease
-from vidintel.domain.work import SYSTEM_TENANT, Priority, Work, WorkItem, WorkItemId
+from vidintel.domain.work import SYSTEM_TENANT, Priority, WorkItem, WorkItemId
 
 _NAMESPACE = UUID("6f4dbd52-7a3f-4a63-9a4b-0d3c1f3f5a10")
 
@@ -51,15 +51,15 @@ class ScheduleRecurringWork:
                     continue
                 item_id = uuid5(_NAMESPACE, kind)
                 await uow.work_items.ensure(
-                    WorkItem(
-                        id=WorkItemId(item_id),
+                    WorkItem.schedule(
+                        item_id=WorkItemId(item_id),
                         kind=kind,
                         subject_id=item_id,
                         group_id=item_id,
                         tenant_id=SYSTEM_TENANT,
                         priority=Priority.BACKGROUND,
                         created_at=now,
-                        _work=Work(due_at=now),
+                        due_at=now,
                     )
                 )
             await uow.commit()
