@@ -8,7 +8,7 @@ import structlog
 from fastapi.routing import iter_route_contexts
 
 from tests.unit.http.edge import Edge, authorised
-from tests.unit.http.samples import JOB_ID, MEDIA, SHA256, VIDEO_ID, job, running, video
+from tests.unit.http.samples import JOB_ID, SHA256, VIDEO_ID, job, probed_video, running, video
 from tests.unit.http.test_content import Content
 from vidintel.application.jobs.requests import JobPage
 from vidintel.application.ports import VideoReport
@@ -51,7 +51,7 @@ class Picture:
 
 ANSWERS: dict[str, Any] = {
     "list_videos": VideoPage([video()], None),
-    "get_video": VideoReport(video(_media=MEDIA), None),
+    "get_video": VideoReport(probed_video(), None),
     "open_content": Content(),
     "list_jobs": JobPage([job()], None),
     "get_job": running(45, 60, 1.5),
