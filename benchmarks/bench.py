@@ -1,4 +1,4 @@
-"""What each benchmark is told: where to work, how often to measure, and whether to be quick about it."""
+"""The parameters of each benchmark: where to work, how often to measure, and whether to take a short run."""
 
 from dataclasses import dataclass
 from pathlib import Path

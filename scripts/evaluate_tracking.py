@@ -48,7 +48,7 @@ EDGE = 0.08
 CERTAIN_MARGIN, POSSIBLE_MARGIN = 0.5, 0.0
 """Half box extents beside a line; see `CrossingsFold`."""
 END_MARGIN = 0.02
-"""Whoever passes within this share of the picture of a line's end is counted rightly either way."""
+"""A track that passes within this share of the picture of a line's end may be counted or not."""
 
 
 @dataclass(frozen=True)

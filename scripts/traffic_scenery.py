@@ -103,7 +103,7 @@ def _slabs(rng: np.random.Generator, picture: Picture, mask: Picture) -> None:
 
 
 def _clutter(rng: np.random.Generator, picture: Picture, size: tuple[int, int]) -> None:
-    """Things on the ground that are nobody: bushes, roofs, benches, stains."""
+    """Things on the ground that are not objects to detect: bushes, roofs, benches, stains."""
     width, height = size
     for _ in range(int(rng.integers(3, 14))):
         x, y = rng.uniform(0, width), rng.uniform(0, height)

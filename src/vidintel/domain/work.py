@@ -219,7 +219,7 @@ class WorkItem:
         return self._work.token
 
     def reserve(self, until: datetime) -> None:
-        """Nobody else is handed it before ``until``. Raises `LeaseLost` while it is held."""
+        """Do not dispatch it before ``until``. Raises `LeaseLost` while it is held."""
         if self._work.is_held:
             raise LeaseLost
         self._work = self._work.freed(until)

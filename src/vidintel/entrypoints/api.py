@@ -26,7 +26,7 @@ from vidintel.settings.sources import Configuration
 def run_api(configuration: Configuration, *, fd: int | None = None) -> None:
     """The API alone, on a database and Clerk keys from the settings, until a signal.
 
-    ``fd`` is a socket that listens, inherited from whoever starts us and shared with other processes.
+    ``fd`` is a listening socket, inherited from the parent process and shared with other processes.
     """
     settings = configuration.settings
     configure_logging(settings.log)
@@ -60,7 +60,7 @@ def listen(
 
 @contextmanager
 def bound(settings: Settings) -> Iterator[socket.socket]:
-    """A socket bound to the configured address. Nobody can connect before the API listens on it."""
+    """A socket bound to the configured address. No client can connect before the API listens on it."""
     host, port = settings.http.host, settings.http.port
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -76,4 +76,4 @@ def _inherited(fd: int) -> socket.socket:
     try:
         return socket.socket(fileno=fd)
     except OSError as error:
-        raise CannotRun(f"File descriptor {fd} is no socket: {error.strerror}.") from error
+        raise CannotRun(f"File descriptor {fd} is not a socket: {error.strerror}.") from error

@@ -23,7 +23,7 @@ from vidintel.settings.sources import Configuration, ConfigurationInvalid, load
 _HELP = "Video intelligence: upload a video, ask what was seen and when."
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=_HELP)
 app.add_typer(models.app, name="models")
-config_app = typer.Typer(no_args_is_help=True, help="Show what is configured, or what can be.")
+config_app = typer.Typer(no_args_is_help=True, help="Show the configuration, or write its schema and an example.")
 config_app.command("publish")(config_command.publish)
 app.add_typer(config_app, name="config")
 
@@ -86,7 +86,10 @@ def worker(
     data_dir: DataDir = None,
     model: Model = None,
     name: Annotated[
-        str | None, typer.Option(help="Takes over at once what a dead worker of this name held. Unique per worker.")
+        str | None,
+        typer.Option(
+            help="Unique per worker. A new worker takes over the leases of a dead one of the same name at once."
+        ),
     ] = None,
     with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
     alone: Annotated[UUID | None, typer.Option(hidden=True)] = None,
@@ -130,13 +133,13 @@ def analyze(
     model: Model = None,
     sample_fps: Annotated[str | None, typer.Option(help="Frames per second to look at, or 'native'.")] = None,
     min_confidence: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Leave out detections less sure than this.")
+        float | None, typer.Option(min=0, max=1, help="Leave out detections below this confidence.")
     ] = None,
     output: Output = "table",
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """Analyse a file here and now, without server or database."""
+    """Analyse a file directly, without server or database."""
     from vidintel.application.jobs.specs import SpecRequest
     from vidintel.container import create_container
     from vidintel.entrypoints.analyze import analyze_file, render_summary, summary_json
@@ -162,7 +165,7 @@ def analyze(
 
 @app.command()
 def doctor(data_dir: DataDir = None, port: Port = None, model: Model = None, config: Config = None) -> None:
-    """Check what is installed, reachable and writable, and say how to mend what is not."""
+    """Check what is installed, reachable and writable, and say how to fix what is not."""
     from vidintel.entrypoints.doctor import run_doctor
 
     settings = _configuration(config, data_dir=data_dir, port=port, model=model).settings
@@ -178,7 +181,7 @@ def show_config(
     config: Config = None,
     output: Output = "table",
 ) -> None:
-    """Show every setting in force, secrets masked, and who decided on it."""
+    """Show the value of every setting, with secrets masked, and where it comes from."""
     configuration = _configuration(config, data_dir=data_dir, host=host, port=port, model=model)
     if output == "json":
         typer.echo(config_command.as_json(configuration))
@@ -187,7 +190,7 @@ def show_config(
 
 
 def main() -> None:
-    """Entry point: errors that a person can act on are one line, not a stack trace."""
+    """Entry point: errors that the user can fix are shown as one line, not as a stack trace."""
     try:
         app()
     except (DomainError, CannotRun, ConfigurationInvalid) as error:

@@ -1,4 +1,4 @@
-"""``vidintel config``: what is configured, and what can be."""
+"""``vidintel config``: shows the configuration, and writes its schema and an example."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ def publish(directory: Directory = Path("config")) -> None:
 
 
 def as_table(configuration: Configuration) -> Table:
-    """Every setting with its value, secrets masked, and who decided on it."""
+    """Every setting with its value, secrets masked, and the source of the value."""
     table = Table(caption=f"file: {configuration.file or 'none'}; * takes effect without a restart")
     for column in ("setting", "value", "from"):
         table.add_column(column, overflow="fold")

@@ -1,6 +1,6 @@
-"""``vidintel doctor``: is everything here that we need, and what to do when it is not.
+"""``vidintel doctor``: checks the requirements of the service, and says how to fix what is missing.
 
-Packages with native code are imported only while they are checked: one that is broken is a finding, not the end.
+Packages with native code are imported only while they are checked, so a broken one is reported and the checks go on.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ _PROBE_KEY = "doctor/probe"
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at; ``fix`` says what to do when it is not ``ok``."""
+    """The outcome of one check; ``fix`` says what to do when it is not ``ok``."""
 
     name: str
     ok: bool
@@ -126,7 +126,7 @@ def check_package(
 
 
 def available_decoders() -> frozenset[str]:
-    """Those of the codecs we promise to read that PyAV can decode here."""
+    """The supported codecs that this installation of PyAV can decode."""
     try:
         from av.codec import codecs_available
     except (ImportError, OSError):

@@ -1,4 +1,4 @@
-"""``vidintel models``: what can be run, and adding to it."""
+"""``vidintel models``: lists the models, and adds one."""
 
 from pathlib import Path
 from typing import Annotated
@@ -43,7 +43,7 @@ def list_models(
 @app.command()
 def add(
     weights: Annotated[
-        Path, typer.Argument(help="A .pt file of a YOLO detector. Loading it runs code it brings along.")
+        Path, typer.Argument(help="A .pt file of a YOLO detector. Loading it can run code from the file.")
     ],
     name: Annotated[str | None, typer.Option(help="What the model is called; the file's name when left out.")] = None,
     models_dir: ModelsDir = None,

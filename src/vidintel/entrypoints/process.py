@@ -1,4 +1,4 @@
-"""What the commands that run a process share: the database, signals, and reloading of settings."""
+"""Shared by the commands that run a process: the database, signals, and reloading of settings."""
 
 import asyncio
 import signal
@@ -49,7 +49,7 @@ def require_default_model(container: Container) -> None:
 
 @asynccontextmanager
 async def reloading_settings(container: Container, configuration: Configuration) -> AsyncIterator[None]:
-    """While the block lasts, changes of the configuration's file take effect as far as they can."""
+    """While the block lasts, changes of the configuration file take effect where settings are reloadable."""
     reload = SettingsReload(
         container.live(), configuration, container.telemetry(), lambda settings: set_log_level(settings.log.level)
     )

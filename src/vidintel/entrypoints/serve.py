@@ -56,11 +56,11 @@ def run_serve(configuration: Configuration, *, notify: Callable[[str, str], None
 
 
 def show_serving(console: Console) -> Callable[[str, str], None]:
-    """What a person at the terminal sees when everything is about to listen."""
+    """Print the URL and the development token before the API listens."""
 
     def notify(url: str, token: str) -> None:
         console.print(f"\n[bold]vidintel[/bold] serves on [link={url}]{url}[/link]   (docs: {url}/docs)")
-        console.print("DEVELOPMENT identity: whoever reads the data directory can be anybody.")
+        console.print("DEVELOPMENT identity: anyone who can read the data directory can sign in as any user.")
         console.print("Token of an admin of the organisation 'development', for 12 hours:\n")
         console.print(token, soft_wrap=True, highlight=False)
         console.print()

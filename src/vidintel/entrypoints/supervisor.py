@@ -14,15 +14,16 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 _FIRST_DELAY_S = 0.2
 _LONGEST_DELAY_S = 5.0
-# A worker that lived this long had started well: a video killed it, and the next attempt need not wait. One that
-# cannot even start is tried again less and less often.
+# A worker that ran for this long had started properly: a video killed it, so the supervisor restarts it at once. A
+# worker that cannot start is restarted with growing delays.
 _STEADY_AFTER_S = 2.0
 
 
 class WorkerSupervisor:
-    """Starts ``vidintel worker`` and starts it again whenever it ends; one that cannot start, every few seconds.
+    """Starts ``vidintel worker``, and restarts it whenever it ends; one that cannot start, every few seconds.
 
-    The worker's standard input is a pipe from us: when we die in whatever way, it reads its end and leaves.
+    The worker's standard input is a pipe from this process. When this process dies, the worker reads the end of the
+    pipe and exits.
     """
 
     def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], *, stop_after_s: float) -> None:
@@ -41,7 +42,7 @@ class WorkerSupervisor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Ask the worker to leave, wait for it, kill it when it takes too long."""
+        """Tell the worker to stop, wait for it, and kill it when it takes too long."""
         with self._lock:
             self._stopping.set()
             process = self._process
@@ -60,7 +61,7 @@ class WorkerSupervisor:
             with self._lock:
                 if self._stopping.is_set():
                     return
-                # A session of its own: Ctrl-C in the terminal is for us; we tell the worker in our own time.
+                # A session of its own: Ctrl-C in the terminal reaches only this process, which then stops the worker.
                 self._process = process = subprocess.Popen(
                     self._command, env=self._environment, stdin=subprocess.PIPE, start_new_session=True
                 )
@@ -68,14 +69,14 @@ class WorkerSupervisor:
             if self._stopping.is_set():
                 return
             delay_s = _FIRST_DELAY_S if ran_steadily else min(_LONGEST_DELAY_S, delay_s * 2)
-            if process.returncode == 0:  # of its own accord: it had grown too large
+            if process.returncode == 0:  # by itself: it had grown too large
                 _log.info("worker.replaced", pid=process.pid, restart_in_s=delay_s)
             else:
                 _log.error("worker.died", pid=process.pid, returncode=process.returncode, restart_in_s=delay_s)
             self._stopping.wait(delay_s)
 
     def _wait(self, process: subprocess.Popen[bytes]) -> bool:
-        """Wait for its end; whether it had run for a good while."""
+        """Wait for its end; returns whether it had started properly."""
         with process:
             try:
                 process.wait(_STEADY_AFTER_S)

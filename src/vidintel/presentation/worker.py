@@ -33,21 +33,21 @@ class TaskEngine(Protocol):
     """Runs the actor. See `vidintel.infrastructure.tasks`."""
 
     def declare(self, actor: Callable[[WorkItemId], None], *, answered: Callable[[], None]) -> None:
-        """Before `start`. ``answered`` is called, on any thread, whenever a message's handling has ended."""
+        """Call it before `start`. ``answered`` is called, on any thread, after each handled message."""
         ...
 
     def start(self) -> None: ...
 
     async def stop(self, *, drain_s: float, hurry: Callable[[], None]) -> None:
-        """Let the actors finish what they run; after ``drain_s`` seconds call ``hurry`` and wait for them."""
+        """Wait for the running actors. After ``drain_s`` seconds, call ``hurry`` and wait for the rest."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerServices:
-    """All that a worker process needs. ``die`` ends the process without ado; ``memory`` is what it takes, in bytes.
+    """The dependencies of a worker process. ``die`` ends the process at once. ``memory`` is its size in bytes.
 
-    ``return_memory`` gives the system back what is free, and may take a moment.
+    ``return_memory`` returns free memory to the system. It may take a moment.
     """
 
     identity: WorkerIdentity
@@ -68,7 +68,7 @@ class WorkerServices:
 
 
 class WorkerProcess:
-    """Everything that goes on in a worker, on one event loop; blocking work runs in threads."""
+    """Runs a worker on one event loop; blocking work runs in threads."""
 
     def __init__(self, services: WorkerServices) -> None:
         self._services = services
@@ -76,24 +76,25 @@ class WorkerProcess:
         self._outgrown = asyncio.Event()
         self._dispatched = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        # The loop's own pool goes by the number of processors: work that waits for a thread of it would seem to stall.
+        # The size of the default pool depends on the number of processors: work that waits for a thread of it would
+        # be taken for stalled.
         threads = services.settings.concurrency + _SPARE_THREADS
         self._loop.set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix="work"))
         services.engine.declare(self._handle, answered=self._answered)
         self._run = RunMessage(services)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until ``stop`` is set; then drain: finish what runs, or release it.
+        """Work until ``stop`` is set, then drain: finish the running items, or release them.
 
-        A process that has grown too large also ends: once all that it runs is finished, however long that takes.
+        A process that has grown too large also stops. It first finishes all running items, however long that takes.
         """
         services = self._services
-        # Whichever process held leases under this name is dead: its supervisor would not have started this one.
+        # An earlier process with this name is dead, because the supervisor starts one at a time: free its leases.
         await services.reclaim(gone=services.identity.owner)
         await services.schedule_recurring()
         services.engine.start()
-        loops = [asyncio.create_task(for_ever()) for for_ever in (self._dispatch_for_ever, self._sweep_for_ever)]
-        loops += [asyncio.create_task(self._deliver_for_ever(deliver)) for deliver in services.deliver_events]
+        loops = [asyncio.create_task(loop()) for loop in (self._dispatch_loop, self._sweep_loop)]
+        loops += [asyncio.create_task(self._deliver_loop(deliver)) for deliver in services.deliver_events]
         concurrency = services.settings.concurrency
         engine = type(services.engine).__name__
         _log.info(
@@ -114,7 +115,7 @@ class WorkerProcess:
         _log.info("worker.stopped", owner=services.identity.owner)
 
     async def _drain(self, stopping: "asyncio.Task[bool]") -> None:
-        """Let what runs be finished; from the moment at which ``stopping`` is done, not for longer than ``drain_s``."""
+        """Wait for the running items; once ``stopping`` is done, for at most ``drain_s`` seconds."""
         engine, leave = self._services.engine, self._services.identity.leave
         drain_s = self._services.settings.drain_s
         if self._outgrown.is_set() and not stopping.done():
@@ -127,7 +128,7 @@ class WorkerProcess:
         else:
             await engine.stop(drain_s=drain_s, hurry=leave)
 
-    async def _dispatch_for_ever(self) -> None:
+    async def _dispatch_loop(self) -> None:
         async with self._services.notifications.listening() as notifications:
             while True:
                 self._more_room.clear()
@@ -138,17 +139,17 @@ class WorkerProcess:
                     await asyncio.sleep(self._services.settings.poll_s)
                 self._dispatched.set()
                 self._dispatched = asyncio.Event()
-                ring = asyncio.create_task(notifications.wait(self._services.settings.poll_s))
+                notified = asyncio.create_task(notifications.wait(self._services.settings.poll_s))
                 room = asyncio.create_task(self._more_room.wait())
                 try:
-                    await asyncio.wait({ring, room}, return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait({notified, room}, return_when=asyncio.FIRST_COMPLETED)
                 finally:
-                    for waiter in (ring, room):
+                    for waiter in (notified, room):
                         waiter.cancel()
-                    # Unlike awaiting each and ignoring that it was cancelled, this does not swallow our own end.
-                    await asyncio.gather(ring, room, return_exceptions=True)
+                    # Unlike awaiting each task and suppressing CancelledError, this does not suppress our cancellation.
+                    await asyncio.gather(notified, room, return_exceptions=True)
 
-    async def _sweep_for_ever(self) -> None:
+    async def _sweep_loop(self) -> None:
         while True:
             try:
                 if await self._services.reclaim():
@@ -157,7 +158,7 @@ class WorkerProcess:
                 _log.exception("sweep.failed")
             await asyncio.sleep(self._services.settings.sweep_s)
 
-    async def _deliver_for_ever(self, deliver: DeliverEvents) -> None:
+    async def _deliver_loop(self, deliver: DeliverEvents) -> None:
         """Serves one subscriber after each round of the dispatcher, hence at each notification and each poll."""
         while True:
             dispatched = self._dispatched  # taken before, so that no round is missed meanwhile
@@ -173,7 +174,7 @@ class WorkerProcess:
 
     async def _do(self, work_id: WorkItemId) -> None:
         if await self._run(work_id) == "stalled":
-            # Its thread hangs in native code and would keep a place, and the process, for ever.
+            # Its thread hangs in native code, and would occupy a place and keep the process alive without end.
             self._services.die()
         else:
             await self._look_at_memory()
@@ -182,7 +183,7 @@ class WorkerProcess:
         self._loop.call_soon_threadsafe(self._more_room.set)
 
     async def _look_at_memory(self) -> None:
-        """After a piece of work, so that each process does at least one."""
+        """Called after a piece of work, so that each process does at least one."""
         await asyncio.to_thread(self._services.return_memory)
         limit, taken = self._services.settings.recycle_bytes, self._services.memory()
         if limit is not None and taken is not None and taken > limit and not self._outgrown.is_set():
@@ -191,14 +192,14 @@ class WorkerProcess:
 
 
 class RunMessage:
-    """Does the work that a message names, within its trace, and writes the one log line about it."""
+    """Runs the item that a message names, within its trace, and writes one log line about it."""
 
     def __init__(self, services: WorkerServices, *, alone: bool = False) -> None:
         self._services = services
         self._alone = alone
 
     async def __call__(self, work_id: WorkItemId) -> str:
-        """Returns in a word how it went."""
+        """Returns the outcome in one word."""
         started = time.perf_counter()
         result = await self._claim(work_id)
         match result:
@@ -240,7 +241,7 @@ class RunMessage:
         return lambda: self._services.run_alone(suspect)
 
     async def _outcome(self, perform: Callable[[], Awaitable[Result[object]]], started: float) -> str:
-        """Do it, write its one line, and say in a word how it went."""
+        """Run the item, write its log line, and return the outcome in one word."""
         try:
             result = await perform()
         except Leaving:

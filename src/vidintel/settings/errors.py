@@ -1,5 +1,5 @@
-"""What a person at the terminal can act on."""
+"""Errors that the user at the terminal can fix."""
 
 
 class CannotRun(Exception):
-    """The command cannot run like this; the message says what to do. Shown as one line, not as a stack trace."""
+    """The command cannot run; the message says what to do. It is shown as one line, not as a stack trace."""

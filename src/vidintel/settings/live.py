@@ -18,7 +18,7 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class LiveSettings:
-    """The settings in force. Each `current` is frozen; ask again for newer ones. Safe to use from any thread."""
+    """The current settings. Each `current` is frozen; read it again for newer values. Safe from any thread."""
 
     def __init__(self, settings: Settings) -> None:
         self._current = settings
@@ -28,7 +28,7 @@ class LiveSettings:
         return self._current
 
     def adopt(self, loaded: Settings) -> Sequence[str]:
-        """Take over what is `RELOADABLE` and leave the rest; returns the names of the values that changed."""
+        """Apply the `RELOADABLE` settings and ignore the rest; returns the names of the values that changed."""
         adopted = self._current
         for name in RELOADABLE:
             adopted = _replaced(adopted, name, value_at(loaded, name))

@@ -113,7 +113,7 @@ Days = Annotated[float, Field(gt=0, le=36_500)]
 class RetentionSettings(_Group):
     """After how many days videos are deleted, with all that was made of them. Applies to those that are there, too."""
 
-    days: Days | None = Field(None, description="left out, for ever")
+    days: Days | None = Field(None, description="left out, without a limit")
     tenants: dict[str, Days | None] = Field({}, description="by tenant, instead of that")
 
 
@@ -133,7 +133,7 @@ class WorkSettings(_Group):
     lease_s: float = Field(15.0, gt=0, description="a worker that is silent for longer loses its work")
     heartbeat_s: float = Field(1.0, gt=0)
     stall_s: float = Field(120.0, gt=0)
-    redispatch_s: float = Field(5.0, gt=0, description="a message that nobody took up is sent again")
+    redispatch_s: float = Field(5.0, gt=0, description="a message that no worker has taken is sent again")
     poll_s: float = Field(1.0, gt=0, description="how often due work is looked for")
     sweep_s: float = Field(2.0, gt=0, description="how often expired leases are looked for")
     drain_s: float = Field(30.0, ge=0, description="time to finish on SIGTERM, before work is released")

@@ -16,9 +16,9 @@ _HEAD = f"""\
 # Everything that can be configured, with its default. Save it as config/vidintel.yaml, or name it by VIDINTEL_CONFIG
 # or --config, and take the mark away from the lines that you want to change. Environment variables win over this file
 # (VIDINTEL_LIMITS__MAX_SIDE_PX over max_side_px of limits), options of the command line over both: `vidintel config
-# show` tells who decided on what. Secrets are better off in the environment.
+# show` tells where each value comes from. Secrets are better off in the environment.
 #
-# (live) marks what takes effect as soon as this file is saved. The rest wants a restart.
+# (live) marks what takes effect as soon as this file is saved. The rest needs a restart.
 """
 _MARK = "#"
 _WIDTH = 120

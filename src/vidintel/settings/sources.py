@@ -24,7 +24,7 @@ NOTHING: Values = MappingProxyType({})
 
 
 class Origin(StrEnum):
-    """Who decided on a value; each wins over those before it."""
+    """The source of a value; each one overrides those before it."""
 
     DEFAULT = "default"
     FILE = "file"
@@ -33,12 +33,12 @@ class Origin(StrEnum):
 
 
 class ConfigurationInvalid(Exception):
-    """What was configured cannot be used. The message names the places, never the values: one may be a secret."""
+    """The configuration is invalid. The message names the settings, never their values, which may be secrets."""
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """Settings, with who decided on each: ``origins`` by dotted name. ``file`` is the one that was read, if any."""
+    """Settings, with the source of each (``origins``, by dotted name). ``file`` is the file that was read, if any."""
 
     settings: Settings
     origins: Mapping[str, Origin]

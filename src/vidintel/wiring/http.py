@@ -1,4 +1,4 @@
-"""What the API process is given."""
+"""The container of the API process."""
 
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version

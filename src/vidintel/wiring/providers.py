@@ -14,7 +14,7 @@ is a method of the container with a return type, which builds the object in plai
         def update_video(self) -> UpdateVideo:
             return UpdateVideo(self.uow, self.clock())
 
-``self.clock()`` gives the object; ``self.clock`` is the provider itself, for whoever needs a new object each time.
+``self.clock()`` gives the object; ``self.clock`` is the provider itself, for code that needs a new object each time.
 """
 
 from collections.abc import Callable

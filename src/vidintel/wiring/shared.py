@@ -1,4 +1,4 @@
-"""What every process is given: settings, clock, telemetry, storage, database and cache."""
+"""The providers of every process: settings, clock, telemetry, storage, database and cache."""
 
 from datetime import timedelta
 from importlib.metadata import version

@@ -1,4 +1,4 @@
-"""What a worker process is given."""
+"""The container of a worker process."""
 
 import os
 import socket
@@ -46,10 +46,10 @@ def _die() -> None:
 
 
 class WorkerWiring(SharedWiring):
-    """The handlers of background work, and what they stand on.
+    """The handlers of background work, and their dependencies.
 
-    What decodes, detects and tracks is imported when it is first asked for: the API process loads neither FFmpeg nor
-    OpenVINO, and its image lacks OpenVINO altogether.
+    Modules that decode, detect and track are imported at their first use, so that the API process loads neither FFmpeg
+    nor OpenVINO. Its image does not contain OpenVINO.
     """
 
     __self__ = CONTAINER
@@ -236,7 +236,7 @@ class WorkerWiring(SharedWiring):
 
     @factory
     def event_subscribers(self) -> Sequence[EventSubscriber]:
-        """Whoever is to be told of events is registered here."""
+        """Every subscriber of events is registered here."""
         return []
 
     @factory

@@ -20,7 +20,7 @@ class ChangeListener:
         self._listener = PostgresListener(
             url,
             CHANNEL,
-            heard=self._note,
+            received=self._note,
             connected=changes.connected,
             lost=changes.disconnected,
             application_name=application_name,

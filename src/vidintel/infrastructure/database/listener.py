@@ -24,7 +24,7 @@ def _nothing() -> None:
 class PostgresListener:
     """Receives the notifications on ``channel`` of the database at ``url`` while `listening`.
 
-    ``url`` is ``postgresql+asyncpg://…``. ``heard`` is called with each payload, ``connected`` whenever listening
+    ``url`` is ``postgresql+asyncpg://…``. ``received`` is called with each payload, ``connected`` whenever listening
     begins, and ``lost`` whenever it ends. Between the two, no notification is missed. A connection that stops
     responding is detected within `_PROBE_EVERY_S` plus `_ANSWER_S`. All callbacks run on the event loop.
     """
@@ -34,7 +34,7 @@ class PostgresListener:
         url: str,
         channel: str,
         *,
-        heard: Callable[[str], None],
+        received: Callable[[str], None],
         connected: Callable[[], None],
         lost: Callable[[], None] = _nothing,
         application_name: str,
@@ -42,7 +42,7 @@ class PostgresListener:
         parsed = make_url(url)
         _, self._connect_args = parsed.get_dialect()().create_connect_args(parsed)
         self._channel = channel
-        self._heard = heard
+        self._received = received
         self._connected = connected
         self._lost = lost
         self._application_name = application_name
@@ -51,7 +51,7 @@ class PostgresListener:
     async def listening(self) -> AsyncIterator[None]:
         """Listen for as long as the block lasts; a database that is down at first is no error."""
         tried = asyncio.Event()
-        listener = asyncio.create_task(self._listen_for_ever(tried))
+        listener = asyncio.create_task(self._listen(tried))
         try:
             await tried.wait()
             yield
@@ -60,7 +60,7 @@ class PostgresListener:
             with suppress(asyncio.CancelledError):
                 await listener
 
-    async def _listen_for_ever(self, tried: asyncio.Event) -> None:
+    async def _listen(self, tried: asyncio.Event) -> None:
         while True:
             try:
                 await self._listen_once(tried)
@@ -79,7 +79,7 @@ class PostgresListener:
         )
         try:
             connection.add_termination_listener(lambda _: closed.set())
-            await connection.add_listener(self._channel, lambda *told: self._heard(told[-1]))
+            await connection.add_listener(self._channel, lambda *told: self._received(told[-1]))
             self._connected()
             tried.set()
             while not closed.is_set():

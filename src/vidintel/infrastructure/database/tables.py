@@ -159,7 +159,7 @@ segments = Table(
 )
 
 # Work that is not done yet; an item is removed when it is. There are no foreign keys, as a subject is of any kind:
-# whoever removes a group's subject removes the group's items.
+# code that removes a group's subject removes the group's items.
 work_items = Table(
     "work_items",
     metadata,

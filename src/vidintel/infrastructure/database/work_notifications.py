@@ -17,12 +17,12 @@ class PostgresWorkNotifications:
     """
 
     def __init__(self, url: str, *, application_name: str = "vidintel-work-notifications") -> None:
-        self._rung = asyncio.Event()
+        self._notified = asyncio.Event()
         self._listener = PostgresListener(
             url,
             CHANNEL,
-            heard=lambda _: self._rung.set(),
-            connected=self._rung.set,
+            received=lambda _: self._notified.set(),
+            connected=self._notified.set,
             application_name=application_name,
         )
 
@@ -35,5 +35,5 @@ class PostgresWorkNotifications:
     async def wait(self, timeout_s: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                await self._rung.wait()
-        self._rung.clear()
+                await self._notified.wait()
+        self._notified.clear()

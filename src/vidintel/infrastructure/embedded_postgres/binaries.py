@@ -27,7 +27,7 @@ class RunAs(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class ServerAccount:
-    """Who the server runs as: ourselves, or ``nobody`` when we are root, which PostgreSQL refuses to run as."""
+    """The account of the server: the current one, or ``nobody`` instead of root, which PostgreSQL rejects."""
 
     uid: int
     gid: int
@@ -45,7 +45,7 @@ class ServerAccount:
         return {"user": self.uid, "group": self.gid, "extra_groups": []} if self.is_other else {}
 
     def can_enter(self, directory: Path) -> bool:
-        """Whether the server would reach what lies in ``directory``."""
+        """Whether the server's account can access ``directory``."""
         probe = subprocess.run(
             ["/bin/sh", "-c", 'cd -- "$1"', "sh", str(directory)],
             cwd="/",
@@ -57,7 +57,7 @@ class ServerAccount:
         return probe.returncode == 0
 
     def own(self, path: Path, mode: int) -> None:
-        """Give ``path``, which is ours, to the server."""
+        """Make the server's account the owner of ``path``, which belongs to the current account."""
         path.chmod(mode)
         if self.is_other:
             os.chown(path, self.uid, self.gid)

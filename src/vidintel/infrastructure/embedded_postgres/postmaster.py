@@ -1,4 +1,4 @@
-"""A running PostgreSQL server process, ours or one that an earlier launcher left behind."""
+"""A running PostgreSQL server process, started by this process or left behind by an earlier launcher."""
 
 import os
 import signal
@@ -24,9 +24,9 @@ class Postmaster:
     def left_behind(cls, cluster: Path) -> "Postmaster | None":
         """The server that still runs on ``cluster``.
 
-        When there is none, ``postmaster.pid`` must not keep this process from starting one, though its process id may
-        belong to something else by now, or to a zombie. It is not removed, since PostgreSQL finds in it whether
-        children of the last server are still at work; but it takes no offence at the process id of its own parent.
+        When there is none, a stale ``postmaster.pid`` must not prevent a start, although its process id may belong to
+        another process by now, or to a zombie. The file is not removed, because PostgreSQL uses it to detect running
+        children of the last server. It gets the id of this process instead: PostgreSQL ignores the id of its parent.
         """
         pid_file = cluster / "postmaster.pid"
         try:
@@ -59,7 +59,7 @@ class Postmaster:
         if not self._wait(_FAST_SHUTDOWN_S):
             self._signal(signal.SIGQUIT)  # as a crash would: the next start recovers
             if not self._wait(_FAST_SHUTDOWN_S):
-                raise EmbeddedPostgresError(f"PostgreSQL (process {self.pid}) does not stop.")
+                raise EmbeddedPostgresError(f"PostgreSQL (process {self.pid}) does not stop. Stop it, and try again.")
 
     def _signal(self, number: int) -> None:
         if self.is_running:

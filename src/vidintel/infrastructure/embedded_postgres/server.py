@@ -1,11 +1,11 @@
-"""The real PostgreSQL, started and looked after by ourselves, for machines that have none.
+"""A PostgreSQL server that this process starts and supervises, for machines without a database server.
 
-Nobody but the account that runs us can connect: the server listens on a Unix socket in a private directory only, and
-asks the kernel who is calling (``peer``), so there is no password to keep.
+Only the account of this process can connect. The server listens only on a Unix socket in a private directory, and
+authenticates by the account of the caller (``peer``), so there is no password.
 
-A data folder holds ``launcher.lock`` (held as long as a launcher uses it), ``server.log``, and ``cluster``. When we are
-root, the server runs as ``nobody``; if that account cannot reach the data folder, the cluster lives elsewhere, and the
-file ``moved-to`` in the data folder says where.
+A data folder holds ``launcher.lock`` (locked while a launcher uses the folder), ``server.log``, and ``cluster``. As
+root, this process runs the server as ``nobody``. If that account cannot access the data folder, the cluster is kept
+elsewhere, and the file ``moved-to`` in the data folder has its path.
 """
 
 import fcntl
@@ -54,9 +54,9 @@ class DataDirectoryInUse(EmbeddedPostgresError):
 class EmbeddedPostgres:
     """One server with its data under ``data_dir``.
 
-    It outlives a parent that is killed, and a Ctrl-C; the next launcher on the folder takes it over. ``durable=False``
-    trades safety against a power cut for speed, for tests. When root's data folder is out of the server's reach, its
-    data goes under ``elsewhere``.
+    The server survives Ctrl-C and the death of its parent; the next launcher on the folder takes it over.
+    ``durable=False`` gives up safety against power loss for speed, in tests. When the server cannot access root's data
+    folder, its data is kept under ``elsewhere``.
     """
 
     def __init__(self, data_dir: Path, *, durable: bool = True, elsewhere: Path = Path("/var/lib/vidintel")) -> None:
@@ -77,7 +77,7 @@ class EmbeddedPostgres:
 
     @property
     def home(self) -> Path:
-        """Where the data really lies."""
+        """The folder that holds the data, which may be elsewhere than ``data_dir``."""
         return self._home
 
     @property
@@ -117,7 +117,7 @@ class EmbeddedPostgres:
         return self.url
 
     def stop(self) -> None:
-        """Shut the server down, and leave the data folder to others. Does nothing when it was not started."""
+        """Shut the server down, and unlock the data folder. Does nothing when the server was not started."""
         postmaster, self._postmaster = self._postmaster, None
         try:
             if postmaster is not None:
@@ -129,7 +129,7 @@ class EmbeddedPostgres:
 
     @contextmanager
     def kept_running(self) -> Iterator[None]:
-        """While the block lasts, start the server again whenever it died; its data recovers, its `url` stays."""
+        """While the block lasts, restart the server whenever it dies. It recovers its data and keeps its `url`."""
         ended = threading.Event()
         keeper = threading.Thread(target=self._keep_running, args=(ended,), name="postgres-keeper", daemon=True)
         keeper.start()
@@ -210,7 +210,7 @@ class EmbeddedPostgres:
             self._account.own(self._socket_dir, 0o700)
         state = self._socket_dir.lstat()
         if not self._socket_dir.is_dir() or state.st_uid != self._account.uid or state.st_mode & 0o077:
-            raise EmbeddedPostgresError(f"{self._socket_dir} belongs to somebody else. Remove it.")
+            raise EmbeddedPostgresError(f"{self._socket_dir} belongs to another account. Remove it.")
 
     def _initialise(self) -> None:
         unfinished = self._home / "cluster.unfinished"
@@ -289,7 +289,7 @@ class EmbeddedPostgres:
             self._account.own(path, 0o600)
 
     def _is_ready(self, postmaster: Postmaster) -> bool:
-        """Wait until it accepts connections; ``False`` when it ended, or stayed silent."""
+        """Wait until it accepts connections; ``False`` when it ended, or did not respond in time."""
         began = time.monotonic()
         command = [self._require_binaries().path("pg_isready"), "-q", "-h", str(self._socket_dir), "-p", str(_PORT)]
         while postmaster.is_running:

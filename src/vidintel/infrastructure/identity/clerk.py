@@ -21,8 +21,8 @@ _CACHED_TOKENS = 10_000
 # `oat_…`), for which the SDK would call Clerk's API, never look like this.
 _SIGNED_TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
-# An organisation of a fresh Clerk instance knows two roles, admin and member. A member is somebody who works there, so
-# a member may add videos and ask for analyses; deleting stays with admins. A role that is not listed gets nothing.
+# An organisation of a new Clerk instance has two roles, admin and member. Members may add videos and request analyses;
+# only admins may delete. A role that is not listed has no permissions.
 ROLES: Mapping[str, Role] = {"admin": Role.ADMIN, "editor": Role.EDITOR, "member": Role.EDITOR, "viewer": Role.VIEWER}
 
 
@@ -56,9 +56,9 @@ class ClerkTokenVerifier:
         self._counted = counted or CountedCaches()
 
     def verify(self, token: str) -> Principal:
-        """The caller ``token`` stands for. Raises `AuthenticationError`, and nothing else, for a bad one."""
+        """The caller that ``token`` identifies. Raises only `AuthenticationError` for an invalid token."""
         if len(token) > MAX_TOKEN_LENGTH or not _SIGNED_TOKEN.fullmatch(token):
-            raise AuthenticationError("This is not a session token.")
+            raise AuthenticationError("This is not a session token. Send a Clerk session token as bearer token.")
         key = sha256(token.encode()).digest()
         with self._lock:
             known = self._verified.get(key)
@@ -76,8 +76,8 @@ class ClerkTokenVerifier:
             return self._principal(claims), float(claims["exp"])
         except AuthenticationError:
             raise
-        # Claims come from outside and the SDK trips over some of them with TypeErrors and AttributeErrors of its own:
-        # whatever goes wrong here, the token is not good.
+        # Claims are untrusted input, and the SDK raises TypeErrors and AttributeErrors for some of them: every error
+        # means that the token is invalid.
         except Exception as error:
             raise AuthenticationError("The session token is not valid, or has expired. Sign in again.") from error
 
@@ -116,7 +116,7 @@ def _organisation(claims: Mapping[str, Any]) -> tuple[str, Role] | None:
     if not isinstance(tenant, str) or tenant.startswith("user_"):
         _refuse("names no organisation")
     if not isinstance(role, str) or (known := ROLES.get(role.removeprefix("org:"))) is None:
-        _refuse("carries an organisation role that means nothing here")
+        _refuse("carries an organisation role that this service does not know")
     return tenant, known
 
 

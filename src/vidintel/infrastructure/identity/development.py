@@ -1,4 +1,4 @@
-"""Session tokens for development: shaped like Clerk's, signed with a key of our own, verified by the same verifier."""
+"""Session tokens for development, in Clerk's format: signed with a local key, verified by the same verifier."""
 
 import os
 import tempfile
@@ -21,7 +21,7 @@ _KEY_FILE = "development-signing-key.pem"
 class DevelopmentTokenIssuer:
     """Signs tokens with the RSA key under ``directory``, which is made (readable by its owner only) when missing.
 
-    Whoever can read that file can be anybody, which is why this exists for `vidintel serve` alone.
+    Anyone who can read that file can sign in as any user, so only `vidintel serve` uses it.
     """
 
     def __init__(self, directory: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -47,8 +47,8 @@ class DevelopmentTokenIssuer:
         """A session token (Clerk's version 2) for ``user`` in ``org``; without one, in the user's own tenant.
 
         Names get Clerk's prefixes (``user_``, ``org_``) when they lack them, so that no organisation can have a user's
-        tenant. In the own tenant everybody is admin, whatever ``role`` says. Raises `ValidationError` for a name that
-        is no identifier.
+        tenant. A user is always admin of the user's own tenant, whatever ``role`` is. Raises `ValidationError` for a
+        name that is not an identifier.
         """
         now = self._now()
         claims: dict[str, object] = {
@@ -77,7 +77,7 @@ def _load_or_create(path: Path) -> rsa.RSAPrivateKey:
         _create(path)
     key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     if not isinstance(key, rsa.RSAPrivateKey):
-        raise ValueError(f"{path} holds no RSA key; remove it, and a new one is made.")
+        raise ValueError(f"{path} holds no RSA key. Remove the file; the next start creates a new one.")
     return key
 
 

@@ -129,7 +129,7 @@ class DirectoryModelRegistry:
     def serving(cls, model: str, directory: Path | None = None) -> "DirectoryModelRegistry":
         """A registry whose default is ``model``: a name, or the path of a folder that holds a model or of weights.
 
-        For whoever starts the server, never for what a client sends. ``directory`` falls back to the models that ship
+        For settings of the operator, never for client input. ``directory`` falls back to the models that ship
         with us. Raises `ModelUnusable` for a path without a usable model.
         """
         directory = directory or find_resource("models")

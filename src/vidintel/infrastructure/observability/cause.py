@@ -1,4 +1,4 @@
-"""What causes the work that is stored now."""
+"""The cause of the work that this process stores."""
 
 import structlog
 
@@ -7,6 +7,6 @@ from vidintel.domain.work import Cause
 
 
 def current_cause(tracing: Tracing) -> Cause:
-    """The request that is being answered, or the one that caused the work under way: its id, and the present span."""
+    """The id of the current request, or of the request that caused the running work, and the current span."""
     request_id = structlog.contextvars.get_contextvars().get("request_id")
     return Cause(request_id, tracing.traceparent())

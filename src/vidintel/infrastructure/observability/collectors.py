@@ -1,4 +1,4 @@
-"""What is looked up when Prometheus asks: the state of pools, circuits and caches."""
+"""Collectors that read the state of pools, circuits and caches at each scrape."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -52,7 +52,7 @@ class BreakerCollector(Collector):
 
 
 class CacheCollector(Collector):
-    """How often the caches of this process could answer."""
+    """Hits and misses of the caches of this process."""
 
     def __init__(self, statistics: CacheStatistics) -> None:
         self._statistics = statistics

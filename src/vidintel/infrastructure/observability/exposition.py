@@ -1,4 +1,4 @@
-"""Giving Prometheus what it asks for: the API through a route, a worker through a small server of its own."""
+"""Exposes metrics to Prometheus: in the API through a route, in a worker through a small HTTP server."""
 
 import asyncio
 import os
@@ -30,8 +30,8 @@ class Sampler(Protocol):
 
 
 def create_registry(version: str) -> CollectorRegistry:
-    """A registry of our own, with what every process tells: memory, processor time, open files, and its version."""
-    # A series more for each counter, with the time of its first use: nobody asks for that.
+    """A registry with the metrics of every process: memory, processor time, open files, and its version."""
+    # An extra series for each counter, with the time of its first use, which is not needed.
     disable_created_metrics()  # type: ignore[no-untyped-call]  # a function without annotations
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)

@@ -154,7 +154,7 @@ def _standard_library(settings: LogSettings, shared: list[Processor], renderer: 
             "uvicorn": {"handlers": [], "propagate": True},
             "uvicorn.error": {"handlers": [], "propagate": True},
             "uvicorn.access": {"handlers": [], "propagate": False},
-            "watchfiles": {"level": "WARNING"},  # what changed is said by whoever watches
+            "watchfiles": {"level": "WARNING"},  # the code that watches logs the changes
             # It would tell signatures and whole answers of identity services, with the keys that they hand out.
             "botocore": {"level": "WARNING"},
         },

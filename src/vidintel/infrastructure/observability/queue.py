@@ -91,7 +91,7 @@ class QueueSampler:
         )
         self._age_s = Gauge(
             "vidintel_queue_oldest_job_seconds",
-            "How long the oldest job that nobody has begun has been waiting.",
+            "How long the oldest job that no worker has begun has been waiting.",
             ("tenant_class",),
             registry=registry,
         )

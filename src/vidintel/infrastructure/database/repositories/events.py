@@ -16,7 +16,7 @@ from vidintel.domain.identity import TenantId
 from vidintel.infrastructure.database.tables import event_deliveries, event_subscribers, event_subscriptions
 from vidintel.infrastructure.database.work_notifications import CHANNEL
 
-# One statement and one round trip, whoever has subscribed.
+# One statement and one round trip for any number of subscribers.
 _ADD = text("""
 WITH event AS (
     INSERT INTO outbox (id, type, version, tenant_id, subject_kind, subject_id, payload, created_at)
