@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from vidintel.application.ports import TokenVerifier
 from vidintel.domain.errors import AuthenticationError
 from vidintel.domain.identity import Principal, Role, TenantId, UserId
+from vidintel.presentation.http.token_verifier import TokenVerifier
 
 Issue = Callable[[Principal], str]
 

@@ -5,7 +5,6 @@ from importlib.metadata import version
 
 from vidintel.application.jobs.requests import CancelJob, GetJob, ListJobs, RequestAnalysis, RetryJob
 from vidintel.application.pipeline.snapshots import OpenPicture
-from vidintel.application.ports import TokenVerifier
 from vidintel.application.queries.detections import ListDetections
 from vidintel.application.queries.frames import RenderFrame
 from vidintel.application.queries.models import ListModels
@@ -21,6 +20,7 @@ from vidintel.infrastructure.identity.clerk import ClerkTokenVerifier
 from vidintel.infrastructure.media.rendering import SubprocessFrameRenderer
 from vidintel.infrastructure.storage.factory import StoredOpener
 from vidintel.presentation.http.dependencies import HttpServices
+from vidintel.presentation.http.token_verifier import TokenVerifier
 from vidintel.settings.errors import CannotRun
 from vidintel.wiring.providers import CONTAINER, factory, singleton
 from vidintel.wiring.shared import SharedWiring

@@ -9,7 +9,6 @@ from vidintel.application.ports.events import (
     Outbox,
 )
 from vidintel.application.ports.health import CircuitState
-from vidintel.application.ports.identity import TokenVerifier
 from vidintel.application.ports.inference import Detector, Detectors, ModelInfo, ModelRegistry, Tracker, TrackerFactory
 from vidintel.application.ports.live import Live
 from vidintel.application.ports.media import (
@@ -103,7 +102,6 @@ __all__ = [
     "Span",
     "TaskQueue",
     "Telemetry",
-    "TokenVerifier",
     "Tracing",
     "TrackFilter",
     "TrackRepository",

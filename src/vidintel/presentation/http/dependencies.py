@@ -12,7 +12,7 @@ from fastapi.security.base import SecurityBase
 
 from vidintel.application.jobs.requests import CancelJob, GetJob, ListJobs, RequestAnalysis, RetryJob
 from vidintel.application.pipeline.snapshots import OpenPicture
-from vidintel.application.ports import Clock, Live, Page, TokenVerifier, Tracing
+from vidintel.application.ports import Clock, Live, Page, Tracing
 from vidintel.application.queries.detections import ListDetections
 from vidintel.application.queries.frames import RenderFrame
 from vidintel.application.queries.models import ListModels
@@ -28,6 +28,7 @@ from vidintel.domain.identity import Principal
 from vidintel.domain.video import VideoId
 from vidintel.presentation.http.lifecycle import Lifecycle
 from vidintel.presentation.http.metering import RequestMeter
+from vidintel.presentation.http.token_verifier import TokenVerifier
 from vidintel.settings.model import HttpSettings, LimitSettings, MetricsSettings
 
 T = TypeVar("T")
