@@ -56,6 +56,7 @@ def new_place(databases: "Queue[str]", folder: Path) -> Iterator[Place]:
     databases.put(url)
 
 
+@pytest.mark.timeout(1200)  # a process for each point, on a machine that may be busy
 def test_no_crash_point_loses_or_doubles_anything(databases: "Queue[str]", folder: Path) -> None:
     undisturbed = CrashPoints(None, lambda: None)
     with new_place(databases, folder) as place:
