@@ -49,9 +49,9 @@ class AnalysisSpec:
         for name in ("min_confidence", "iou_threshold", "track_confidence"):
             value: float = getattr(self, name)
             if not (math.isfinite(value) and 0.0 <= value <= 1.0):
-                raise ValidationError(f"{name} lies in 0..1; got {value}.", field=f"spec.{name}")
+                raise ValidationError(f"{name} must lie between 0 and 1; got {value}.", field=f"spec.{name}")
         if self.labels is not None and not 0 < len(self.labels) <= MAX_LABELS:
-            raise ValidationError(f"labels holds 1 to {MAX_LABELS} names, or is left out.", field="spec.labels")
+            raise ValidationError(f"labels must contain 1 to {MAX_LABELS} names, or be left out.", field="spec.labels")
         validate_lines(self.lines)
         validate_zones(self.zones)
 

@@ -3,21 +3,21 @@
 ::
 
     DomainError
-    ├── ValidationError                     a value does not fit its type
-    ├── AuthenticationError                 who are you?
-    ├── AuthorizationError                  you may not do that
-    ├── NotFoundError                       not there, or not yours
+    ├── ValidationError                     a value breaks a rule
+    ├── AuthenticationError                 the caller is unknown
+    ├── AuthorizationError                  the caller lacks a permission
+    ├── NotFoundError                       absent, or of another tenant
     │   ├── VideoNotFound  JobNotFound  ResultNotFound  FrameNotFound  UploadNotFound
     ├── ConflictError                       the state does not allow it
     │   ├── InvalidTransition  JobAlreadyActive  LeaseLost  UploadOffsetMismatch  UploadInUse
-    ├── PayloadTooLarge                     more bytes than accepted
-    ├── UnsupportedMedia                    the content is not a video we can read
+    ├── PayloadTooLarge                     too many bytes
+    ├── UnsupportedMedia                    the content is not a supported video
     │   ├── EmptyFile  NotAVideo  NoVideoStream
-    ├── BusinessRuleViolation               well formed, yet not possible
+    ├── BusinessRuleViolation               a valid request that cannot be carried out
     │   ├── UnknownModel  UnknownLabel  UnreadableVideo  NoFrames
     │   ├── ResolutionUnsupported  DurationExceeded  ModelUnusable  AttemptsExhausted  WorkInterrupted
     ├── RateLimited                         too many requests
-    ├── ExternalServiceError                a service we depend on failed
+    ├── ExternalServiceError                another service failed
     │   └── StorageError
     └── ServiceUnavailable                  try again later
         └── StorageFull  StorageUnavailable
@@ -41,7 +41,7 @@ class DomainError(Exception):
 
 
 class ValidationError(DomainError):
-    """A value does not fit its type. ``field`` names it when it came from a request."""
+    """A value breaks a rule. ``field`` names it when it came from a request."""
 
     code = "validation_failed"
 
@@ -90,7 +90,7 @@ class UploadNotFound(NotFoundError):
     code = "upload_not_found"
 
     def __init__(self) -> None:
-        super().__init__("There is no such unfinished upload. Start a new one.")
+        super().__init__("This upload does not exist, or is finished. Start a new one.")
 
 
 class ConflictError(DomainError):
@@ -111,26 +111,28 @@ class InvalidTransition(ConflictError):
 class JobAlreadyActive(ConflictError):
     code = "job_already_active"
 
-    def __init__(self, detail: str = "This video is being analysed. Wait for its job to end, or cancel it.") -> None:
+    def __init__(self, detail: str = "This video has an active job. Wait until the job ends, or cancel it.") -> None:
         super().__init__(detail)
 
 
 class LeaseLost(ConflictError):
-    """The work was taken over, cancelled or deleted meanwhile; whatever the holder has must not be written."""
+    """The work was taken over, cancelled or deleted in the meantime. The worker must not write its results."""
 
     code = "lease_lost"
 
-    def __init__(self, detail: str = "Another worker holds this piece of work now.") -> None:
+    def __init__(self, detail: str = "Another worker holds the lease of this work item.") -> None:
         super().__init__(detail)
 
 
 class UploadOffsetMismatch(ConflictError):
-    """Bytes were sent for the offset ``given``, and the upload holds ``current`` bytes."""
+    """Bytes were sent for the offset ``given``, but the upload has ``current`` bytes."""
 
     code = "upload_offset_mismatch"
 
     def __init__(self, given: int, current: int) -> None:
-        super().__init__(f"The upload continues at byte {current}, not at {given}.", given=given, current=current)
+        super().__init__(
+            f"The next byte of the upload is at offset {current}, not {given}.", given=given, current=current
+        )
         self.given = given
         self.current = current
 
@@ -139,7 +141,7 @@ class UploadInUse(ConflictError):
     code = "upload_in_use"
 
     def __init__(self) -> None:
-        super().__init__("Another request writes to this upload. Ask for its offset, and continue from there.")
+        super().__init__("Another request is writing to this upload. Read its offset, and continue from there.")
 
 
 class PayloadTooLarge(DomainError):
@@ -157,13 +159,13 @@ class EmptyFile(UnsupportedMedia):
     code = "empty_file"
 
     def __init__(self) -> None:
-        super().__init__("The file is empty. Send the bytes of a video.")
+        super().__init__("The file is empty. Send a video.")
 
 
 class NotAVideo(UnsupportedMedia):
     code = "not_a_video"
 
-    def __init__(self, detail: str = "The content is not a video in a container we can read.") -> None:
+    def __init__(self, detail: str = "The content is not a video in a supported container format.") -> None:
         super().__init__(detail)
 
 
@@ -171,7 +173,7 @@ class NoVideoStream(UnsupportedMedia):
     code = "no_video_stream"
 
     def __init__(self) -> None:
-        super().__init__("The file has no video stream (it may hold audio only).")
+        super().__init__("The file has no video stream. It may contain audio only.")
 
 
 class BusinessRuleViolation(DomainError):
@@ -183,14 +185,14 @@ class UnknownModel(BusinessRuleViolation):
 
     def __init__(self, name: str, available: tuple[str, ...]) -> None:
         known = ", ".join(available) or "none"
-        super().__init__(f"There is no model named '{name}'. Available: {known}.", available=available)
+        super().__init__(f"There is no model '{name}'. Available models: {known}.", available=available)
 
 
 class UnknownLabel(BusinessRuleViolation):
     code = "unknown_label"
 
     def __init__(self, label: str, model: str, labels: tuple[str, ...]) -> None:
-        super().__init__(f"Model '{model}' has no label '{label}'. It knows: {', '.join(labels)}.", labels=labels)
+        super().__init__(f"Model '{model}' has no label '{label}'. Its labels: {', '.join(labels)}.", labels=labels)
 
 
 class UnreadableVideo(BusinessRuleViolation):
@@ -201,7 +203,7 @@ class NoFrames(BusinessRuleViolation):
     code = "no_frames"
 
     def __init__(self) -> None:
-        super().__init__("The video stream holds no frame that can be decoded.")
+        super().__init__("The video stream has no frame that can be decoded.")
 
 
 class ResolutionUnsupported(BusinessRuleViolation):
@@ -213,13 +215,13 @@ class DurationExceeded(BusinessRuleViolation):
 
 
 class ModelUnusable(BusinessRuleViolation):
-    """The model's files are missing, damaged or of another task."""
+    """The model's files are missing or damaged, or the model is not an object detector."""
 
     code = "model_unusable"
 
 
 class AttemptsExhausted(BusinessRuleViolation):
-    """Every allowed attempt at a piece of work ended without an answer."""
+    """Every allowed attempt at a work item failed."""
 
     code = "attempts_exhausted"
 
@@ -268,7 +270,7 @@ class StorageFull(ServiceUnavailable):
 
 
 class StorageUnavailable(ServiceUnavailable):
-    """The storage does not answer, or takes us for nobody: no fault of the file, and it passes."""
+    """The storage does not answer, or rejects our credentials. The cause is temporary and not in the file."""
 
     code = "storage_unavailable"
 

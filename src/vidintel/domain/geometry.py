@@ -45,7 +45,7 @@ class Point:
     def __post_init__(self) -> None:
         # NaN fails the comparison too
         if not (0.0 <= self.x <= 1.0 and 0.0 <= self.y <= 1.0):
-            raise ValidationError(f"A point lies inside the picture, 0..1 each; got ({self.x}, {self.y}).")
+            raise ValidationError(f"x and y of a point must lie between 0 and 1; got ({self.x}, {self.y}).")
 
     @classmethod
     def centre_of(cls, box: BoundingBox) -> "Point":
@@ -122,11 +122,13 @@ class Zone:
             raise ValidationError(f"Zone '{self.name}' needs 3 to {MAX_ZONE_POINTS} points; it has {len(self.points)}.")
         corners = [_grid(point) for point in self.points]
         if len(set(corners)) < len(corners):
-            raise ValidationError(f"Zone '{self.name}' has a repeated point; leave out the closing one.")
+            raise ValidationError(
+                f"Zone '{self.name}' has the same point twice. Do not repeat the first point at the end."
+            )
         if all(_grid_turn(corners[0], corners[1], corner) == 0 for corner in corners[2:]):
-            raise ValidationError(f"Zone '{self.name}' has no area: its points lie on one line.")
+            raise ValidationError(f"Zone '{self.name}' has no area: all its points lie on one line.")
         if _crosses_itself(_edges(corners)):
-            raise ValidationError(f"Zone '{self.name}' crosses itself. Give its corners in order around it.")
+            raise ValidationError(f"Zone '{self.name}' crosses itself. Give its corners in order along its outline.")
 
     def contains(self, point: Point) -> bool:
         """Whether ``point`` lies inside. A point on an edge shared by two zones lies in exactly one of them."""
@@ -164,14 +166,16 @@ def validate_zones(zones: Sequence[Zone]) -> None:
 
 def _require_name(kind: str, name: str) -> None:
     if not 0 < len(name) <= NAME_MAX or name != name.strip() or not name.isprintable():
-        raise ValidationError(f"A {kind} needs a name of 1 to {NAME_MAX} printable characters, no spaces around it.")
+        raise ValidationError(
+            f"The name of a {kind} must have 1 to {NAME_MAX} printable characters, without spaces around it."
+        )
 
 
 def _require_distinct(kind: str, names: Sequence[str], limit: int) -> None:
     if len(names) > limit:
         raise ValidationError(f"At most {limit} {kind} are allowed; got {len(names)}.", field=f"spec.{kind}")
     if len(set(names)) < len(names):
-        raise ValidationError(f"Names of {kind} are used once each.", field=f"spec.{kind}")
+        raise ValidationError(f"Each of the {kind} must have a different name.", field=f"spec.{kind}")
 
 
 def _turn(start: Point, end: Point, point: Point) -> float:

@@ -16,7 +16,9 @@ class _Identifier:
     def __post_init__(self) -> None:
         if not _IDENTIFIER.fullmatch(self.value):
             kind = type(self).__name__
-            raise ValidationError(f"A {kind} has 1 to 128 letters, digits or _.:@|- and starts with a letter or digit.")
+            raise ValidationError(
+                f"A {kind} must have 1 to 128 letters, digits or _.:@|- and start with a letter or digit."
+            )
 
     def __str__(self) -> str:
         return self.value
@@ -35,7 +37,7 @@ class TenantId(_Identifier):
 
 
 class Permission(StrEnum):
-    """One thing that can be done to one kind of resource."""
+    """One action on one kind of resource."""
 
     VIDEO_READ = "video:read"
     VIDEO_CREATE = "video:create"

@@ -1,6 +1,7 @@
 """A registered video, and the states it goes through."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -52,9 +53,9 @@ class VideoSource:
 
     def __post_init__(self) -> None:
         if not 0 < len(self.name) <= _FILE_NAME_MAX:
-            raise ValidationError(f"A file name has 1 to {_FILE_NAME_MAX} characters.", field="file")
+            raise ValidationError(f"A file name must have 1 to {_FILE_NAME_MAX} characters.", field="file")
         if any(ord(character) < 32 for character in self.name):
-            raise ValidationError("A file name holds no control characters.", field="file")
+            raise ValidationError("A file name must not contain control characters.", field="file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,7 @@ def validate_title(title: str) -> str:
     """Return ``title`` stripped; raise `ValidationError` when it is empty or too long."""
     stripped = title.strip()
     if not 0 < len(stripped) <= TITLE_MAX or not _is_text(stripped):
-        raise ValidationError(f"A title has 1 to {TITLE_MAX} characters.", field="title")
+        raise ValidationError(f"A title must have 1 to {TITLE_MAX} characters.", field="title")
     return stripped
 
 
@@ -159,7 +160,7 @@ def validate_description(description: str | None) -> str | None:
     """Return ``description`` stripped, ``None`` when empty; raise `ValidationError` when too long."""
     stripped = (description or "").strip()
     if len(stripped) > DESCRIPTION_MAX or not _is_text(stripped):
-        raise ValidationError(f"A description has at most {DESCRIPTION_MAX} characters.", field="description")
+        raise ValidationError(f"A description must have at most {DESCRIPTION_MAX} characters.", field="description")
     return stripped or None
 
 
@@ -174,13 +175,11 @@ def validate_captured_at(captured_at: datetime | None, now: datetime) -> datetim
         return None
     if captured_at.tzinfo is None:
         raise ValidationError("captured_at needs a time zone, for example 2026-05-01T12:00:00Z.", field="captured_at")
-    try:
+    with suppress(OverflowError):
         in_utc = captured_at.astimezone(UTC)
-    except OverflowError:
-        raise ValidationError("captured_at is out of range.", field="captured_at") from None
-    if not _EARLIEST_CAPTURE <= in_utc <= now:
-        raise ValidationError("captured_at must lie between 1888-01-01 and now.", field="captured_at")
-    return in_utc
+        if _EARLIEST_CAPTURE <= in_utc <= now:
+            return in_utc
+    raise ValidationError("captured_at must lie between 1888-01-01 and now.", field="captured_at")
 
 
 @dataclass(eq=False, kw_only=True, slots=True)
@@ -276,7 +275,7 @@ class Video:
     def require_content(self) -> None:
         """Raise `ConflictError` when the content is missing and will not arrive any more."""
         if self._content is None and self._status is VideoStatus.FAILED:
-            raise ConflictError("The content of this video never arrived. Upload it again.")
+            raise ConflictError("The content of this video is missing. Upload the video again.")
 
     def begin_processing(self, now: datetime) -> None:
         """A job started: → ``processing``; an earlier failure is cleared."""
@@ -320,7 +319,7 @@ class Video:
         """Change the ``fields`` that are named, to the values given here. Raises `ValidationError`."""
         if "title" in fields:
             if title is None:
-                raise ValidationError("A title cannot be null.", field="title")
+                raise ValidationError("A title must not be null.", field="title")
             self.title = validate_title(title)
         if "description" in fields:
             self.description = validate_description(description)

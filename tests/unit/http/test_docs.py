@@ -49,7 +49,7 @@ def test_every_operation_of_the_api_shows_its_errors_as_problems(document: dict[
         if "/api/" not in name:
             continue
         responses = operation["responses"]
-        assert {"401", "403", "422", "500"} <= responses.keys(), name
+        assert {"401", "403", "413", "422", "500"} <= responses.keys(), name
         assert operation["security"] == [{"bearer": []}], name
         for status in responses.keys() - {"200", "202", "204", "206", "304", "307", "416"}:
             content = responses[status]["content"]["application/problem+json"]

@@ -57,7 +57,7 @@ class SpecResolver:
             return self._sample_fps()
         if isinstance(asked, str):
             if asked != "native":
-                raise ValidationError("sample_fps is a number or 'native'.", field="spec.sample_fps")
+                raise ValidationError("sample_fps must be a number or 'native'.", field="spec.sample_fps")
             return None
         return asked
 

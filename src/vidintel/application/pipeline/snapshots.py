@@ -154,7 +154,9 @@ class TakeSnapshots:
         """Call it in the transaction that ends the job. Raises `ServiceUnavailable` when the snapshots have expired."""
         for key in snapshots.keys:
             if not await uow.object_deletions.forget(key):
-                raise ServiceUnavailable("The snapshots expired before the job ended. The worker makes them again.")
+                raise ServiceUnavailable(
+                    "The pictures of this job have expired and are being made again. Try again in a moment."
+                )
         await uow.snapshots.put_all(job, snapshots.made)
 
     async def discard(self, job: AnalysisJob, snapshots: SnapshotSet) -> None:
@@ -227,7 +229,7 @@ class OpenPicture:
             job = await answering_job(uow, video, job_id)
             snapshot = await uow.snapshots.get(principal.tenant_id, job.id, name)
         if snapshot is None:
-            raise ResultNotFound("There is no such picture: the job has not succeeded, or could not make it.")
+            raise ResultNotFound("This picture does not exist: the job has not succeeded, or made no such picture.")
         return StoredPicture(self._storage, snapshot)
 
 

@@ -63,7 +63,7 @@ async def answering_job(uow: UnitOfWork, video: Video, job_id: JobId | None) -> 
     if wanted is None:
         newest = await uow.jobs.latest_of_video(video.tenant_id, video.id)
         if newest is None:
-            raise ResultNotFound("This video has no analysis. Start a job for it.")
+            raise ResultNotFound("This video has no job. Start an analysis of it.")
         return newest
     job = await uow.jobs.get(video.tenant_id, wanted)
     if job is None or job.video_id != video.id:
@@ -79,9 +79,12 @@ def _resumed(job_id: JobId | None, page: Page) -> tuple[JobId | None, Page]:
     try:
         of_job = JobId(UUID(hex=named))
     except ValueError:
-        raise ValidationError("The cursor is invalid. Use next_cursor of the previous page.", field="cursor") from None
+        raise ValidationError(
+            "The cursor is not valid. Use next_cursor of the previous page unchanged.", field="cursor"
+        ) from None
     if job_id not in {None, of_job}:
         raise ValidationError(
-            "The cursor belongs to another list. Use next_cursor of the previous page.", field="cursor"
+            "The cursor belongs to the list of another job. Omit job_id, or give the one of the first page.",
+            field="cursor",
         )
     return of_job, replace(page, cursor=rest)

@@ -49,7 +49,7 @@ class GetResults:
             job = await answering_job(uow, video, job_id)
             results = await uow.results.of_job(principal.tenant_id, job.id)
             if results.summary is None:
-                raise ResultNotFound("This job has no results yet. Try again when it has succeeded.")
+                raise ResultNotFound("This job has no results yet. Try again when the job has succeeded.")
             return VideoResults(job, results.summary, results.timeline, results.snapshots)
 
 
@@ -68,5 +68,5 @@ class GetTimeline:
             job = await answering_job(uow, video, job_id)
             results = await uow.results.of_job(principal.tenant_id, job.id)
             if results.timeline is None:
-                raise ResultNotFound("This job has no timeline yet. Try again when it has succeeded.")
+                raise ResultNotFound("This job has no timeline yet. Try again when the job has succeeded.")
             return VideoTimeline(job, video.captured_at, results.timeline)

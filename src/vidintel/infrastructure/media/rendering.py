@@ -84,7 +84,9 @@ class SubprocessFrameRenderer:
         `StorageUnavailable`, when the storage is down, and `ServiceUnavailable`, when too many pictures wait already.
         """
         if self._waiting >= self._limits.waiting:
-            raise ServiceUnavailable("Too many pictures are being made. Try again in a moment.", retry_after_s=2)
+            raise ServiceUnavailable(
+                "Too many pictures are being made at once. Try again in a moment.", retry_after_s=2
+            )
         request = _Request(key, time_s, seen)
         self._waiting += 1
         try:
@@ -125,7 +127,7 @@ class SubprocessFrameRenderer:
             raise _ChildDied from error
         self._stop()
         _log.warning("renderer.killed", key=request.key, after_s=self._limits.time_s)
-        raise UnreadableVideo("The picture could not be made: it took too long.")
+        raise UnreadableVideo("The picture could not be made within the time limit.")
 
     def _running_child(self) -> tuple[BaseProcess, Connection]:
         if self._child is not None and self._child[0].is_alive():

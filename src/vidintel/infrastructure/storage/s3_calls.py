@@ -133,7 +133,7 @@ def _translate(error: ClientError) -> NoReturn:
     if status in {301, 307} or code == "AuthorizationHeaderMalformed":
         raise StorageUnavailable(_ELSEWHERE, retry_after_s=_REFUSED_FOR_S) from error
     if is_missing(error):
-        raise StorageError("There is no such object.") from error
+        raise StorageError("The stored object is missing.") from error
     raise StorageError(
         f"The storage refused the request ({code}). Check the log and the policies of the storage."
     ) from error

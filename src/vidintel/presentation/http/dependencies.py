@@ -1,4 +1,4 @@
-"""What routes are given: the use cases, the caller, and ids that are known to be ids."""
+"""The arguments of routes: the use cases, the caller, and parsed ids."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ from vidintel.settings.model import HttpSettings, LimitSettings, MetricsSettings
 T = TypeVar("T")
 
 _SHOWN_ID_LENGTH = 64
-# Documented only: what is no id names no video of anybody's, and is answered like one that is not there.
+# For the documentation only: a value that is not an id is answered like the id of an absent video.
 _UUID = Path(json_schema_extra={"format": "uuid"})
 
 
@@ -114,14 +114,14 @@ async def _job_id(job_id: Annotated[str, _UUID]) -> JobId:
 
 async def _answering_job_id(
     job_id: Annotated[
-        UUID | None, Query(description="Ask this job, instead of the one that succeeded last (else the newest).")
+        UUID | None, Query(description="The job to ask. By default the job that succeeded last, else the newest.")
     ] = None,
 ) -> JobId | None:
     return None if job_id is None else JobId(job_id)
 
 
 def _uuid(text: str) -> UUID | None:
-    """The UUID that ``text`` writes in the canonical way; ``None`` for anything else."""
+    """The UUID with the canonical form ``text``; ``None`` for anything else."""
     try:
         parsed = UUID(text)
     except ValueError:
@@ -129,7 +129,7 @@ def _uuid(text: str) -> UUID | None:
     return parsed if str(parsed) == text.lower() else None
 
 
-Cursor: TypeAlias = Annotated[str | None, Query(max_length=512, description="`next_cursor` of the page before.")]
+Cursor: TypeAlias = Annotated[str | None, Query(max_length=512, description="`next_cursor` of the previous page.")]
 
 
 async def _page(cursor: Cursor = None, limit: Annotated[int, Query(ge=1, le=100)] = 50) -> Page:

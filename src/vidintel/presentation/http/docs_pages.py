@@ -1,4 +1,4 @@
-"""``/docs`` (Swagger UI) and ``/redoc``, whose scripts and styles ship with us: they load without internet."""
+"""``/docs`` (Swagger UI) and ``/redoc``, with bundled scripts and styles: the pages load without internet."""
 
 from pathlib import Path
 

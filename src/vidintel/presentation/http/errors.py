@@ -30,29 +30,29 @@ from vidintel.presentation.http.correlation import correlation_id
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 INTERNAL_CODE = "internal_error"
-INTERNAL_DETAIL = "Something went wrong here. Quote the correlation id when you report it."
+INTERNAL_DETAIL = "The server failed unexpectedly. Please report this with the correlation id."
 
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """What is wrong with one field of a request; what was sent is never repeated."""
+    """The error of one field of a request. The value that was sent is never repeated."""
 
     field: str
     detail: str
 
 
 class RequestInvalid(ValidationError):
-    """The request does not fit its schema: 422, where a value that breaks a rule of the domain is 400."""
+    """The request does not match its schema: 422. A value that breaks a rule of the domain is 400."""
 
     code = "request_invalid"
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
-        super().__init__("The request does not fit its schema; see `errors`.")
+        super().__init__("The request does not match its schema. See `errors`.")
         self.errors = tuple(errors)
 
 
 class MalformedForm(ValidationError):
-    """The bytes of the body are no multipart form."""
+    """The body is not a multipart form."""
 
     code = "malformed_form"
 
@@ -72,13 +72,12 @@ STATUS: Mapping[type[DomainError], HTTPStatus] = {
     ServiceUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
-# What the framework itself refuses, by status.
+# Errors of the framework itself, by status.
 _FRAMEWORK_CODES: Mapping[int, tuple[str, str]] = {
     400: ("bad_request", "The request could not be read."),
-    404: ("route_not_found", "There is nothing at this address. /docs lists what there is."),
-    405: ("method_not_allowed", "This address does not answer to this method; see the Allow header."),
-    413: ("payload_too_large", "The body is larger than accepted here."),
-    416: ("range_not_satisfiable", "The range begins after the end of the file; Content-Range says its size."),
+    404: ("route_not_found", "This address does not exist. /docs lists all addresses."),
+    405: ("method_not_allowed", "This address does not support this method. The Allow header lists those it supports."),
+    416: ("range_not_satisfiable", "The range begins after the end of the file. Content-Range contains its size."),
 }
 
 
@@ -91,7 +90,7 @@ def status_of(error: DomainError) -> int:
 
 
 def problem_body(status: int, code: str, detail: str, correlation: str, errors: Sequence[FieldError]) -> dict[str, Any]:
-    """The members of a problem document (RFC 9457, 3.1), and ``code``, ``correlation_id`` and ``errors`` of ours."""
+    """The members of a problem document (RFC 9457, 3.1), and our ``code``, ``correlation_id`` and ``errors``."""
     body: dict[str, Any] = {
         "type": f"urn:vidintel:error:{code}",
         "title": code.replace("_", " ").capitalize(),

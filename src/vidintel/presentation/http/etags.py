@@ -1,4 +1,4 @@
-"""``If-None-Match``: whether a client has what it asks for already."""
+"""``If-None-Match``: whether a client already has what it asks for."""
 
 from typing import Annotated, TypeAlias
 

@@ -1,8 +1,8 @@
-"""How far a process of the API is between its start and its end; each question has an address of its own."""
+"""The lifecycle of an API process."""
 
 
 class Lifecycle:
-    """`has_started` from the first moment at which everything was ready, `is_draining` from the request to stop on."""
+    """`has_started` is true once all dependencies have answered, `is_draining` from the request to stop on."""
 
     def __init__(self) -> None:
         self._has_started = False

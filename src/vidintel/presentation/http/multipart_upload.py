@@ -71,11 +71,11 @@ class MultipartVideo:
         if kind != b"multipart/form-data":
             raise UnsupportedMedia("Send the video as multipart/form-data, in a part named 'file'.")
         if not options.get(b"boundary"):
-            raise MalformedForm("The Content-Type of the form names no boundary.")
+            raise MalformedForm("The Content-Type of the form has no boundary.")
         try:
             form = cls(options[b"boundary"], body)
         except FormParserError as error:
-            raise MalformedForm("The boundary of the form is not acceptable.") from error
+            raise MalformedForm("The boundary of the form is not valid.") from error
         while form._file_name is None:
             if not await form._advance():
                 raise _invalid(FILE_FIELD, "The form has no file. Send the video in a part named 'file'.")
@@ -109,7 +109,7 @@ class MultipartVideo:
         chunk = await anext(self._body, None)
         try:
             if chunk is None:
-                raise MalformedForm("The form breaks off before its final boundary.")
+                raise MalformedForm("The form ends before its final boundary.")
             self._parser.write(chunk)
         except FormParserError as error:
             raise MalformedForm("The body is not a well-formed multipart form.") from error
@@ -138,11 +138,13 @@ class MultipartVideo:
         )
         name = options.get(b"name", b"").decode("utf-8", "replace")
         if disposition != b"form-data" or not name:
-            raise MalformedForm("A part of the form has no name.")
+            raise MalformedForm("Every part of the form needs a name.")
         if name != FILE_FIELD and name not in TEXT_FIELDS:
-            raise _invalid(name[:100], f"Unknown field. The form has {FILE_FIELD}, {', '.join(TEXT_FIELDS)}.")
+            raise _invalid(
+                name[:100], f"Unknown field. The fields of the form are {FILE_FIELD}, {', '.join(TEXT_FIELDS)}."
+            )
         if name in self._seen:
-            raise _invalid(name, "The field is there more than once.")
+            raise _invalid(name, "Give this field once.")
         self._seen.add(name)
         self._field = name
         if name == FILE_FIELD:
@@ -164,7 +166,7 @@ class MultipartVideo:
         try:
             text = self._text.decode()
         except UnicodeDecodeError:
-            raise _invalid(self._field, "The field is not UTF-8 text.") from None
+            raise _invalid(self._field, "The field must be UTF-8 text.") from None
         self._keep(text)
 
     def _on_end(self) -> None:

@@ -7,7 +7,13 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from vidintel.domain.errors import AuthenticationError, AuthorizationError, DomainError
+from vidintel.domain.errors import (
+    AuthenticationError,
+    AuthorizationError,
+    DomainError,
+    PayloadTooLarge,
+    ValidationError,
+)
 from vidintel.presentation.http.errors import (
     INTERNAL_CODE,
     INTERNAL_DETAIL,
@@ -20,29 +26,37 @@ from vidintel.presentation.http.errors import (
 )
 
 DESCRIPTION = """
-Turns video into answers. Upload a video; it is stored, decoded and looked at by an object detector; then ask what was
-seen, and when.
+Upload a video. The server stores it and runs an object detector and a tracker on it. Then ask which objects are in the
+video, and when.
 
-* **Who you are**: a session token, `Authorization: Bearer …`. What belongs to another organisation does not exist.
-* **Time** is seconds on the timeline that a player shows; **boxes** are normalised 0..1 in the displayed picture.
-* **Lists** are pages: send `next_cursor` back as `cursor` until it is null.
+* **Authentication**: send a session token as `Authorization: Bearer …`. Data of other organisations is answered as not
+  found.
+* **Time** is in seconds on the timeline that a player shows. **Boxes** are normalised to 0..1 in the displayed picture.
+* **Lists** come in pages: send `next_cursor` as `cursor` until it is null.
+* **Requests**: `HEAD` works wherever `GET` does. Bodies have a size limit (413).
 * **Errors** are problem documents (RFC 9457) with a stable `code`, and a `correlation_id` that is also the
-  `X-Request-ID` header. 422 is a request that does not fit its schema (`request_invalid`, each field named in
-  `errors`; a query parameter that is unknown or given twice is one), or that asks for what cannot be done: an unknown
-  model, a video that cannot be read. 400 is one that fits,
-  with a value that cannot be meant: a line of no length, a cursor that was not made here. 409 is a conflict with what
-  is there or with its state. 503 passes: try again after `Retry-After` seconds.
+  `X-Request-ID` header:
+  * 400: a value breaks a rule, such as a line of length zero or an invalid cursor.
+  * 409: the request conflicts with existing data or its state.
+  * 422 `request_invalid`: the request does not match its schema. `errors` names each field. A query parameter that is
+    unknown or given twice is an error too.
+  * 422 with another code: the request cannot be carried out, for example because the model is unknown or the video
+    cannot be decoded.
+  * 503: temporarily unavailable. Try again after `Retry-After` seconds.
 """
 
 TAGS = [
-    {"name": "videos", "description": "Send, read, edit and delete videos."},
-    {"name": "jobs", "description": "Analyses of videos: watch, cancel, retry, ask for another."},
-    {"name": "answers", "description": "What was seen and when."},
-    {"name": "models", "description": "What can be run."},
-    {"name": "identity", "description": "Who you are and what you may do."},
-    {"name": "health", "description": "For load balancers and people on call."},
+    {"name": "videos", "description": "Upload, read, edit and delete videos."},
+    {"name": "jobs", "description": "Analyses of videos: read, cancel, retry, request another."},
+    {"name": "answers", "description": "The results of analyses: detections, tracks, counts, pictures."},
+    {"name": "models", "description": "The available models."},
+    {"name": "identity", "description": "The caller and its permissions."},
+    {"name": "health", "description": "Liveness and readiness, for load balancers and operators."},
 ]
 
+INVALID_CURSOR = ValidationError(
+    "The cursor is not valid. Use next_cursor of the previous page unchanged.", field="cursor"
+)
 _EXAMPLE_CORRELATION = "7d1a8c5e0f4b4f5c9f6f1f0e6a2b3c4d"
 _PROBLEM_SCHEMA: dict[str, Any] = {
     "title": "Problem",
@@ -53,12 +67,12 @@ _PROBLEM_SCHEMA: dict[str, Any] = {
         "type": {"type": "string", "format": "uri", "description": "`urn:vidintel:error:` and the code."},
         "title": {"type": "string"},
         "status": {"type": "integer"},
-        "code": {"type": "string", "description": "Stable: what programs should look at."},
+        "code": {"type": "string", "description": "A stable code for programs."},
         "detail": {"type": "string", "description": "What happened and what to do, for people."},
         "correlation_id": {"type": "string", "description": "As in the X-Request-ID header."},
         "errors": {
             "type": "array",
-            "description": "The fields that are wrong.",
+            "description": "The fields with an error.",
             "items": {
                 "type": "object",
                 "required": ["field", "detail"],
@@ -70,6 +84,7 @@ _PROBLEM_SCHEMA: dict[str, Any] = {
 _ALWAYS = (
     AuthenticationError("The session token is not valid, or has expired. Sign in again."),
     AuthorizationError("Role 'viewer' lacks the permission 'video:create'. Ask an admin of your organisation."),
+    PayloadTooLarge(1024**2, "request body"),
     RequestInvalid([FieldError("limit", "Input should be less than or equal to 100")]),
 )
 

@@ -80,4 +80,4 @@ def _decode(cursor: str) -> tuple[object, object]:
 
 
 def _bad_cursor() -> ValidationError:
-    return ValidationError("The cursor is invalid. Use next_cursor of the previous page.", field="cursor")
+    return ValidationError("The cursor is not valid. Use next_cursor of the previous page unchanged.", field="cursor")

@@ -1,4 +1,4 @@
-"""``/api/v1/videos/{id}/detections``, ``/tracks``, ``/timeline``, ``/results``, ``/frames``: what was seen and when."""
+"""``/api/v1/videos/{id}/detections``, ``/tracks``, ``/timeline``, ``/results``, ``/frames``: what a job found."""
 
 import re
 from typing import Annotated, TypeAlias
@@ -12,12 +12,11 @@ from vidintel.domain.errors import (
     JobNotFound,
     ResultNotFound,
     UnreadableVideo,
-    ValidationError,
     VideoNotFound,
 )
 from vidintel.presentation.http.dependencies import AnsweringJob, Caller, Cursor, Services, VideoIdPath
 from vidintel.presentation.http.errors import FieldError, RequestInvalid
-from vidintel.presentation.http.openapi import problems
+from vidintel.presentation.http.openapi import INVALID_CURSOR, problems
 from vidintel.presentation.http.responses import answer
 from vidintel.presentation.http.routing import Router
 from vidintel.presentation.http.schemas.answers import DetectionList
@@ -27,12 +26,12 @@ from vidintel.presentation.http.schemas.tracks import TimelineBody, TrackList
 
 _NO_VIDEO = VideoNotFound(VIDEO_ID)
 _NO_JOB = JobNotFound(JOB_ID)
-_NO_RESULT = ResultNotFound("This video has no analysis. Start a job for it.")
-_LISTED = problems(_NO_VIDEO, _NO_JOB, _NO_RESULT, ValidationError("This cursor was not made here.", field="cursor"))
+_NO_RESULT = ResultNotFound("This video has no job. Start an analysis of it.")
+_LISTED = problems(_NO_VIDEO, _NO_JOB, _NO_RESULT, INVALID_CURSOR)
 _SECONDS = re.compile(r"[0-9]{1,7}(\.[0-9]{1,20})?")
 
 Seconds: TypeAlias = Annotated[float | None, Query(ge=0, allow_inf_nan=False, description="Seconds from the start.")]
-# A control character names no label, and databases choke on some.
+# No label contains a control character, and PostgreSQL refuses NUL.
 Label: TypeAlias = Annotated[str | None, Query(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
 Limit: TypeAlias = Annotated[int, Query(ge=1, le=1000)]
 
@@ -56,7 +55,7 @@ async def list_detections(
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> Response:
-    """What was seen, frame by frame, with `from_s <= time < to_s`. While a job runs: what its done segments saw."""
+    """The detections in frames with `from_s <= time < to_s`. While a job runs: those of its finished segments."""
     wanted = DetectionFilter(label, min_confidence, from_s, to_s)
     page = Page(limit, cursor)
     return answer(await services.list_detections(caller, video_id, job_id, wanted, page), DetectionList.of)
@@ -76,27 +75,32 @@ async def list_tracks(
     from_s: Seconds = None,
     to_s: Seconds = None,
     min_duration_s: Annotated[
-        float | None, Query(ge=0, allow_inf_nan=False, description="Seconds between first and last sight, at least.")
+        float | None,
+        Query(
+            ge=0,
+            allow_inf_nan=False,
+            description="The least number of seconds between the first and the last detection.",
+        ),
     ] = None,
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> Response:
-    """The objects that were followed, in order of first appearance; those of which some time between first and last
-    sight lies within `from_s <= time < to_s`. There are none before the job has succeeded."""
+    """The tracked objects, in order of first appearance. With `from_s` and `to_s`: those visible at some time with
+    `from_s <= time < to_s`. The list is empty until the job has succeeded."""
     wanted = TrackFilter(label, from_s, to_s, min_duration_s)
     return answer(await services.list_tracks(caller, video_id, job_id, wanted, Page(limit, cursor)), TrackList.of)
 
 
 @router.get("/{video_id}/timeline", response_model=TimelineBody, responses=problems(_NO_VIDEO, _NO_JOB, _NO_RESULT))
 async def get_timeline(caller: Caller, services: Services, video_id: VideoIdPath, job_id: AnsweringJob) -> Response:
-    """When each label was in sight, and where one shot changes to another."""
+    """The time spans in which each label was visible, and the shot changes."""
     return answer(await services.get_timeline(caller, video_id, job_id), TimelineBody.of)
 
 
 @router.get("/{video_id}/results", response_model=ResultsBody, responses=problems(_NO_VIDEO, _NO_JOB, _NO_RESULT))
 async def get_results(caller: Caller, services: Services, video_id: VideoIdPath, job_id: AnsweringJob) -> Response:
-    """The results of a job by kind; `summary` has, per label, how many objects there were, when, and how many at once;
-    and how often the lines of the spec were crossed, and its zones used."""
+    """The results of a job by kind. `summary` has the number of objects per label, when they were visible and how many
+    at once, the crossings of the lines of the spec, and the use of its zones."""
     return answer(await services.get_results(caller, video_id, job_id), ResultsBody.of)
 
 
@@ -122,15 +126,17 @@ async def get_frame(
     seconds: Annotated[
         str,
         Path(
-            description="Seconds from the start, a decimal.",
+            description="Seconds from the start, a decimal number.",
             examples=["1.5"],
             json_schema_extra={"pattern": f"^{_SECONDS.pattern}$"},
         ),
     ],
-    boxes: Annotated[bool, Query(description="Draw what was seen at that moment.")] = False,
+    boxes: Annotated[
+        bool, Query(description="Draw the detections of the analysed moment nearest to this one.")
+    ] = False,
 ) -> Response:
-    """The picture that a player shows at that moment, upright; with `boxes=true`, with what was seen in it."""
+    """The frame that a player shows at that moment, as JPEG, upright. `boxes=true` draws the detections into it."""
     if not _SECONDS.fullmatch(seconds):
-        raise RequestInvalid([FieldError("seconds", "A moment is a decimal number of seconds, 0 or more.")])
+        raise RequestInvalid([FieldError("seconds", "Give a decimal number of seconds, 0 or more.")])
     jpeg = await services.render_frame(caller, video_id, float(seconds), boxes, job_id)
     return answer(jpeg, lambda content: Response(content, media_type="image/jpeg"))

@@ -1,4 +1,4 @@
-"""``/health``: has the process started, is it alive, and can it be sent requests? No token wanted, no secret told."""
+"""``/health``: liveness, start-up and readiness of the process. No token is needed, and nothing secret is shown."""
 
 from http import HTTPStatus
 
@@ -16,17 +16,17 @@ router = Router("/health", is_public=True, tags=["health"])
 
 @router.get("", response_model=Health)
 async def live(services: Services) -> Response:
-    """The process is alive: one that does not answer is to be restarted. Whether it can work is `/health/ready`."""
+    """Liveness: a process that does not answer should be restarted. See `/health/ready` for its dependencies."""
     return json_response(Health(version=services.version))
 
 
 @router.get(
     "/startup",
     response_model=Health,
-    responses={503: {"model": Readiness, "description": "Not everything that we depend on has answered yet."}},
+    responses={503: {"model": Readiness, "description": "Not all dependencies have answered yet."}},
 )
 async def started(services: Services) -> Response:
-    """Whether everything was ready once since the process was started. From then on it stays so."""
+    """Whether all dependencies have answered at least once since the process was started."""
     if not services.lifecycle.has_started:
         readiness = await _readiness(services)
         if readiness.status == "unavailable":
@@ -37,10 +37,12 @@ async def started(services: Services) -> Response:
 @router.get(
     "/ready",
     response_model=Readiness,
-    responses={503: {"model": Readiness, "description": "It is about to end, or something does not answer."}},
+    responses={
+        503: {"model": Readiness, "description": "The process is shutting down, or a dependency does not answer."}
+    },
 )
 async def ready(services: Services) -> Response:
-    """Whether requests are to be sent here: each thing we depend on, and whether it answers now."""
+    """Readiness: whether to send requests to this process, and whether each dependency answers now."""
     readiness = await _readiness(services)
     return json_response(readiness) if readiness.status == "ok" else _not_now(readiness)
 

@@ -1,4 +1,4 @@
-"""``/api/v1/jobs`` and ``/api/v1/videos/{id}/jobs``: watch, cancel, retry, ask for another analysis."""
+"""``/api/v1/jobs`` and ``/api/v1/videos/{id}/jobs``: read, cancel, retry and request analyses."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -20,7 +20,7 @@ from vidintel.domain.errors import (
     VideoNotFound,
 )
 from vidintel.presentation.http.dependencies import Caller, HttpServices, JobIdPath, PageOf, Services, VideoIdPath
-from vidintel.presentation.http.openapi import problems
+from vidintel.presentation.http.openapi import INVALID_CURSOR, problems
 from vidintel.presentation.http.responses import answer, json_response
 from vidintel.presentation.http.routing import Router
 from vidintel.presentation.http.schemas.common import JOB_ID, VIDEO_ID
@@ -36,7 +36,7 @@ of_video = Router("/api/v1/videos", tags=["jobs"])
 
 @router.get("/{job_id}", response_model=JobBody, responses=problems(_NO_JOB))
 async def get_job(caller: Caller, services: Services, job_id: JobIdPath) -> Response:
-    """One job: what it runs, how far it is, how it ended."""
+    """One job with its spec, its progress and its outcome."""
     return answer(await services.get_job(caller, job_id), _shown_by(services))
 
 
@@ -46,7 +46,7 @@ async def get_job(caller: Caller, services: Services, job_id: JobIdPath) -> Resp
     responses=problems(_NO_JOB, InvalidTransition("job", "succeeded", "cancelled")),
 )
 async def cancel_job(caller: Caller, services: Services, job_id: JobIdPath) -> Response:
-    """End a job that is queued or running; nothing more is written for it from now on."""
+    """Cancel a job that is queued or running. No more results are written for it."""
     return answer(await services.cancel_job(caller, job_id), _shown_by(services))
 
 
@@ -57,14 +57,14 @@ async def cancel_job(caller: Caller, services: Services, job_id: JobIdPath) -> R
     responses=problems(_NO_JOB, InvalidTransition("job", "succeeded", "queued"), JobAlreadyActive()),
 )
 async def retry_job(caller: Caller, services: Services, job_id: JobIdPath) -> Response:
-    """Try a failed job again; the segments it has finished stay finished."""
+    """Retry a failed job. Its finished segments are not analysed again."""
     return answer(await services.retry_job(caller, job_id), _shown_by(services), HTTPStatus.ACCEPTED)
 
 
 @of_video.get(
     "/{video_id}/jobs",
     response_model=JobList,
-    responses=problems(_NO_VIDEO, ValidationError("This cursor was not made here.", field="cursor")),
+    responses=problems(_NO_VIDEO, INVALID_CURSOR),
 )
 async def list_jobs(caller: Caller, services: Services, video_id: VideoIdPath, page: PageOf) -> Response:
     """The jobs of a video, newest first."""
@@ -80,13 +80,13 @@ async def list_jobs(caller: Caller, services: Services, video_id: VideoIdPath, p
         JobAlreadyActive(),
         UnknownModel("yolo9000", ("traffic-yolov8n",)),
         UnknownLabel("zebra", "traffic-yolov8n", ("car", "truck", "person")),
-        ValidationError("min_confidence lies in 0..1; got 2.0.", field="spec.min_confidence"),
+        ValidationError("min_confidence must lie between 0 and 1; got 2.0.", field="spec.min_confidence"),
     ),
 )
 async def request_analysis(
     caller: Caller, services: Services, video_id: VideoIdPath, spec: Annotated[SpecBody | None, Body()] = None
 ) -> Response:
-    """Analyse the video once more, perhaps with another model or sample rate. Without a body: with the defaults."""
+    """Analyse the video again, for example with another model or sample rate. Without a body, all defaults apply."""
 
     def accepted(report: JobReport) -> Response:
         structlog.contextvars.bind_contextvars(job=str(report.job.id))

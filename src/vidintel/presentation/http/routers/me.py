@@ -1,4 +1,4 @@
-"""``/api/v1/me``: who the token stands for."""
+"""``/api/v1/me``: the caller."""
 
 from starlette.responses import Response
 
@@ -13,5 +13,5 @@ router = Router("/api/v1/me", tags=["identity"])
 
 @router.get("", response_model=Me, responses=problems())
 async def who_am_i(caller: Caller) -> Response:
-    """Your user, your organisation (or yourself), your role, and what it may do."""
+    """Your user, your tenant (the organisation, or yourself without one), your role and its permissions."""
     return json_response(Me.of(caller))

@@ -1,4 +1,4 @@
-"""``/metrics``, for Prometheus. It names no tenant, but what goes on here is nobody's business on the internet."""
+"""``/metrics``, for Prometheus. It names no tenant, but should not be public."""
 
 import hmac
 from ipaddress import ip_address
@@ -18,20 +18,22 @@ router = Router(is_public=True, include_in_schema=False)
 
 @router.get("/metrics")
 async def metrics(request: Request, services: Services) -> Response:
-    """Everything that is counted in this process."""
+    """The metrics of this process."""
     expected = services.metrics.token
     if expected is None:
         if not _comes_from_here(request):
-            raise AuthenticationError("Set VIDINTEL_METRICS__TOKEN to read this from another machine.")
+            raise AuthenticationError(
+                "Metrics are readable from this machine only. Set VIDINTEL_METRICS__TOKEN to read them from elsewhere."
+            )
     else:
         sent = request.headers.get("authorization", "").encode()
         if not hmac.compare_digest(sent, f"Bearer {expected.get_secret_value()}".encode()):
-            raise AuthenticationError("Send the token of VIDINTEL_METRICS__TOKEN.")
+            raise AuthenticationError("Send the value of VIDINTEL_METRICS__TOKEN: `Authorization: Bearer <token>`.")
     return Response(await services.expose_metrics(), media_type=CONTENT_TYPE)
 
 
 def _comes_from_here(request: Request) -> bool:
-    """Directly: what a proxy on this machine passes on comes from somewhere else."""
+    """Whether the client itself runs on this machine. Requests that a proxy forwards do not count."""
     if request.client is None or any(name in request.headers for name in _FORWARDED):
         return False
     try:

@@ -1,4 +1,4 @@
-"""``/api/v1/models``: what can be run."""
+"""``/api/v1/models``: the available models."""
 
 from starlette.responses import Response
 
@@ -13,5 +13,5 @@ router = Router("/api/v1/models", tags=["models"])
 
 @router.get("", response_model=ModelList, responses=problems())
 async def list_models(caller: Caller, services: Services) -> Response:
-    """The models of this server: what they know, how they run, under which licence."""
+    """The models of this server, with their labels, runtime and licence."""
     return answer(await services.list_models(caller), ModelList.of)

@@ -21,12 +21,12 @@ TrackId: TypeAlias = Annotated[int, Path(ge=1, lt=2**31)]
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"description": "The picture.", "content": {"image/jpeg": {}}},
-    304: {"description": "What `If-None-Match` names is what is here."},
+    304: {"description": "The picture is the one that `If-None-Match` names."},
     **problems(
         VideoNotFound(VIDEO_ID),
         JobNotFound(JOB_ID),
-        ResultNotFound("There is no such picture: the job has not succeeded, or could not make it."),
-        StorageError("There is no such object."),
+        ResultNotFound("This picture does not exist: the job has not succeeded, or made no such picture."),
+        StorageError("The stored object is missing."),
         StorageUnavailable(),
     ),
 }
@@ -38,7 +38,7 @@ router = Router("/api/v1/videos", tags=["answers"])
 async def get_poster(
     caller: Caller, services: Services, video_id: VideoIdPath, job_id: AnsweringJob, if_none_match: IfNoneMatch = None
 ) -> Response:
-    """The busiest moment of the video, at most 1280 pixels wide or high."""
+    """The frame with the most objects, at most 1280 pixels wide or high."""
     picture = await services.open_picture(caller, video_id, job_id, POSTER)
     return answer(picture, partial(_sent, job_id=job_id, if_none_match=if_none_match))
 
@@ -47,7 +47,7 @@ async def get_poster(
 async def get_preview(
     caller: Caller, services: Services, video_id: VideoIdPath, job_id: AnsweringJob, if_none_match: IfNoneMatch = None
 ) -> Response:
-    """Ten moments, evenly spread over the video, side by side; `results.evidence.preview_s` tells which."""
+    """Ten frames, evenly spread over the video, side by side. `results.evidence.preview_s` lists their times."""
     picture = await services.open_picture(caller, video_id, job_id, PREVIEW)
     return answer(picture, partial(_sent, job_id=job_id, if_none_match=if_none_match))
 
@@ -61,14 +61,14 @@ async def get_shot(
     job_id: AnsweringJob,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """The object where it shows best. Kept for the longest tracks of a video; `results.evidence.shots` tells which."""
+    """The best picture of an object. `results.evidence.shots` lists the tracks that have one."""
     picture = await services.open_picture(caller, video_id, job_id, shot_of(track_id))
     return answer(picture, partial(_sent, job_id=job_id, if_none_match=if_none_match))
 
 
 def _sent(picture: StoredPicture, job_id: JobId | None, if_none_match: str | None) -> Response:
     etag = f'"{picture.sha256}"'
-    # The pictures of a job never change; those of the newest do when there is a newer one.
+    # The pictures of one job never change. Without a job, they change with the next one that succeeds.
     caching = "private, no-cache" if job_id is None else "private, max-age=31536000, immutable"
     headers = {"ETag": etag, "Cache-Control": caching}
     if has_it(if_none_match, etag):

@@ -1,4 +1,4 @@
-"""``/api/v1/videos``: send, list, read, edit, delete."""
+"""``/api/v1/videos``: upload, list, read, edit, delete."""
 
 from contextlib import aclosing
 from http import HTTPStatus
@@ -29,7 +29,7 @@ from vidintel.presentation.http.dependencies import Caller, PageOf, Services, Vi
 from vidintel.presentation.http.errors import MalformedForm
 from vidintel.presentation.http.metering import CLIENT_GONE
 from vidintel.presentation.http.multipart_upload import MultipartVideo
-from vidintel.presentation.http.openapi import problems
+from vidintel.presentation.http.openapi import INVALID_CURSOR, problems
 from vidintel.presentation.http.responses import answer, json_response
 from vidintel.presentation.http.routing import Router
 from vidintel.presentation.http.schemas.common import VIDEO_ID
@@ -48,7 +48,6 @@ log = structlog.get_logger(__name__)
 _VIDEOS = "/api/v1/videos"
 
 _NO_VIDEO = VideoNotFound(VIDEO_ID)
-_BAD_CURSOR = ValidationError("This cursor was not made here.", field="cursor")
 _BAD_TIME = ValidationError("captured_at must lie between 1888-01-01 and now.", field="captured_at")
 _FORM: dict[str, Any] = {
     "requestBody": {
@@ -85,10 +84,10 @@ router = Router(_VIDEOS, tags=["videos"])
 )
 @body_limit(FORM_WITH_VIDEO)
 async def register_video(request: Request, caller: Caller, services: Services) -> Response:
-    """Send a video and have it analysed.
+    """Upload a video and queue its analysis.
 
-    The file is written to the storage while it arrives; text fields may come before or after it. When the answer is
-    202, video and job are stored for good; when it is anything else, nothing is.
+    The text fields may come before or after the file. After a 202, the video and its job are stored durably. After any
+    other answer, nothing is stored.
     """
 
     def accepted(registered: RegisteredVideo) -> Response:
@@ -106,7 +105,7 @@ async def register_video(request: Request, caller: Caller, services: Services) -
         return Response(status_code=CLIENT_GONE)
 
 
-@router.get("", response_model=VideoList, responses=problems(_BAD_CURSOR))
+@router.get("", response_model=VideoList, responses=problems(INVALID_CURSOR))
 async def list_videos(
     caller: Caller,
     services: Services,
@@ -131,12 +130,12 @@ async def get_video(caller: Caller, services: Services, video_id: VideoIdPath) -
 
 @router.patch("/{video_id}", response_model=VideoBody, responses=problems(_NO_VIDEO, _BAD_TIME))
 async def update_video(caller: Caller, services: Services, video_id: VideoIdPath, patch: VideoPatch) -> Response:
-    """Change title, description or capture time; what is left out stays."""
+    """Change title, description or capture time. Fields that are left out keep their values."""
     return answer(await services.update_video(caller, video_id, patch.changes()), VideoBody.of)
 
 
 @router.delete("/{video_id}", status_code=HTTPStatus.NO_CONTENT, responses=problems(_NO_VIDEO))
 async def delete_video(caller: Caller, services: Services, video_id: VideoIdPath) -> Response:
-    """Remove a video with its jobs and everything that was seen in it."""
+    """Delete a video with its jobs and all their results."""
     deleted = await services.delete_video(caller, video_id)
     return answer(deleted, lambda _: Response(status_code=HTTPStatus.NO_CONTENT))

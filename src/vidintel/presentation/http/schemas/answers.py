@@ -1,4 +1,4 @@
-"""What was seen; what can be run; who asks; how we are."""
+"""Detections, models, the caller, and health."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -15,8 +15,8 @@ from vidintel.domain.detection import BoundingBox
 from vidintel.domain.identity import Permission, Principal, Role
 from vidintel.presentation.http.schemas.common import Body, Timestamp, Unit
 
-ANSWERING_JOB: Any = Field(description="The job that answers; all pages that follow are of it as well.")
-ANSWERING_STATUS: Any = Field(description="What is listed is all there is once it is `succeeded`.")
+ANSWERING_JOB: Any = Field(description="The job whose results these are. All following pages are of the same job.")
+ANSWERING_STATUS: Any = Field(description="The list is complete once this is `succeeded`.")
 
 
 class BoxBody(Body):
@@ -53,12 +53,14 @@ class DetectionBody(Body):
 
     frame: int = Field(description="Index in presentation order, from 0.")
     time_s: float = Field(description="Seconds on the timeline that a player shows.")
-    captured_at: Timestamp | None = Field(description="Wall clock, when the video has a `captured_at`.")
+    captured_at: Timestamp | None = Field(description="Wall-clock time, if the video has a `captured_at`.")
     label: str
     confidence: Unit
     box: BoxBody
     track_id: int | None
-    reused: bool = Field(description="Whether it was seen in an earlier frame that looks like this one.")
+    reused: bool = Field(
+        description="Whether the detection was copied from an earlier, similar frame (`reuse_similar`)."
+    )
 
     @classmethod
     def of(cls, row: DetectionRow, captured_at: datetime | None) -> "DetectionBody":
@@ -131,7 +133,7 @@ class ModelList(Body):
 
 
 class Me(Body):
-    """Who the token stands for, and what that person may do."""
+    """The caller and its permissions."""
 
     user: str
     tenant: str
@@ -159,11 +161,9 @@ class ComponentBody(Body):
 
 
 class Readiness(Body):
-    status: Literal["ok", "unavailable", "draining"] = Field(description="`draining`: this process is about to end.")
+    status: Literal["ok", "unavailable", "draining"] = Field(description="`draining`: this process is shutting down.")
     components: dict[str, ComponentBody]
-    circuits: dict[str, CircuitState] = Field(
-        description="Of what is reached over the network: whether calls go through, one may try, or all are refused."
-    )
+    circuits: dict[str, CircuitState] = Field(description="State of the circuit breaker of each network dependency.")
 
     @classmethod
     def of(cls, found: readiness.Readiness, *, is_draining: bool) -> "Readiness":

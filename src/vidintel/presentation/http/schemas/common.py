@@ -1,4 +1,4 @@
-"""What several schemas share."""
+"""Parts that several schemas share."""
 
 from datetime import UTC, datetime
 from typing import Annotated, TypeAlias
@@ -22,13 +22,13 @@ Unit: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 
 
 class Body(BaseModel):
-    """One JSON object of the API: unknown fields are refused."""
+    """One JSON object of the API. Unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class ErrorBody(Body):
-    """Why it ended badly: a stable code, and a sentence."""
+    """Why it failed: a stable code for programs, and a sentence for people."""
 
     code: str
     detail: str
@@ -39,7 +39,7 @@ class ErrorBody(Body):
 
 
 class ModelRefBody(Body):
-    """Exactly which model ran; ``sha256`` is that of its weights."""
+    """The exact model that ran. ``sha256`` is the hash of its weights."""
 
     name: str
     version: str

@@ -1,4 +1,4 @@
-"""Lines and zones, as clients draw them into the picture."""
+"""Lines and zones in the picture."""
 
 from collections.abc import Callable
 from typing import Annotated, TypeAlias, TypeVar
@@ -12,16 +12,16 @@ from vidintel.presentation.http.schemas.common import Body
 
 T = TypeVar("T")
 StrictNumber: TypeAlias = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-# The rules are the domain's, which tells in words what breaks one; here they are only documented.
+# The domain checks these rules and explains their errors. Here they are only documented.
 ShareNumber: TypeAlias = Annotated[StrictNumber, Field(json_schema_extra={"minimum": 0, "maximum": 1})]
 _Name: TypeAlias = Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": NAME_MAX})]
 
-_POINTS = 1000  # keeps nonsense small
+_POINTS = 1000  # limits the work on an absurd request
 _CORNERS: JsonDict = {"minItems": 3, "maxItems": MAX_ZONE_POINTS}
 
 
 class PointBody(Body):
-    """A place in the displayed picture, 0..1 each; origin top left."""
+    """A point in the displayed picture. x and y are 0..1; the origin is the top left corner."""
 
     x: ShareNumber
     y: ShareNumber
@@ -35,7 +35,7 @@ class PointBody(Body):
 
 
 class LineBody(Body):
-    """Crossings are counted both ways: `forward` is from the left of start → end to its right."""
+    """A line whose crossings are counted in both directions. `forward` is from the left of start → end to its right."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -58,7 +58,7 @@ class LineBody(Body):
 
 
 class ZoneBody(Body):
-    """A polygon, its corners in order; the last is joined to the first. Zones do not overlap."""
+    """A polygon with its corners in order; the last is joined to the first. Zones must not overlap."""
 
     model_config = ConfigDict(
         extra="forbid",

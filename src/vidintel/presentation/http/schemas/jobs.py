@@ -1,4 +1,4 @@
-"""Jobs: what to run, how far it is, how it ended."""
+"""Jobs: their spec, progress and outcome."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeAlias
@@ -23,7 +23,7 @@ from vidintel.presentation.http.schemas.common import (
 )
 from vidintel.presentation.http.schemas.geometry import LineBody, ShareNumber, StrictNumber, ZoneBody
 
-_SHAPES = 100  # keeps nonsense small
+_SHAPES = 100  # limits the work on an absurd request
 _Rate: TypeAlias = Annotated[StrictNumber, Field(json_schema_extra={"exclusiveMinimum": 0, "maximum": MAX_SAMPLE_FPS})]
 
 JOB_EXAMPLE: dict[str, Any] = {
@@ -60,7 +60,7 @@ JOB_EXAMPLE: dict[str, Any] = {
 
 
 class SpecBody(Body):
-    """What to run on the video; what is left out gets the server's default."""
+    """How to analyse the video. Fields that are left out get the server's defaults."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -82,39 +82,43 @@ class SpecBody(Body):
         },
     )
 
-    model: Annotated[str, Field(max_length=200)] | None = Field(None, description="One of GET /api/v1/models.")
+    model: Annotated[str, Field(max_length=200)] | None = Field(
+        None, description="The name of a model in GET /api/v1/models."
+    )
     sample_fps: _Rate | Literal["native"] | None = Field(
         None, description="Frames to analyse per second of video, above 0 and at most 240; or 'native' for every frame."
     )
     labels: list[Annotated[str, Field(max_length=200)]] | None = Field(
-        None, description="Report only these; all that the model knows when left out."
+        None, description="The labels to report. By default all labels of the model."
     )
-    min_confidence: ShareNumber | None = Field(None, description="0..1")
-    iou_threshold: ShareNumber | None = Field(None, description="Of the non-maximum suppression, 0..1")
+    min_confidence: ShareNumber | None = Field(None, description="The lowest confidence that is reported, 0..1.")
+    iou_threshold: ShareNumber | None = Field(
+        None, description="The IoU threshold of the non-maximum suppression, 0..1."
+    )
     track_confidence: ShareNumber | None = Field(
         None,
-        description="0..1: an object counts only when it was seen at least this surely once; the model's usual one.",
+        description="0..1: an object counts only if one of its detections reaches this confidence. Default: per model.",
     )
     lines: list[LineBody] = Field(
         [],
         max_length=_SHAPES,
         json_schema_extra={"maxItems": MAX_LINES},
-        description=f"Count what crosses them, by direction; at most {MAX_LINES}.",
+        description=f"Lines whose crossings are counted, by direction; at most {MAX_LINES}.",
     )
     zones: list[ZoneBody] = Field(
         [],
         max_length=_SHAPES,
         json_schema_extra={"maxItems": MAX_ZONES},
-        description=f"Count what is in them, and how long; at most {MAX_ZONES}.",
+        description=f"Zones whose occupancy and dwell time are measured; at most {MAX_ZONES}.",
     )
     reuse_similar: StrictBool = Field(
         False,
-        description="Give frames that look like the last analysed one its detections, marked `reused`. Faster where "
-        "nothing moves for a while; docs/accuracy.md says what it costs.",
+        description="Copy the detections of the last analysed frame to frames that look like it, marked `reused`. This "
+        "is faster where nothing moves for a while; docs/accuracy.md says what it costs.",
     )
 
     def request(self) -> SpecRequest:
-        """Raises `ValidationError` for a line or zone that is none."""
+        """Raises `ValidationError` for an invalid line or zone."""
         return SpecRequest(
             model=self.model,
             sample_fps=self.sample_fps,
@@ -129,7 +133,7 @@ class SpecBody(Body):
 
 
 class SpecAnswer(Body):
-    """What the job runs, with every default filled in."""
+    """The spec of the job, with every default filled in."""
 
     model: str
     sample_fps: float | Literal["native"]
@@ -157,7 +161,7 @@ class SpecAnswer(Body):
 
 
 class ProgressBody(Body):
-    """How far a job is; frames are analysed frames, the totals 0 until the job is planned."""
+    """The progress of a job. Frames are analysed frames. The totals are 0 until the job is planned."""
 
     segments_total: int
     segments_done: int
@@ -165,7 +169,7 @@ class ProgressBody(Body):
     frames_done: int
     ratio: Unit
     frames_per_second: float | None = Field(description="Since the job started; null while unknown.")
-    eta_s: float | None = Field(description="Seconds to go; null while unknown, and when the job does not run.")
+    eta_s: float | None = Field(description="Remaining seconds; null while unknown, and when the job does not run.")
 
     @classmethod
     def of(cls, job: AnalysisJob, progress: JobProgress, now: datetime) -> "ProgressBody":
@@ -191,7 +195,7 @@ class JobBody(Body):
     stage: JobStage
     spec: SpecAnswer
     model: ModelRefBody
-    progress: ProgressBody | None = Field(description="null in lists: ask for the job to see it.")
+    progress: ProgressBody | None = Field(description="null in lists. Read the job itself for its progress.")
     error: ErrorBody | None
     created_at: Timestamp
     started_at: Timestamp | None

@@ -1,4 +1,4 @@
-"""``/videos/{id}/results``: what a job found, by kind. Counts mean what `vidintel.domain.analytics` says.
+"""``/videos/{id}/results``: the results of a job, by kind. `vidintel.domain.analytics` defines the counts.
 
 Times are seconds on the timeline that a player shows.
 """
@@ -19,7 +19,7 @@ class ResultPart(Body):
 
 
 class PeakBody(ResultPart):
-    """The most at once in one frame, and the first frame in which there were so many."""
+    """The largest number in one frame, and the first frame with that number."""
 
     count: int
     time_s: float
@@ -27,18 +27,18 @@ class PeakBody(ResultPart):
 
 
 class LabelSummaryBody(ResultPart):
-    """What was seen of one label."""
+    """Counts of one label."""
 
-    unique_tracks: int = Field(description="Objects: tracks that are at least as long as `minimum_track`.")
-    detections: int = Field(description="Boxes that were reported.")
-    frames: int = Field(description="Analysed frames in which it was seen.")
+    unique_tracks: int = Field(description="Number of objects: tracks that are at least as long as `minimum_track`.")
+    detections: int = Field(description="Number of reported detections.")
+    frames: int = Field(description="Number of analysed frames with at least one detection.")
     peak_concurrent: PeakBody
     first_seen_s: float
     last_seen_s: float
 
 
 class LineCountBody(ResultPart):
-    """How often objects of a label crossed a line of the spec; forward is from its left to its right."""
+    """How often objects of a label crossed a line of the spec. `forward` is from its left to its right."""
 
     line: str
     label: str
@@ -47,31 +47,31 @@ class LineCountBody(ResultPart):
 
 
 class ZoneUseBody(ResultPart):
-    """What happened in a zone of the spec, for one label. A track's dwell is the time of all its visits together."""
+    """The use of a zone of the spec by one label. The dwell time of a track is the sum of its visits."""
 
     zone: str
     label: str
-    tracks: int = Field(description="Objects that were inside at some time.")
-    peak: int = Field(description="The most that were inside at once.")
+    tracks: int = Field(description="Number of objects that were inside at some time.")
+    peak: int = Field(description="The largest number of objects inside at once.")
     peak_at_s: float
-    occupied: list[SpanBody] = Field(description="When at least one was inside.")
+    occupied: list[SpanBody] = Field(description="The time spans with at least one object inside.")
     dwell_total_s: float
     dwell_mean_s: float
     dwell_max_s: float
 
 
 class MinimumTrackBody(ResultPart):
-    """How long a track must be to count: seconds from first to last sight, and seen in that many frames."""
+    """The shortest track that counts: seconds from first to last detection, and number of detections."""
 
     seconds: float
     points: int
 
 
 class WarningBody(ResultPart):
-    """What is wrong with a video that could be read nevertheless; all of one code together."""
+    """A problem of the video that did not prevent its analysis. Problems with the same code are combined."""
 
     code: str
-    detail: str = Field(description="That of the first.")
+    detail: str = Field(description="The detail of the first one.")
     count: int
     first_at_s: float | None
 
@@ -81,21 +81,21 @@ class SummaryBody(ResultPart):
 
     frames_analysed: int
     frames_reused: int = Field(
-        description="Of these, how many got the detections of the frame before (`reuse_similar`)."
+        description="How many of these got the detections of an earlier frame (`reuse_similar`)."
     )
     detections: int
     unique_tracks: int
-    busiest: PeakBody | None = Field(description="Of all labels together; null when nothing was seen.")
+    busiest: PeakBody | None = Field(description="Of all labels together; null if there is no detection.")
     labels: dict[str, LabelSummaryBody]
     line_crossings: list[LineCountBody]
     zones: list[ZoneUseBody]
     minimum_track: MinimumTrackBody
-    metrics: list[str] = Field(description="Names of the counts made here.")
+    metrics: list[str] = Field(description="The names of the counts in this summary.")
     warnings: list[WarningBody]
 
 
 class TimelineResult(ResultPart):
-    """Per label, when it was in sight, gaps up to `join_gap_s` seconds joined; and where shots begin."""
+    """The time spans in which each label was visible, with gaps up to `join_gap_s` seconds joined, and shot changes."""
 
     join_gap_s: float
     labels: dict[str, list[SpanBody]]
@@ -104,11 +104,11 @@ class TimelineResult(ResultPart):
 
 
 class EvidenceBody(ResultPart):
-    """Of what there are pictures."""
+    """The pictures that exist."""
 
-    poster_s: float | None = Field(description="The moment of `/poster.jpg`; null when there is none.")
-    preview_s: list[float] = Field(description="The moments of `/preview.jpg`.")
-    shots: list[int] = Field(description="The tracks that have a best shot.")
+    poster_s: float | None = Field(description="The time of `/poster.jpg`; null if there is none.")
+    preview_s: list[float] = Field(description="The times of the frames in `/preview.jpg`.")
+    shots: list[int] = Field(description="The ids of the tracks with a `shot.jpg`.")
 
 
 class ResultsByKind(ResultPart):
@@ -118,7 +118,7 @@ class ResultsByKind(ResultPart):
 
 
 class ResultsBody(Body):
-    """What a job found, by kind, and the model that found it."""
+    """The results of a job by kind, and the model that it ran."""
 
     model_config = ConfigDict(
         extra="forbid",

@@ -1,4 +1,4 @@
-"""Objects followed through time, and when each label was in sight."""
+"""Tracked objects, and the time spans of each label."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,7 +28,7 @@ _TRACK_EXAMPLE: dict[str, Any] = {
 
 
 class PathPointBody(Body):
-    """Where the centre of the object's box was; straight and even in between."""
+    """The centre of the object's box at one time. Interpolate linearly in between."""
 
     time_s: float
     x: Unit
@@ -36,28 +36,28 @@ class PathPointBody(Body):
 
 
 class BestShotBody(Body):
-    """The moment at which the object shows best, and where in the picture."""
+    """The time and box at which the object is best visible."""
 
     time_s: float
     box: BoxBody
 
 
 class TrackBody(Body):
-    """One object, from when it was first seen until it was seen last."""
+    """One object, from its first to its last detection."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_TRACK_EXAMPLE]})
 
     track_id: int = Field(
-        description="From 1, in order of first appearance. The numbers of objects that were never as sure as "
-        "`min_confidence` are missing."
+        description="From 1, in order of first appearance. Numbers are missing for objects whose confidence never "
+        "reached `min_confidence`."
     )
-    label: str = Field(description="The one with the highest sum of confidences.")
-    confidence: Unit = Field(description="The mean of the detections with that label.")
+    label: str = Field(description="The label with the highest sum of confidences.")
+    confidence: Unit = Field(description="The mean confidence of the detections with that label.")
     first_seen_s: float
     last_seen_s: float
-    first_seen_at: Timestamp | None = Field(description="Wall clock, when the video has a `captured_at`.")
+    first_seen_at: Timestamp | None = Field(description="Wall-clock time, if the video has a `captured_at`.")
     last_seen_at: Timestamp | None
-    points: int = Field(description="How many detections it is made of, those below `min_confidence` included.")
+    points: int = Field(description="The number of its detections, including those below `min_confidence`.")
     path: list[PathPointBody]
     best_shot: BestShotBody
 
@@ -95,7 +95,7 @@ class TrackList(Body):
 
 
 class SpanBody(Body):
-    """Seconds; a single moment has no length."""
+    """A time span in seconds. Start and end are equal for a single frame."""
 
     model_config = ConfigDict(extra="forbid", from_attributes=True)
 
@@ -104,7 +104,7 @@ class SpanBody(Body):
 
 
 class TimelineBody(Body):
-    """Per label, when it was in sight, gaps up to `join_gap_s` seconds joined; and where shots begin."""
+    """The time spans in which each label was visible, with gaps up to `join_gap_s` seconds joined, and shot changes."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -125,10 +125,12 @@ class TimelineBody(Body):
 
     video_id: UUID
     job_id: UUID
-    captured_at: Timestamp | None = Field(description="The wall clock at second 0, when the video has one.")
+    captured_at: Timestamp | None = Field(description="The wall-clock time at second 0, if known.")
     join_gap_s: float
     labels: dict[str, list[SpanBody]]
-    shot_changes: list[float] = Field(description="Seconds at which another shot begins; good to one analysed frame.")
+    shot_changes: list[float] = Field(
+        description="The seconds at which another shot begins, accurate to one analysed frame."
+    )
     shot_change_method: str
 
     @classmethod

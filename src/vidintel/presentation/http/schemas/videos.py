@@ -1,4 +1,4 @@
-"""Videos: what clients say about them, and what we say."""
+"""Videos: as clients describe them, and as we answer."""
 
 import re
 from datetime import datetime
@@ -53,16 +53,16 @@ _NUMBER = re.compile(r"\s*[+-]?[\d.]*\s*")
 
 
 def _only_text(value: object) -> object:
-    # Pydantic would also take a number, in digits too, as seconds since 1970.
+    # Pydantic would also accept a number, or a string of digits, as seconds since 1970.
     if not isinstance(value, str | datetime) or (isinstance(value, str) and _NUMBER.fullmatch(value)):
-        raise ValueError("A time is written as RFC 3339 text, for example 2026-05-01T12:00:00Z.")
+        raise ValueError("Give the time as RFC 3339 text, for example 2026-05-01T12:00:00Z.")
     return value
 
 
 CapturedAt: TypeAlias = Annotated[
     datetime,
     BeforeValidator(_only_text),
-    Field(description="When second 0 of the video was captured; RFC 3339 with a time zone."),
+    Field(description="The time at which second 0 of the video was captured; RFC 3339 with a time zone."),
 ]
 
 
@@ -76,12 +76,12 @@ CAMERA_ID_SCHEMA: dict[str, Any] = {
 
 
 class VideoPatch(Body):
-    """A JSON merge patch: fields left out stay, ``null`` removes."""
+    """A JSON merge patch: fields that are left out keep their values, and `null` removes a value."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"title": "Gate 3, morning"}]})
 
     title: Annotated[
-        str | None,  # the domain says in words that a title cannot be null
+        str | None,  # the domain explains that a title must not be null
         WithJsonSchema({"type": "string", "minLength": 1, "maxLength": TITLE_MAX}),
     ] = None
     description: Annotated[str, Field(json_schema_extra={"maxLength": DESCRIPTION_MAX})] | None = None
@@ -105,12 +105,12 @@ UPLOAD_FORM: dict[str, Any] = {
     "additionalProperties": False,
     "properties": {
         "file": {"type": "string", "contentMediaType": "application/octet-stream", "description": "The video."},
-        "title": {"type": "string", "maxLength": TITLE_MAX, "description": "The file's name when left out."},
+        "title": {"type": "string", "maxLength": TITLE_MAX, "description": "The name of the file when left out."},
         "description": {"type": "string", "maxLength": DESCRIPTION_MAX},
         "captured_at": {
             "type": "string",
             "format": "date-time",
-            "description": "When second 0 of the video was captured; RFC 3339 with a time zone.",
+            "description": "The time at which second 0 of the video was captured; RFC 3339 with a time zone.",
             "examples": ["2026-05-01T06:00:00Z"],
         },
         "camera_id": CAMERA_ID_SCHEMA,
@@ -134,7 +134,7 @@ class ContentBody(Body):
 
 
 class MediaBody(Body):
-    """What probing found. Width and height are pixels of the picture as a player shows it."""
+    """Properties of the video stream. Width and height are in pixels, as a player shows the picture."""
 
     container: str
     codec: str
@@ -177,7 +177,9 @@ class VideoBody(Body):
     created_by: str
     created_at: Timestamp
     updated_at: Timestamp
-    expires_at: Timestamp | None = Field(description="When it is deleted with all that was made of it; null: never.")
+    expires_at: Timestamp | None = Field(
+        description="The time at which the video and its results are deleted; null for never."
+    )
 
     @classmethod
     def of(cls, video: Video) -> "VideoBody":
