@@ -462,7 +462,11 @@ async def test_heartbeats_keep_the_lease_and_tell_the_progress() -> None:
     world.clock.advance(LEASE_S - 1)
 
     async with asyncio.timeout(10):
-        while (await world.segments())[0].frames_done != 5:  # noqa: ASYNC110 - a heartbeat has no event to wait for
+        lease_until = world.clock.now() + world.rules.lease
+        while (  # noqa: ASYNC110 - a heartbeat has no event to wait for
+            world.work_of(world.item(SEGMENT, segment.id)).due_at != lease_until
+            or (await world.segments())[0].frames_done != 5
+        ):
             await asyncio.sleep(0.01)
     world.clock.advance(LEASE_S - 1)
     assert await world.reclaim() == 0
