@@ -23,7 +23,7 @@ AT_ONCE = 3
 # Each crash is the end of a real process; forked from one without threads, which has everything imported.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["tests.crashing.system"])
-CALLS = {"commit", "put", "chunks", "open", "enqueue", "handle"}
+CALLS = {"commit", "put", "open", "enqueue", "handle"}
 
 
 @pytest.fixture
